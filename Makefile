@@ -1,0 +1,108 @@
+# `make` alone lists the targets. Each sets up what it needs: a fresh clone can start with any of them.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+RUN := $(VENV)/.run
+DEV := $(VENV)/.dev
+export PRODUCT UNITS ID # as variables of the environment no value can be mistaken for shell code
+
+.DEFAULT_GOAL := help
+.PHONY: help venv infra-up infra-down infra-reset infra-status run-all run-order run-inventory run-payment \
+  run-notification run-audit e2e check-order replay dlq restock test crash-matrix outages check lint contracts terraform-check clean
+
+help: ## list the targets
+	@awk -F ':.*## |^##@ ' '/^##@ / { printf "\n%s\n", $$2 } /^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Set-up
+venv: $(RUN) ## a virtual environment in .venv with what ShopFlow runs on
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "$(PYTHON) is not Python 3.11 or later: install one and name it, as in 'make PYTHON=python3.12 $(MAKECMDGOALS)'" >&2; exit 1; }
+	@echo "Making a virtual environment in $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN): requirements.txt | $(PY)
+	@echo "Installing requirements.txt into $(VENV) (up to a minute) …"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUN)
+	@echo "Installing requirements-dev.txt into $(VENV) (up to a minute) …"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+##@ Local AWS
+infra-up: $(RUN) ## start a local AWS with topic, queues, tables and products (also: CLOUD=localstack, SHOPFLOW_PORT=4570)
+	@$(PY) -m scripts.infra up
+
+infra-down: $(RUN) ## stop the local AWS and keep what it holds
+	@$(PY) -m scripts.infra down
+
+infra-reset: $(RUN) ## stop the local AWS and remove everything, orders too
+	@$(PY) -m scripts.infra reset
+
+infra-status: $(RUN) ## endpoint, resources, queue depths, dead letters, stock
+	@$(PY) -m scripts.infra status
+
+restock: $(RUN) ## fill the stock up to what it was at first, or PRODUCT=PROD-002 UNITS=50 to add to one
+	@$(PY) -m scripts.restock $${PRODUCT:+"--product=$$PRODUCT"} $${UNITS:+"--units=$$UNITS"}
+
+##@ Services
+run-all: infra-up ## all five services in this terminal (SCALE=inventory=3 starts more of one, PORT=3001 moves the API)
+	@$(PY) -m scripts.run_all
+
+run-order: $(RUN) ## the Order Service alone, on http://127.0.0.1:3000
+	@$(PY) -m api
+
+run-inventory run-payment run-notification run-audit: run-%: $(RUN)
+	@$(PY) -m workers $*
+
+run-inventory: ## the Inventory Service alone
+run-payment: ## the Payment Service alone
+run-notification: ## the Notification Service alone
+run-audit: ## the Audit Service alone
+
+##@ Orders
+e2e: infra-up ## place orders over HTTP and check status, audit trail and stock of each, with real processes
+	@$(PY) -m scripts.e2e
+
+check-order: $(RUN) ## one order's record and audit trail: make check-order ID=ORD-…
+	@test -n "$$ID" || { echo "Which order? make check-order ID=ORD-A1B2C3D4" >&2; exit 2; }
+	@$(PY) -m scripts.check_order "$$ID"
+
+replay: $(RUN) ## one order rebuilt from its events, beside its record: make replay ID=ORD-…
+	@test -n "$$ID" || { echo "Which order? make replay ID=ORD-A1B2C3D4" >&2; exit 2; }
+	@$(PY) -m scripts.replay "$$ID"
+
+dlq: $(RUN) ## dead letters by service and reason (peek, redrive, purge: python -m scripts.dlq --help)
+	@$(PY) -m scripts.dlq list
+
+##@ Quality
+test: $(DEV) ## all tests, on a stack of their own
+	@$(PY) -m pytest
+
+crash-matrix: $(DEV) ## kill a real process before and after every call that it makes (about 20 minutes)
+	@$(PY) -m tests.faults.crash_matrix_live
+
+outages: $(DEV) ## gateway down, local AWS frozen, SNS failing, under a load of orders (about 6 minutes)
+	@$(PY) -m tests.faults.outages
+
+check: lint contracts terraform-check ## everything that needs no local AWS: lint, types, contracts, Terraform
+
+lint: $(DEV)
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+contracts: $(DEV)
+	@$(PY) -m pytest -q tests/contracts
+
+terraform-check: $(RUN)
+	@$(PY) -m scripts.terraform_check
+
+clean: ## remove all that can be made again, local AWS included
+	-@test ! -f $(RUN) || $(PY) -m scripts.infra reset
+	-@test ! -f $(RUN) || $(PY) -m scripts.infra reset --stack test
+	@rm -rf $(VENV) .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

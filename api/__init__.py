@@ -1,0 +1,1 @@
+"""The Order Service: the only one with an HTTP API."""

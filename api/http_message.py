@@ -1,0 +1,129 @@
+"""HTTP requests and responses as values. How they travel is `api.http_connection`, what they say `api.routes`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from shopflow import jsontext
+
+JSON = "application/json"
+SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The request line and the headers. ``headers`` has all values of each name, names in lower case."""
+
+    method: str
+    target: str
+    version: tuple[int, int]
+    headers: Mapping[str, tuple[str, ...]]
+
+    @property
+    def path(self) -> str:
+        """The target without its query, and without scheme and host if it came in absolute form."""
+        path = self.target.partition("?")[0]
+        if path.startswith("http://"):
+            host, slash, rest = path.removeprefix("http://").partition("/")
+            return slash + rest if host and slash else "/"
+        return path
+
+    def only(self, name: str) -> str | None:
+        """The value of a header that may come once; None if it is missing. Raises `HttpError` 400 if it is repeated."""
+        values = self.headers.get(name.lower(), ())
+        if len(values) > 1:
+            raise HttpError(HTTPStatus.BAD_REQUEST, f"{name}: must not be repeated", close=True)
+        return values[0] if values else None
+
+    @property
+    def wants_close(self) -> bool:
+        """Whether the client ends the connection after this request. HTTP/1.0 always does here."""
+        options = ",".join(self.headers.get("connection", ())).lower().split(",")
+        return self.version == (1, 0) or "close" in (option.strip() for option in options)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that was received whole.
+
+    ``hung_up(seconds)`` waits that long at most and tells whether the connection is about to end: the client has closed
+    it or the server is stopping.
+    """
+
+    head: Head
+    body: bytes
+    hung_up: Callable[[float], bool]
+
+
+class Stream(Protocol):
+    """A body that is sent while it is made. ``close`` is called in any case, even if it was never iterated."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer. ``order_id``, if it is about an order, is for the access log."""
+
+    status: HTTPStatus
+    body: bytes | Stream = b""
+    content_type: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    order_id: str | None = None
+
+
+class HttpError(Exception):
+    """A request that is answered with an error. ``close``: what follows on the connection cannot be told apart."""
+
+    def __init__(
+        self, status: HTTPStatus, message: str, headers: Mapping[str, str] | None = None, *, close: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = dict(headers or {})
+        self.close = close
+
+    @property
+    def response(self) -> Response:
+        return json_response(self.status, {"error": str(self)}, self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What answers a request. ``takes_json``: it needs a body, of that content type."""
+
+    answer: Callable[[Request], Response]
+    takes_json: bool = False
+
+
+class Application(Protocol):
+    def endpoint(self, method: str, path: str) -> Endpoint:
+        """Who answers. Raises `HttpError` 404 for an unknown path, 405 with Allow for another method than it has."""
+        ...
+
+
+def json_response(
+    status: HTTPStatus, value: Any, headers: Mapping[str, str] | None = None, order_id: str | None = None
+) -> Response:
+    body = jsontext.dumps(value).encode()
+    return Response(status, body, JSON, {"Cache-Control": "no-store", **(headers or {})}, order_id)
+
+
+def encode_head(response: Response, *, close: bool) -> bytes:
+    """The status line and the headers of ``response``, up to and with the empty line."""
+    headers = {"Date": formatdate(usegmt=True), **SECURITY_HEADERS, **response.headers}
+    if response.content_type:
+        headers["Content-Type"] = response.content_type
+    if isinstance(response.body, bytes) and response.status is not HTTPStatus.NO_CONTENT:
+        headers["Content-Length"] = str(len(response.body))
+    if close:
+        headers["Connection"] = "close"
+    lines = [f"HTTP/1.1 {response.status.value} {response.status.phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

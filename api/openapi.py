@@ -1,0 +1,96 @@
+"""The OpenAPI document of the API: ``openapi.json``, made complete and self-contained.
+
+The file says once what holds for all operations, and points to the contracts of ``schemas/``. Here that is spread over
+the operations, HEAD and OPTIONS come to each path that has them, and the contracts move in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urljoin
+
+from shopflow import jsontext
+from shopflow.catalog import SCHEMAS
+
+SOURCE = Path(__file__).with_name("openapi.json")
+SOURCE_URI = "https://shopflow.example/api/openapi.json"
+"""Where ``openapi.json`` stands, seen from the ``$id`` of the contracts."""
+
+Json = dict[str, Any]
+
+
+def load_document(source: Path = SOURCE, schemas: Path = SCHEMAS) -> Json:
+    """The document that ``GET /openapi.json`` answers: OpenAPI 3.1, with no reference to another file."""
+    contracts = [jsontext.loads(file.read_text()) for file in sorted(schemas.rglob("*.schema.json"))]
+    names = {contract["$id"]: _name(contract) for contract in contracts}
+    places = {SOURCE_URI: "#"} | {uri: f"#/components/schemas/{name}" for uri, name in names.items()}
+    document: Json = _moved(jsontext.loads(source.read_text()), SOURCE_URI, places)
+    document["components"]["schemas"] |= {
+        names[contract["$id"]]: _moved(contract, contract["$id"], places) for contract in contracts
+    }
+    return _spread(document)
+
+
+def _name(contract: Json) -> str:
+    return PurePosixPath(contract["$id"]).name.removesuffix(".schema.json")
+
+
+def _moved(value: Any, uri: str, places: Mapping[str, str]) -> Any:
+    """``value`` of the file at ``uri``, with each reference to where its target stands in the document."""
+    if isinstance(value, list):
+        return [_moved(item, uri, places) for item in value]
+    if not isinstance(value, dict):
+        return value
+    moved = {key: _moved(item, uri, places) for key, item in value.items() if key not in ("$id", "$schema")}
+    if "$ref" in moved:
+        target, _, pointer = urljoin(uri, moved["$ref"]).partition("#")
+        moved["$ref"] = places[target] + pointer
+    return moved
+
+
+def _spread(document: Json) -> Json:
+    """``document`` with its ``x-`` entries, which say what holds everywhere, put wherever they hold."""
+    plain = {key: value for key, value in document.items() if not key.startswith("x-")}
+    common = document["x-every-operation"]["responses"]
+    headers = document["x-every-response"]["headers"]
+    responses = {name: _with(headers, response) for name, response in document["components"]["responses"].items()}
+    paths = {}
+    for path, item in document["paths"].items():
+        operations = {method: _answering(value, common, headers) for method, value in _operations(item).items()}
+        if "get" in operations:
+            operations["head"] = _head(operations["get"], responses)
+        name = next(iter(operations.values()))["operationId"]
+        operations["options"] = {"operationId": f"{name}Options", **_answering(document["x-options"], common, headers)}
+        paths[path] = item | operations
+    return plain | {"paths": paths, "components": document["components"] | {"responses": responses}}
+
+
+def _operations(item: Json) -> Json:
+    return {method: value for method, value in item.items() if method != "parameters"}
+
+
+def _answering(operation: Json, common: Json, headers: Json) -> Json:
+    own = {status: _with(headers, response) for status, response in operation["responses"].items()}
+    return operation | {"responses": dict(sorted((common | own).items()))}
+
+
+def _with(headers: Json, response: Json) -> Json:
+    return response if "$ref" in response else response | {"headers": headers | response.get("headers", {})}
+
+
+def _head(get: Json, responses: Json) -> Json:
+    """GET without the bodies of its answers."""
+    whole = {
+        status: responses[_last(value)] if "$ref" in value else value for status, value in get["responses"].items()
+    }
+    bodiless = {
+        status: {key: value for key, value in response.items() if key not in ("content", "links")}
+        for status, response in whole.items()
+    }
+    return get | {"operationId": f"{get['operationId']}Head", "responses": bodiless}
+
+
+def _last(reference: Json) -> str:
+    return str(reference["$ref"]).rpartition("/")[2]

@@ -1,0 +1,195 @@
+"""Placing an order: one write, whatever is lost or repeated on the way.
+
+Every order has an idempotency key: the client's, or one made for it alone. Its id is a hash of that key, so a put whose
+answer was lost, a client's repetition and a collision of ids are told apart by looking at the order that stands there.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from api.prices import RecentProducts
+from shopflow import jsontext
+from shopflow.catalog import Catalog
+from shopflow.clock import Headers
+from shopflow.contracts import Contracts
+from shopflow.domain import order as orders_domain
+from shopflow.domain.event import Event
+from shopflow.domain.order import EventType, Line, Order
+from shopflow.domain.stock import Product
+from shopflow.errors import ContractBreach, InvalidRequest, Unavailable
+from shopflow.log import about
+from shopflow.ports import Orders
+
+log = logging.getLogger(__name__)
+
+MAX_QUANTITY = 1000
+"""Of one product in one order, all its lines together (schemas/common.schema.json has the bound of a single line)."""
+MAX_PROBES = 8
+"""Ids tried for one key. An id has 40 bits: even among a billion orders eight collisions in a row do not happen."""
+ID_CHARACTERS = 8
+HASH_BYTES = 16
+_CROCKFORD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+
+
+class ProductNotFound(InvalidRequest):
+    """An item names a product that does not exist."""
+
+
+class KeyReused(InvalidRequest):
+    """The idempotency key stands for another request."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """What the client asks for, with the lines of a product merged, in the order of their first mention."""
+
+    customer_id: str
+    quantities: Mapping[str, int]
+    payment_method: str | None
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> OrderRequest:
+        """The request in a body that has passed its contract. Raises `InvalidRequest`."""
+        quantities: dict[str, int] = {}
+        for item in body["items"]:
+            product_id = item["productId"]
+            quantities[product_id] = quantities.get(product_id, 0) + item["quantity"]
+            if quantities[product_id] > MAX_QUANTITY:
+                raise InvalidRequest(f"items: more than {MAX_QUANTITY} of {product_id} in all")
+        return cls(body["customerId"], quantities, body.get("paymentMethod"))
+
+    @property
+    def hash(self) -> str:
+        """The same for the same request, 128 bits of SHA-256."""
+        text = jsontext.dumps([self.customer_id, list(self.quantities.items()), self.payment_method])
+        return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:HASH_BYTES]).decode().rstrip("=")
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The order that stands. ``replayed``: it was placed by an earlier request with the same key."""
+
+    order: Order
+    replayed: bool
+
+
+class PlaceOrder:
+    """The use case behind ``POST /orders``.
+
+    ``publish`` sends events as far as the topic takes them; ``new_key`` makes a key that nobody can guess and that was
+    never made before.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        contracts: Contracts,
+        products: RecentProducts,
+        orders: Orders,
+        publish: Callable[[Sequence[Event]], object],
+        headers: Headers,
+        new_key: Callable[[], str],
+    ) -> None:
+        self._catalog = catalog
+        self._contracts = contracts
+        self._products = products
+        self._orders = orders
+        self._publish = publish
+        self._headers = headers
+        self._new_key = new_key
+
+    def place(self, body: Any, idempotency_key: str | None = None) -> Placed:
+        """Place the order that ``body``, any JSON value, asks for.
+
+        Raises, with nothing saved, `InvalidRequest` naming the field, `ProductNotFound`, or `KeyReused` when the key
+        came with another body; and `Unavailable` when the outcome is unknown: the same key makes it safe to try again.
+        """
+        self._contracts.check_request(body)
+        request = OrderRequest.from_json(body)
+        key = idempotency_key or self._new_key()
+        try:
+            draft = self._draft(request, key)
+        except ProductNotFound:
+            earlier = self._earlier(key, request) if idempotency_key else None
+            if earlier is None:
+                raise
+            return Placed(earlier, replayed=True)
+        order = self._save(draft, key, request)
+        replayed = order.outbox != draft.outbox
+        if not replayed:  # else whoever saved it publishes, or the relay does
+            self._publish_created(order)
+        return Placed(order, replayed)
+
+    def _draft(self, request: OrderRequest, key: str) -> Order:
+        header = self._headers.new(EventType.ORDER_CREATED)
+        draft = Order(
+            order_id=order_id(key, 0),
+            customer_id=request.customer_id,
+            lines=self._priced(request.quantities),
+            created_at=header.time_ms,
+            updated_at=header.time_ms,
+            payment_method=request.payment_method,
+            idempotency_key=key,
+            request_hash=request.hash,
+        )
+        order = orders_domain.create(draft, header)
+        try:
+            # Once saved, its event must be publishable: better no order than one that nobody will ever hear of.
+            self._contracts.encode(self._catalog.stored_event(order))
+        except ContractBreach as breach:
+            raise InvalidRequest(f"items: cannot be ordered: {breach}") from None
+        return order
+
+    def _priced(self, quantities: Mapping[str, int]) -> tuple[Line, ...]:
+        products = self._products.read(quantities.keys())
+        for product_id in quantities:
+            if product_id not in products:
+                raise ProductNotFound(f"Product not found: {product_id}")
+        return tuple(_line(products[product_id], quantity) for product_id, quantity in quantities.items())
+
+    def _save(self, draft: Order, key: str, request: OrderRequest) -> Order:
+        """The order that stands under ``key``: ``draft``, or the one of an earlier request."""
+        for probe in range(MAX_PROBES):
+            standing = self._orders.create(replace(draft, order_id=order_id(key, probe)))
+            if _answers(standing, key, request):
+                return standing
+        raise Unavailable(f"no free order id in {MAX_PROBES} probes")
+
+    def _earlier(self, key: str, request: OrderRequest) -> Order | None:
+        ids = [order_id(key, probe) for probe in range(MAX_PROBES)]
+        found = self._orders.read(ids)
+        return next((found[each] for each in ids if each in found and _answers(found[each], key, request)), None)
+
+    def _publish_created(self, order: Order) -> None:
+        event = self._catalog.stored_event(order)
+        try:
+            self._publish([event])
+        except Exception:
+            # The order is saved and the relay will publish its event: an error here would make the client order again.
+            log.exception("not published: stays in the outbox for the relay", extra=about(event))
+
+
+def order_id(key: str, probe: int) -> str:
+    """``ORD-`` and 8 characters: the id to try for ``key`` when ``probe`` ids before it were taken by other keys."""
+    digest = hashlib.sha256(f"{key}\n{probe}".encode()).digest()
+    return "ORD-" + base64.b32encode(digest).decode().translate(_CROCKFORD)[:ID_CHARACTERS]
+
+
+def _line(product: Product, quantity: int) -> Line:
+    return Line(product.product_id, product.product_name, quantity, product.price)
+
+
+def _answers(standing: Order, key: str, request: OrderRequest) -> bool:
+    """Whether ``standing`` is what ``request`` under ``key`` placed. Raises `KeyReused`."""
+    if standing.idempotency_key != key:
+        return False
+    if standing.request_hash != request.hash:
+        raise KeyReused("Idempotency-Key: was used with another request body")
+    return True

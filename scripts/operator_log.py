@@ -1,0 +1,47 @@
+"""Who did what to the system by hand: one JSON line for each action, in .local/operator.log and on stderr."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.infra.stack import ROOT
+from shopflow import jsontext
+from shopflow.clock import Clock, SystemClock
+from shopflow.domain.times import to_text
+
+FILE = ROOT / ".local" / "operator.log"
+
+
+class OperatorLog:
+    """``path`` is appended to, and readable by its owner only: order ids are in it."""
+
+    def __init__(self, path: Path = FILE, clock: Clock | None = None) -> None:
+        self._path = path
+        self._clock = clock or SystemClock()
+
+    @classmethod
+    def of(cls, env: Mapping[str, str]) -> OperatorLog:
+        """The log at SHOPFLOW_OPERATOR_LOG, or else at `FILE`."""
+        return cls(Path(env.get("SHOPFLOW_OPERATOR_LOG") or FILE))
+
+    def record(self, action: str, **what: Any) -> None:
+        """Log the action. Before it is done, so that none is missing; its result as an entry of its own."""
+        line = jsontext.dumps({"time": to_text(self._clock.now_ms()), "operator": os_user(), "action": action} | what)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "a") as file:
+            file.write(line + "\n")
+        print(line, file=sys.stderr)
+
+
+def os_user() -> str:
+    """The name of the user that this process runs as. Not out of the environment, where anybody can set it."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"

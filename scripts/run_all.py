@@ -1,0 +1,92 @@
+"""All services in one terminal: `python -m scripts.run_all --help`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+from scripts.console import FAILED, OK, CommandError, run_command
+from scripts.infra.health import answers, port_is_taken
+from scripts.service_log import ServiceLog, wants_text
+from scripts.services import STOP_SECONDS, Lines, Services, parse_scale, service_commands
+from scripts.watch import watch
+from shopflow.catalog import load_catalog
+from shopflow.config import Config, load_config, read_environment
+
+ABOUT = """\
+Run the Order Service and all workers in one terminal, each line in its service's colour (JSON lines when the output is
+no terminal). A service that crashes is started again. Ctrl-C stops all: each finishes what is in flight.
+
+variables:
+  SCALE=inventory=3,payment=2   start more than one of a worker; they share its queue
+  PORT=3001                     where the Order Service listens (default 3000)
+  LOG_FORMAT=json|text          whatever the output is
+  NO_COLOR=1                    no colours
+"""
+
+
+def main() -> int:
+    argparse.ArgumentParser(
+        prog="python -m scripts.run_all", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
+    env = read_environment()
+    config = load_config(env)
+    catalog = load_catalog()
+    commands = service_commands(catalog, parse_scale(env.get("SCALE", ""), catalog))
+    if port_is_taken(config.port):
+        raise CommandError(
+            f"Port {config.port} is taken, perhaps by ShopFlow in another terminal. "
+            "Stop it there, or choose another port: PORT=3001 make run-all"
+        )
+    log = ServiceLog(commands, catalog, sys.stdout, text=wants_text(config, sys.stdout), colour="NO_COLOR" not in env)
+    services = Services(commands, env | {"LOG_FORMAT": "json"}, Lines(log.line))
+    return run(services, log, config)
+
+
+def run(services: Services, log: ServiceLog, config: Config) -> int:
+    """Run the services until SIGINT, SIGTERM or SIGHUP, or until one of them finds its settings wrong."""
+    stop = stop_on_signals()
+    first = services.labels[0]
+    services.start()
+    announcer = threading.Thread(target=announce, args=(config, stop, lambda text: log.say(first, text)))
+    announcer.start()
+    try:
+        code = watch(services, stop, log.say)
+    finally:
+        stop.set()
+        killed = services.stop()
+        announcer.join()
+    for label in killed:
+        log.say(label, f"did not stop within {STOP_SECONDS} s: killed", logging.ERROR)
+    return code or (FAILED if killed else OK)
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that is set when someone asks this process to end. Whoever asks twice does not want to wait."""
+    stop = threading.Event()
+
+    def on_signal(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, on_signal)
+    return stop
+
+
+def announce(config: Config, stop: threading.Event, say: Callable[[str], None]) -> None:
+    """Say where the Order Service is, as soon as it answers."""
+    url = f"http://{config.host}:{config.port}"
+    while not answers(f"{url}/health"):
+        if stop.wait(0.1):
+            return
+    say(f"ShopFlow is up: {url} (Ctrl-C stops all)")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

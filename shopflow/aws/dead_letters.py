@@ -1,0 +1,139 @@
+"""One service's dead-letter queue, and the way back from it: for operators, not for the services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from shopflow.aws.calls import translated
+from shopflow.aws.queues import SqsQueue
+from shopflow.ports import MAX_BATCH_ENTRIES, Message
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+NO_SUCH_ACTION = frozenset({"InvalidAction", "UnsupportedOperation", "UnknownOperation", "NotImplemented"})
+"""What emulators answer for an action that they do not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One delivery of a dead message. ``sent_at``: when it was first sent (ms); ``attributes`` as SQS gave them."""
+
+    message: Message
+    sent_at: int
+    attributes: Mapping[str, Any] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTask:
+    """A native redrive: RUNNING, COMPLETED, CANCELLED or FAILED, and about how many messages it has moved."""
+
+    status: str
+    moved: int
+    failure: str
+
+
+class SqsSender:
+    """Puts messages into one queue, past the topic."""
+
+    def __init__(self, client: SQSClient, url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def send(self, body: str, attributes: Mapping[str, Any]) -> str:
+        """Returns the id of the new message, which it keeps when it ends in the dead-letter queue."""
+        with translated("SendMessage"):
+            answer = self._client.send_message(QueueUrl=self._url, MessageBody=body, MessageAttributes=dict(attributes))
+        return answer["MessageId"]
+
+
+class SqsDeadLetters:
+    """The dead-letter queue at ``dlq_url``, of the queue at ``queue_url``. Each call may raise `Unavailable`."""
+
+    def __init__(self, client: SQSClient, dlq_url: str, queue_url: str) -> None:
+        self._client = client
+        self._dlq_url = dlq_url
+        self._queue_url = queue_url
+        self._dlq = SqsQueue(client, dlq_url)
+        self._sender = SqsSender(client, queue_url)
+
+    @property
+    def name(self) -> str:
+        return self._dlq_url.rpartition("/")[2]
+
+    def depth(self) -> int:
+        """Messages in it, about, those in flight included."""
+        wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        attributes = self._attributes(self._dlq_url, wanted)
+        return sum(int(attributes[name]) for name in wanted)
+
+    def receive(self, most: int, hide_seconds: int, wait_seconds: int) -> list[DeadLetter]:
+        """Up to ``most`` (1-10), hidden for ``hide_seconds`` (0-43,200). Waits up to ``wait_seconds`` for the first."""
+        with translated("ReceiveMessage"):
+            answer = self._client.receive_message(
+                QueueUrl=self._dlq_url,
+                MaxNumberOfMessages=most,
+                VisibilityTimeout=hide_seconds,
+                WaitTimeSeconds=wait_seconds,
+                MessageAttributeNames=["All"],
+                MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+            )
+        return [_letter(raw) for raw in answer.get("Messages", [])]
+
+    def give_back(self, letters: Sequence[DeadLetter]) -> None:
+        """Make them visible again at once. One that is gone, or received by another since, is none of ours any more."""
+        for start in range(0, len(letters), MAX_BATCH_ENTRIES):
+            self._dlq.change_visibility({letter.message: 0 for letter in letters[start : start + MAX_BATCH_ENTRIES]})
+
+    def delete(self, letter: DeadLetter) -> bool:
+        """Whether it is gone now."""
+        return not self._dlq.delete([letter.message])
+
+    def redrive(self, letter: DeadLetter) -> str:
+        """Send it to its queue as it is, then delete it here: dying in between doubles it, which consumers bear.
+
+        Returns the id of the new message.
+        """
+        message_id = self._sender.send(letter.message.body, letter.attributes)
+        self.delete(letter)
+        return message_id
+
+    def start_move(self, per_second: int) -> bool:
+        """Have SQS itself move all visible messages, 1-500 a second. False: this endpoint does not know how.
+
+        The queue is named as the destination, since SNS puts what it could not deliver here too, and that has no
+        source queue to go back to (SQS API reference, StartMessageMoveTask).
+        """
+        arns = [self._attributes(url, ["QueueArn"])["QueueArn"] for url in (self._dlq_url, self._queue_url)]
+        with translated("StartMessageMoveTask"):
+            try:
+                self._client.start_message_move_task(
+                    SourceArn=arns[0], DestinationArn=arns[1], MaxNumberOfMessagesPerSecond=per_second
+                )
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in NO_SUCH_ACTION:
+                    return False
+                raise
+        return True
+
+    def move(self) -> MoveTask:
+        """The latest task that `start_move` started."""
+        arn = self._attributes(self._dlq_url, ["QueueArn"])["QueueArn"]
+        with translated("ListMessageMoveTasks"):
+            task = self._client.list_message_move_tasks(SourceArn=arn, MaxResults=1)["Results"][0]
+        moved = task.get("ApproximateNumberOfMessagesMoved", 0)
+        return MoveTask(task["Status"], moved, task.get("FailureReason", ""))
+
+    def _attributes(self, url: str, names: Sequence[Any]) -> Mapping[Any, str]:
+        with translated("GetQueueAttributes"):
+            return self._client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+
+
+def _letter(raw: Any) -> DeadLetter:
+    system = raw["Attributes"]
+    message = Message(raw["MessageId"], raw["ReceiptHandle"], raw["Body"], int(system["ApproximateReceiveCount"]))
+    return DeadLetter(message, int(system["SentTimestamp"]), raw.get("MessageAttributes", {}))

@@ -1,0 +1,89 @@
+"""What is there, and how much waits in it: for operators, not for the services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import boto3
+from botocore.exceptions import ClientError
+
+from shopflow.aws.calls import PATIENT, translated
+from shopflow.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+T = TypeVar("T")
+_MISSING = frozenset(
+    {"NotFound", "ResourceNotFoundException", "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """Messages in one queue, about: waiting, and in flight (received but not deleted yet)."""
+
+    waiting: int
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Depths by service and items by table name, both about; None for what is not there."""
+
+    queues: dict[str, Depth | None]
+    dlqs: dict[str, Depth | None]
+    tables: dict[str, int | None]
+    topic_exists: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether every resource is there."""
+        found = [*self.queues.values(), *self.dlqs.values(), *self.tables.values()]
+        return self.topic_exists and None not in found
+
+    @property
+    def dead_letters(self) -> int:
+        return sum(depth.waiting + depth.in_flight for depth in self.dlqs.values() if depth)
+
+
+def inspect(config: Config) -> Findings:
+    """Look at every resource of ``config``, one call each. Raises `Unavailable` when AWS does not answer."""
+    session = boto3.session.Session(region_name=config.region)
+    limits = PATIENT.boto_config()
+    sqs = session.client("sqs", endpoint_url=config.endpoint_url, config=limits)
+    sns = session.client("sns", endpoint_url=config.endpoint_url, config=limits)
+    dynamodb = session.client("dynamodb", endpoint_url=config.endpoint_url, config=limits)
+    names = config.resources
+
+    def items(table: str) -> int:
+        return dynamodb.describe_table(TableName=table)["Table"]["ItemCount"]
+
+    return Findings(
+        queues={service: _depth(sqs, url) for service, url in sorted(names.queue_urls.items())},
+        dlqs={service: _depth(sqs, url) for service, url in sorted(names.dlq_urls.items())},
+        tables={
+            table: _unless_missing(lambda table=table: items(table))  # type: ignore[misc]
+            for table in (names.orders_table, names.inventory_table, names.events_table)
+        },
+        topic_exists=_unless_missing(lambda: sns.get_topic_attributes(TopicArn=names.topic_arn)) is not None,
+    )
+
+
+def _depth(sqs: SQSClient, url: str) -> Depth | None:
+    wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    answer = _unless_missing(lambda: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted))  # type: ignore[arg-type]
+    return Depth(*(int(answer["Attributes"][name]) for name in wanted)) if answer else None  # type: ignore[index]
+
+
+def _unless_missing(call: Callable[[], T]) -> T | None:
+    """What ``call`` answers; None when it finds that there is no such resource."""
+    with translated("look at a resource"):
+        try:
+            return call()
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") not in _MISSING:
+                raise
+            return None

@@ -1,0 +1,164 @@
+"""The orders table, and the one transaction that it shares with the inventory table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from shopflow.aws.calls import CONTENTION, translated
+from shopflow.aws.items import ATTRIBUTES, attribute_value, order_from_item, order_to_item
+from shopflow.aws.tables import batch_get
+from shopflow.domain.order import EventHeader, Move, Order, was_committed
+from shopflow.domain.times import to_ms
+from shopflow.errors import Conflict, Contention
+from shopflow.ports import OpenOrder, check_transaction
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ID_IS_FREE = "attribute_not_exists(orderId)"
+ENOUGH_IN_STOCK = "stock >= :units"
+PRODUCT_EXISTS = "attribute_exists(productId)"
+
+
+class DynamoOrders:
+    """`shopflow.ports.Orders` on DynamoDB."""
+
+    def __init__(self, client: DynamoDBClient, orders_table: str, inventory_table: str, open_orders_index: str) -> None:
+        self._client = client
+        self._orders_table = orders_table
+        self._inventory_table = inventory_table
+        self._index = open_orders_index
+
+    def create(self, order: Order) -> Order:
+        try:
+            with translated("PutItem order"):
+                self._client.put_item(
+                    TableName=self._orders_table,
+                    Item=order_to_item(order),
+                    ConditionExpression=ID_IS_FREE,
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            return _standing([error.response])[order.order_id]
+        return order
+
+    def read(self, order_ids: Collection[str]) -> dict[str, Order]:
+        items = batch_get(self._client, self._orders_table, "orderId", sorted(set(order_ids)), consistent=True)
+        orders = (order_from_item(item) for item in items)
+        return {order.order_id: order for order in orders}
+
+    def commit(self, moves: Sequence[Move], stock: Mapping[str, int] | None = None) -> None:
+        check_transaction(moves, stock or {})
+        if len(moves) == 1 and not stock:
+            self._update(moves[0])
+        else:
+            self._transact(moves, stock or {})
+
+    def _update(self, move: Move) -> None:
+        try:
+            with translated("UpdateItem order"):
+                self._client.update_item(**_update_of(move, self._orders_table))
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            _unless_made([move], _standing([error.response]), frozenset())
+
+    def _transact(self, moves: Sequence[Move], stock: Mapping[str, int]) -> None:
+        updates = [_update_of(move, self._orders_table) for move in moves]
+        updates += [_stock_update(product_id, units, self._inventory_table) for product_id, units in stock.items()]
+        try:
+            with translated("TransactWriteItems"):
+                self._client.transact_write_items(TransactItems=[{"Update": update} for update in updates])
+        except self._client.exceptions.TransactionCanceledException as error:
+            _explain(error, moves, list(stock))
+
+    def open_orders(self) -> Iterator[OpenOrder]:
+        pages = self._client.get_paginator("scan").paginate(TableName=self._orders_table, IndexName=self._index)
+        with translated("Scan open orders"):
+            for page in pages:
+                for item in page["Items"]:
+                    yield OpenOrder(str(item["orderId"]["S"]), to_ms(str(item["openedAt"]["S"])))
+
+    def all(self) -> Iterator[Order]:
+        pages = self._client.get_paginator("scan").paginate(TableName=self._orders_table, ConsistentRead=True)
+        with translated("Scan orders"):
+            for page in pages:
+                yield from map(order_from_item, page["Items"])
+
+
+def _explain(error: ClientError, moves: Sequence[Move], products: Sequence[str]) -> None:
+    """Raise what a cancelled transaction means; return if it means that an earlier try of it was committed."""
+    reasons: Sequence[Mapping[str, Any]] = error.response.get("CancellationReasons", [])
+    codes = [reason.get("Code", "None") for reason in reasons]
+    failed = [reason if code == "ConditionalCheckFailed" else None for reason, code in zip(reasons, codes, strict=True)]
+    standing = _standing([reason for reason in failed[: len(moves)] if reason])
+    short = frozenset(product_id for product_id, reason in zip(products, failed[len(moves) :], strict=True) if reason)
+    if any(failed):
+        _unless_made(moves, standing, short)
+    elif any(code in CONTENTION for code in codes):
+        raise Contention(f"TransactWriteItems: {codes}") from error
+    else:
+        raise error
+
+
+def _unless_made(moves: Sequence[Move], standing: Mapping[str, Order], short: frozenset[str]) -> None:
+    """Raise `Conflict`, unless an order as it stands shows that the commit was made and only its answer was lost."""
+    if not was_committed(moves, standing):
+        raise Conflict(standing, short)
+
+
+def _update_of(move: Move, table: str) -> Any:
+    """The UpdateItem of one step: only the changed attributes, under the conditions of its guard."""
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    sets, removes = [], []
+    for field, value in move.changes().items():
+        names[f"#{field}"] = ATTRIBUTES[field]
+        if value is None:
+            removes.append(f"#{field}")
+        else:
+            values[f":{field}"] = attribute_value(field, value)
+            sets.append(f"#{field} = :{field}")
+    conditions = [_still(field, getattr(move.before, field), names, values) for field in move.guard]
+    clauses = [f"SET {', '.join(sets)}" if sets else "", f"REMOVE {', '.join(removes)}" if removes else ""]
+    return {
+        "TableName": table,
+        "Key": {"orderId": {"S": move.before.order_id}},
+        "UpdateExpression": " ".join(filter(None, clauses)),
+        "ConditionExpression": " AND ".join(conditions),
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": values,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def _still(field: str, value: Any, names: dict[str, str], values: dict[str, Any]) -> str:
+    """The condition that the attribute of ``field`` still has ``value``. An outbox is compared by its event's id."""
+    names[f"#{field}"] = ATTRIBUTES[field]
+    if value is None:
+        return f"attribute_not_exists(#{field})"
+    if isinstance(value, EventHeader):
+        values[f":{field}_read"] = {"S": value.event_id}
+        return f"#{field}.eventId = :{field}_read"
+    values[f":{field}_read"] = attribute_value(field, value)
+    return f"#{field} = :{field}_read"
+
+
+def _stock_update(product_id: str, units: int, table: str) -> Any:
+    """The UpdateItem that adds ``units`` to a product's stock, or takes them if that many are there."""
+    condition = ENOUGH_IN_STOCK if units < 0 else PRODUCT_EXISTS
+    return {
+        "TableName": table,
+        "Key": {"productId": {"S": product_id}},
+        "UpdateExpression": "ADD stock :change",
+        "ConditionExpression": condition,
+        "ExpressionAttributeValues": {":change": {"N": str(units)}}
+        | ({":units": {"N": str(-units)}} if units < 0 else {}),
+    }
+
+
+def _standing(failures: Sequence[Mapping[str, Any]]) -> dict[str, Order]:
+    """The orders that made conditions fail (ReturnValuesOnConditionCheckFailure), by id. Only those that exist."""
+    orders = [order_from_item(failure["Item"]) for failure in failures if "Item" in failure]
+    return {order.order_id: order for order in orders}

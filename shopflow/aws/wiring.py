@@ -1,0 +1,79 @@
+"""All ports of one process on AWS, from its configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+
+from shopflow.aws.audit import DynamoAuditLog
+from shopflow.aws.calls import CallLimits
+from shopflow.aws.dead_letters import SqsDeadLetters, SqsSender
+from shopflow.aws.orders import DynamoOrders
+from shopflow.aws.products import DynamoProducts
+from shopflow.aws.queues import SqsQueue
+from shopflow.aws.shadow import ShadowOrders
+from shopflow.aws.topic import SnsTopic
+from shopflow.config import Config
+from shopflow.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+
+@dataclass(frozen=True, slots=True)
+class Aws:
+    """The ports, over thread-safe clients."""
+
+    orders: DynamoOrders
+    products: DynamoProducts
+    audit: DynamoAuditLog
+    topic: SnsTopic
+    _dynamodb: DynamoDBClient
+    _sqs: SQSClient
+    _config: Config
+
+    def queue(self, service: str) -> SqsQueue:
+        """The queue of ``service``. Raises `ConfigError` when its URL is not configured."""
+        return SqsQueue(self._sqs, self._url(service, "QUEUE"), self._config.visibility_seconds)
+
+    def dead_letters(self, service: str) -> SqsDeadLetters:
+        """The dead-letter queue of ``service``. Raises `ConfigError` when its URL or its queue's is not configured."""
+        return SqsDeadLetters(self._sqs, self._url(service, "DLQ"), self._url(service, "QUEUE"))
+
+    def sender(self, service: str) -> SqsSender:
+        """What puts messages into the queue of ``service``. Raises `ConfigError` when its URL is not configured."""
+        return SqsSender(self._sqs, self._url(service, "QUEUE"))
+
+    def shadow_orders(self) -> ShadowOrders:
+        """The table beside the orders table that orders are rebuilt into."""
+        return ShadowOrders(self._dynamodb, f"{self._config.resources.orders_table}-shadow")
+
+    def _url(self, service: str, kind: str) -> str:
+        resources = self._config.resources
+        url = (resources.queue_urls if kind == "QUEUE" else resources.dlq_urls).get(service)
+        if url is None:
+            raise ConfigError(f"SHOPFLOW_{service.upper()}_{kind}_URL is not set. Run 'make infra-up'.")
+        return url
+
+
+def connect(config: Config, limits: CallLimits) -> Aws:
+    """Build the ports. Makes no call yet; each later call takes no longer than ``limits`` say."""
+    session = boto3.session.Session(region_name=config.region)
+    resources = config.resources
+    boto_config = limits.boto_config()
+    dynamodb = session.client("dynamodb", endpoint_url=config.endpoint_url, config=boto_config)
+    sns = session.client("sns", endpoint_url=config.endpoint_url, config=boto_config)
+    polling = limits.boto_config(extra_read_seconds=config.receive_wait_seconds)
+    sqs = session.client("sqs", endpoint_url=config.endpoint_url, config=polling)
+    return Aws(
+        orders=DynamoOrders(dynamodb, resources.orders_table, resources.inventory_table, resources.open_orders_index),
+        products=DynamoProducts(dynamodb, resources.inventory_table),
+        audit=DynamoAuditLog(dynamodb, resources.events_table),
+        topic=SnsTopic(sns, resources.topic_arn),
+        _dynamodb=dynamodb,
+        _sqs=sqs,
+        _config=config,
+    )

@@ -1,0 +1,44 @@
+"""Where time and event ids come from. Both are handed in, so that a test can decide them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from ulid import ULID
+
+from shopflow.domain.event import Event
+from shopflow.domain.order import EventHeader, EventType
+from shopflow.domain.times import after_cause
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int:
+        """Milliseconds since 1970, UTC."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+
+class Headers:
+    """Makes the headers of new events.
+
+    ``random_bytes(n)`` gives n bytes nobody else is given, ``clock`` the time now.
+    """
+
+    def __init__(self, clock: Clock, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+        self._clock = clock
+        self._random_bytes = random_bytes
+
+    def new(self, event_type: EventType, cause: Event | None = None) -> EventHeader:
+        """The header of an event that ``cause`` brought about: its ULID's time is its timestamp, after the cause's."""
+        time_ms = after_cause(self._clock.now_ms(), cause.time_ms if cause else None)
+        event_id = str(ULID.from_bytes(time_ms.to_bytes(6, "big") + self._random_bytes(10)))
+        return EventHeader(event_id, event_type, time_ms, cause.event_id if cause else None)

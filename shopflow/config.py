@@ -1,0 +1,153 @@
+"""The settings of a process: the only reader of ``os.environ``.
+
+`make infra-up` writes .env.local from Terraform's outputs. A variable that is exported wins over the file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from dotenv import dotenv_values
+
+from shopflow.errors import ConfigError
+
+ENV_FILE = ".env.local"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """The names that Terraform gave to what it made (see terraform/outputs.tf). Queue and DLQ URLs are by service."""
+
+    topic_arn: str
+    queue_urls: Mapping[str, str]
+    dlq_urls: Mapping[str, str]
+    orders_table: str
+    inventory_table: str
+    events_table: str
+    open_orders_index: str
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """The simulated payment gateway: share of charges it accepts (0-1), its latency, and the key of its decisions."""
+
+    success_rate: float
+    latency_ms: tuple[int, int]
+    seed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that a service is told. ``endpoint_url`` None means real AWS."""
+
+    endpoint_url: str | None
+    region: str
+    resources: Resources
+    host: str
+    port: int
+    receive_wait_seconds: int
+    visibility_seconds: int
+    consumer_threads: int
+    relay_interval_seconds: float
+    relay_enabled: bool
+    gateway: GatewaySettings
+    log_format: str
+
+
+def read_environment(root: Path | None = None) -> dict[str, str]:
+    """The environment variables, over those of ``.env.local`` in ``root`` (default: the working directory).
+
+    SHOPFLOW_ENV_FILE names another file.
+    """
+    path = Path(os.environ.get("SHOPFLOW_ENV_FILE") or (root or Path.cwd()) / ENV_FILE)
+    from_file = {name: value for name, value in dotenv_values(path).items() if value is not None}
+    return from_file | dict(os.environ)
+
+
+def adopt_environment() -> dict[str, str]:
+    """Make what `read_environment` reads this process's environment, and return it.
+
+    For a process that calls AWS: boto3 looks for its credentials there.
+    """
+    env = read_environment()
+    os.environ.update(env)
+    return env
+
+
+def load_config(env: Mapping[str, str]) -> Config:
+    """The configuration that ``env`` describes. Raises `ConfigError` naming the variable that is missing or wrong."""
+    return Config(
+        endpoint_url=env.get("AWS_ENDPOINT_URL") or None,
+        region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1",
+        resources=_resources(env),
+        host=env.get("HOST", "127.0.0.1"),
+        port=_number(env, "PORT", "3000", int, 0, 65535),
+        receive_wait_seconds=_number(env, "SQS_WAIT_SECONDS", "20", int, 0, 20),
+        visibility_seconds=_number(env, "SQS_VISIBILITY_SECONDS", "60", int, 1, 43_200),
+        consumer_threads=_number(env, "CONSUMER_THREADS", "1", int, 1, 64),
+        relay_interval_seconds=_number(env, "RELAY_INTERVAL_SECONDS", "30", float, 0.1, 3600),
+        relay_enabled=env.get("RELAY", "on") != "off",
+        gateway=_gateway(env),
+        log_format=_choice(env, "LOG_FORMAT", "auto", ("auto", "json", "text")),
+    )
+
+
+def _resources(env: Mapping[str, str]) -> Resources:
+    return Resources(
+        topic_arn=_required(env, "SHOPFLOW_TOPIC_ARN"),
+        queue_urls=_by_service(env, "_QUEUE_URL"),
+        dlq_urls=_by_service(env, "_DLQ_URL"),
+        orders_table=_required(env, "SHOPFLOW_ORDERS_TABLE"),
+        inventory_table=_required(env, "SHOPFLOW_INVENTORY_TABLE"),
+        events_table=_required(env, "SHOPFLOW_EVENTS_TABLE"),
+        open_orders_index=_required(env, "SHOPFLOW_OPEN_ORDERS_INDEX"),
+    )
+
+
+def _by_service(env: Mapping[str, str], suffix: str) -> dict[str, str]:
+    """SHOPFLOW_INVENTORY_QUEUE_URL=… → {"inventory": …}"""
+    prefix = "SHOPFLOW_"
+    return {
+        name.removeprefix(prefix).removesuffix(suffix).lower(): value
+        for name, value in env.items()
+        if name.startswith(prefix) and name.endswith(suffix)
+    }
+
+
+def _gateway(env: Mapping[str, str]) -> GatewaySettings:
+    least = _number(env, "PAYMENT_LATENCY_MIN_MS", "300", int, 0, 60_000)
+    return GatewaySettings(
+        success_rate=_number(env, "PAYMENT_SUCCESS_RATE", "0.8", float, 0, 1),
+        latency_ms=(least, _number(env, "PAYMENT_LATENCY_MAX_MS", str(max(800, least)), int, least, 60_000)),
+        seed=env.get("PAYMENT_SEED", "shopflow"),
+    )
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    if not env.get(name):
+        raise ConfigError(f"{name} is not set. Run 'make infra-up', which writes it to {ENV_FILE}.")
+    return env[name]
+
+
+def _number(env: Mapping[str, str], name: str, default: str, kind: Callable[[str], T], least: float, most: float) -> T:
+    text = env.get(name) or default
+    try:
+        value = kind(text)
+        within = least <= float(text) <= most
+    except ValueError:
+        within = False
+    if not within:
+        raise ConfigError(f"{name}={text} must be a number from {least:g} to {most:g}.")
+    return value
+
+
+def _choice(env: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:
+    value = env.get(name) or default
+    if value not in choices:
+        raise ConfigError(f"{name}={value} must be one of {', '.join(choices)}.")
+    return value

@@ -1,0 +1,142 @@
+"""The contracts of schemas/, checked when an event is published and again when it is consumed.
+
+Publishing is strict: an unknown field is an error. Consuming is tolerant of one thing only: unknown fields in an event
+of a newer minor version than the one known here. A new major version is a breach.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+from referencing import Registry, Resource
+
+from shopflow import jsontext
+from shopflow.catalog import SCHEMAS, Catalog
+from shopflow.domain.event import Event
+from shopflow.domain.order import EventType
+from shopflow.errors import ContractBreach, InvalidRequest
+
+MAX_EVENT_BYTES = 256 * 1024
+"""SNS and SQS take no larger message."""
+
+
+MAX_MESSAGE_CHARS = 200
+MAX_ERRORS = 50
+"""Looked at for the one to report: a hostile text can hold tens of thousands."""
+
+
+class Contracts:
+    """The schemas, loaded once, and the three checks that services make with them."""
+
+    def __init__(self, catalog: Catalog, folder: Path = SCHEMAS) -> None:
+        self._catalog = catalog
+        files = sorted(folder.glob("*.schema.json")) + sorted((folder / "events").glob("*.schema.json"))
+        schemas = {file.name.removesuffix(".schema.json"): jsontext.loads(file.read_text()) for file in files}
+        self._strict = _validators(schemas)
+        self._tolerant = _validators({name: _open(schema) for name, schema in schemas.items()})
+
+    def encode(self, event: Event) -> str:
+        """The text of ``event`` for the wire. Raises `ContractBreach` for what no consumer would accept."""
+        envelope = event.to_json()
+        self._check(envelope, self._strict)
+        if event.version != self._catalog.events[event.event_type].version:
+            raise ContractBreach(f"{event.event_type}: version {event.version} is not the catalogue's")
+        text = jsontext.dumps(envelope)
+        if len(text.encode()) > MAX_EVENT_BYTES:
+            raise ContractBreach(f"{event.event_type}: larger than {MAX_EVENT_BYTES} bytes")
+        return text
+
+    def decode(self, text: str) -> Event:
+        """The event that ``text`` holds. Raises `ContractBreach` saying which field breaks the contract, and how."""
+        try:
+            envelope = jsontext.loads(text)
+        except ValueError as error:
+            raise ContractBreach(f"not JSON: {error}") from None
+        self._check(envelope, self._tolerant if self._is_newer_minor(envelope) else self._strict)
+        event = self._event(envelope)
+        if event.payload["orderId"] != event.correlation_id:
+            raise ContractBreach("correlationId: is not the payload's orderId")
+        return event
+
+    def check_request(self, body: Any) -> None:
+        """Check the body of ``POST /orders``. Raises `InvalidRequest` naming the field."""
+        error = _first_error(self._strict["place-order"], body)
+        if error:
+            raise InvalidRequest(error)
+
+    def _event(self, envelope: Mapping[str, Any]) -> Event:
+        try:
+            return Event.from_json(envelope)
+        except (ValueError, ArithmeticError, OverflowError) as error:
+            raise ContractBreach(f"out of range: {error}") from None
+
+    def _is_newer_minor(self, envelope: Any) -> bool:
+        """Whether it claims a known type in a newer minor version of the known major one. Whatever else it is."""
+        try:
+            known = self._catalog.events[EventType(envelope["eventType"])].version
+            major, minor = (int(part) for part in envelope["version"].split("."))
+        except (TypeError, KeyError, ValueError, AttributeError):
+            return False
+        known_major, known_minor = (int(part) for part in known.split("."))
+        return major == known_major and minor > known_minor
+
+    def _check(self, envelope: Any, validators: Mapping[str, Draft202012Validator]) -> None:
+        error = _first_error(validators["envelope"], envelope)
+        if error:
+            raise ContractBreach(error)
+        event_type, version = EventType(envelope["eventType"]), envelope["version"]
+        known = self._catalog.events[event_type].version
+        if version.split(".")[0] != known.split(".")[0]:
+            raise ContractBreach(f"version: {event_type} {version} is not {known.split('.')[0]}.x")
+        error = _first_error(validators[event_type], envelope["payload"], within="payload")
+        if error:
+            raise ContractBreach(error)
+
+
+def _validators(schemas: Mapping[str, Any]) -> dict[str, Draft202012Validator]:
+    registry: Registry[Any] = Registry().with_resources(
+        (schema["$id"], Resource.from_contents(schema)) for schema in schemas.values()
+    )
+    checker = Draft202012Validator.FORMAT_CHECKER
+    return {
+        name: Draft202012Validator(schema, registry=registry, format_checker=checker)
+        for name, schema in schemas.items()
+    }
+
+
+def _open(schema: Any) -> Any:
+    """The same schema, with no word against unknown fields."""
+    if isinstance(schema, dict):
+        return {key: _open(value) for key, value in schema.items() if key != "additionalProperties"}
+    return [_open(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def _first_error(validator: Draft202012Validator, value: Any, within: str = "") -> str | None:
+    """What is most wrong with ``value``, as «field: message»; None when nothing is."""
+    try:
+        error = best_match(islice(validator.iter_errors(value), MAX_ERRORS))
+    except (ArithmeticError, RecursionError) as failure:
+        return f"{within or 'body'}: a value is out of range ({type(failure).__name__})"
+    return _describe(error, within) if error else None
+
+
+def _describe(error: ValidationError, within: str) -> str:
+    path = within
+    for step in error.absolute_path:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step)
+    return f"{path or 'body'}: {_message(error)}"
+
+
+def _message(error: ValidationError) -> str:
+    """What is wrong, in words for a person: a pattern tells nobody anything, its description does."""
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    if error.validator in ("pattern", "not") and "description" in schema:
+        return f"must be {schema['description']}"
+    message = re.sub(r"Decimal\('([^']*)'\)", r"\1", error.message)
+    return message if len(message) <= MAX_MESSAGE_CHARS else f"does not satisfy {error.validator!r}"

@@ -1,0 +1,155 @@
+"""Events: the envelope, the payload that each type carries, and the order that a trail of events adds up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from shopflow.domain.money import money
+from shopflow.domain.order import (
+    TRANSITIONS,
+    EventHeader,
+    EventType,
+    IllegalTransition,
+    Line,
+    Order,
+)
+from shopflow.domain.times import to_ms, to_text
+
+Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to one order. ``correlation_id`` is the order's id, ``payload`` its complete snapshot."""
+
+    event_id: str
+    event_type: EventType
+    version: str
+    time_ms: int
+    source: str
+    correlation_id: str
+    causation_id: str | None
+    payload: Payload
+
+    @property
+    def order_id(self) -> str:
+        return self.correlation_id
+
+    @property
+    def header(self) -> EventHeader:
+        return EventHeader(self.event_id, self.event_type, self.time_ms, self.causation_id)
+
+    def to_json(self) -> dict[str, Any]:
+        """The envelope as it goes over the wire (schemas/envelope.schema.json)."""
+        return {
+            "eventId": self.event_id,
+            "eventType": str(self.event_type),
+            "version": self.version,
+            "timestamp": to_text(self.time_ms),
+            "source": self.source,
+            "correlationId": self.correlation_id,
+            "causationId": self.causation_id,
+            "payload": dict(self.payload),
+        }
+
+    @classmethod
+    def from_json(cls, envelope: Mapping[str, Any]) -> Event:
+        """The inverse of `to_json`, for an envelope that has passed its contract."""
+        return cls(
+            event_id=envelope["eventId"],
+            event_type=EventType(envelope["eventType"]),
+            version=envelope["version"],
+            time_ms=to_ms(envelope["timestamp"]),
+            source=envelope["source"],
+            correlation_id=envelope["correlationId"],
+            causation_id=envelope["causationId"],
+            payload=envelope["payload"],
+        )
+
+
+def payload_of(order: Order, event_type: EventType) -> dict[str, Any]:
+    """The order's snapshot right after the event, out of fields that no later step changes.
+
+    So whoever has the order can rebuild the payload of any event of its trail, at any later time, to the letter.
+    """
+    payload: dict[str, Any] = {
+        "orderId": order.order_id,
+        "customerId": order.customer_id,
+        "status": str(TRANSITIONS[event_type].enters),
+        "items": [line_to_json(line) for line in order.lines],
+        "totalAmount": order.total_amount,
+        "createdAt": to_text(order.created_at),
+    }
+    if order.payment_method is not None:
+        payload["paymentMethod"] = order.payment_method
+    if event_type is EventType.PAYMENT_PROCESSED:
+        payload |= {"transactionId": order.transaction_id, "chargedAmount": order.charged_amount}
+    if event_type in (EventType.INVENTORY_FAILED, EventType.PAYMENT_FAILED, EventType.INVENTORY_RELEASED):
+        payload["failureReason"] = order.failure_reason
+    return payload
+
+
+def line_to_json(line: Line) -> dict[str, Any]:
+    return {
+        "productId": line.product_id,
+        "productName": line.product_name,
+        "quantity": line.quantity,
+        "unitPrice": line.unit_price,
+        "lineTotal": line.line_total,
+    }
+
+
+def line_from_json(item: Mapping[str, Any]) -> Line:
+    return Line(item["productId"], item["productName"], int(item["quantity"]), money(item["unitPrice"]))
+
+
+def replay(events: Iterable[Event]) -> Order | None:
+    """The order that its events, in order, add up to; None of no events.
+
+    What only the Notification Service writes is not in any event: a COMPLETED order replays as PAYMENT_PROCESSED.
+    Raises `IllegalTransition` when the events are no legal history.
+    """
+    order: Order | None = None
+    for event in events:
+        order = _apply(order, event)
+    return order
+
+
+def _apply(order: Order | None, event: Event) -> Order:
+    transition = TRANSITIONS[event.event_type]
+    if (order.status if order else None) is not transition.leaves:
+        raise IllegalTransition(f"{event.order_id}: {event.event_type} does not follow {order and order.status}")
+    if order is None:
+        return _order_from(event)
+    if order.released_at is not None:
+        raise IllegalTransition(f"{event.order_id}: {event.event_type} comes after the release")
+    payload = event.payload
+    released = event.event_type is EventType.INVENTORY_RELEASED
+    return replace(
+        order,
+        status=transition.enters,
+        updated_at=event.time_ms,
+        failure_reason=payload.get("failureReason"),
+        transaction_id=payload.get("transactionId"),
+        charged_amount=_optional_money(payload.get("chargedAmount")),
+        released_at=event.time_ms if released else None,
+    )
+
+
+def _order_from(event: Event) -> Order:
+    payload = event.payload
+    return Order(
+        order_id=payload["orderId"],
+        customer_id=payload["customerId"],
+        lines=tuple(line_from_json(item) for item in payload["items"]),
+        created_at=to_ms(payload["createdAt"]),
+        updated_at=event.time_ms,
+        payment_method=payload.get("paymentMethod"),
+    )
+
+
+def _optional_money(value: Decimal | int | None) -> Decimal | None:
+    return None if value is None else money(value)

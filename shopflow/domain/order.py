@@ -1,0 +1,267 @@
+"""The order and its state machine.
+
+An `Order` is immutable. Each step of its saga returns the order as it is after the step; `Move` pairs the two with
+what the decision relied on, and is what a store commits in one conditional write.
+
+    PENDING ─▶ INVENTORY_RESERVED ─▶ PAYMENT_PROCESSED ─▶ COMPLETED
+       └─▶ INVENTORY_FAILED  └─▶ PAYMENT_FAILED (stock released)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    PENDING = "PENDING"
+    INVENTORY_RESERVED = "INVENTORY_RESERVED"
+    INVENTORY_FAILED = "INVENTORY_FAILED"
+    PAYMENT_PROCESSED = "PAYMENT_PROCESSED"
+    PAYMENT_FAILED = "PAYMENT_FAILED"
+    COMPLETED = "COMPLETED"
+
+    @property
+    def terminal(self) -> bool:
+        return self in (Status.COMPLETED, Status.INVENTORY_FAILED, Status.PAYMENT_FAILED)
+
+
+class EventType(StrEnum):
+    ORDER_CREATED = "order.created"
+    INVENTORY_RESERVED = "inventory.reserved"
+    INVENTORY_FAILED = "inventory.failed"
+    PAYMENT_PROCESSED = "payment.processed"
+    PAYMENT_FAILED = "payment.failed"
+    INVENTORY_RELEASED = "inventory.released"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One arrow of the state machine: the status it leaves (None: the order is new) and the one it enters."""
+
+    leaves: Status | None
+    enters: Status
+
+
+TRANSITIONS: Mapping[EventType, Transition] = {
+    EventType.ORDER_CREATED: Transition(None, Status.PENDING),
+    EventType.INVENTORY_RESERVED: Transition(Status.PENDING, Status.INVENTORY_RESERVED),
+    EventType.INVENTORY_FAILED: Transition(Status.PENDING, Status.INVENTORY_FAILED),
+    EventType.PAYMENT_PROCESSED: Transition(Status.INVENTORY_RESERVED, Status.PAYMENT_PROCESSED),
+    EventType.PAYMENT_FAILED: Transition(Status.INVENTORY_RESERVED, Status.PAYMENT_FAILED),
+    EventType.INVENTORY_RELEASED: Transition(Status.PAYMENT_FAILED, Status.PAYMENT_FAILED),
+}
+
+_RESERVED_TRAIL = (EventType.ORDER_CREATED, EventType.INVENTORY_RESERVED)
+
+LEGAL_TRAILS: Mapping[Status, tuple[EventType, ...]] = {
+    Status.COMPLETED: (*_RESERVED_TRAIL, EventType.PAYMENT_PROCESSED),
+    Status.INVENTORY_FAILED: (EventType.ORDER_CREATED, EventType.INVENTORY_FAILED),
+    Status.PAYMENT_FAILED: (*_RESERVED_TRAIL, EventType.PAYMENT_FAILED, EventType.INVENTORY_RELEASED),
+}
+"""The whole audit trail of a finished order, by its terminal status (SPEC, "Status")."""
+
+
+class IllegalTransition(ValueError):
+    """The step does not start from the order's status. The caller decided on an order it had not looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One product of an order, at the price of the moment it was ordered."""
+
+    product_id: str
+    product_name: str
+    quantity: int
+    unit_price: Decimal
+
+    @property
+    def line_total(self) -> Decimal:
+        return self.unit_price * self.quantity
+
+
+@dataclass(frozen=True, slots=True)
+class EventHeader:
+    """What cannot be rebuilt of an event: its identity. The rest is a pure function of the order (see `event_of`)."""
+
+    event_id: str
+    event_type: EventType
+    time_ms: int
+    causation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order, with the one event of it that may still be unpublished (`outbox`).
+
+    ``opened_at`` is there while the saga is unfinished. ``request_hash`` identifies the body that placed the order
+    under its ``idempotency_key``.
+    """
+
+    order_id: str
+    customer_id: str
+    lines: tuple[Line, ...]
+    created_at: int
+    updated_at: int
+    status: Status = Status.PENDING
+    payment_method: str | None = None
+    failure_reason: str | None = None
+    transaction_id: str | None = None
+    charged_amount: Decimal | None = None
+    released_at: int | None = None
+    notified_at: int | None = None
+    outbox: EventHeader | None = None
+    opened_at: int | None = None
+    idempotency_key: str | None = None
+    request_hash: str | None = None
+
+    @property
+    def total_amount(self) -> Decimal:
+        return sum((line.line_total for line in self.lines), Decimal("0.00"))
+
+    @property
+    def trail(self) -> tuple[EventType, ...]:
+        """The events that this order has been through, in order."""
+        if self.status in LEGAL_TRAILS:
+            whole = LEGAL_TRAILS[self.status]
+            unreleased = self.status is Status.PAYMENT_FAILED and self.released_at is None
+            return whole[:-1] if unreleased else whole
+        if self.status is Status.PAYMENT_PROCESSED:
+            return LEGAL_TRAILS[Status.COMPLETED]
+        return _RESERVED_TRAIL if self.status is Status.INVENTORY_RESERVED else _RESERVED_TRAIL[:1]
+
+    @property
+    def holds_stock(self) -> bool:
+        """Whether the units of its lines are out of the stock on this order's account."""
+        return EventType.INVENTORY_RESERVED in self.trail and self.released_at is None
+
+    @property
+    def nothing_left_undone(self) -> bool:
+        """Whether the last step has been made: then the order closes."""
+        if self.notified_at is None:
+            return False
+        if self.status is Status.PAYMENT_FAILED:
+            return self.released_at is not None and self.outbox is None
+        return self.status.terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A step of one order: from what was read to what shall stand, and the fields that the decision relied on.
+
+    A store commits it in one write under the condition that each field of ``guard`` is still as in ``before``.
+    """
+
+    before: Order
+    after: Order
+    guard: tuple[str, ...]
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that the step changes, with their new values. None means: take the field away."""
+        names = self.before.__dataclass_fields__
+        pairs = ((name, getattr(self.before, name), getattr(self.after, name)) for name in names)
+        return {name: new for name, old, new in pairs if old != new}
+
+    def may_be_made_on(self, current: Order) -> bool:
+        return all(getattr(current, name) == getattr(self.before, name) for name in self.guard)
+
+    def was_made_on(self, current: Order) -> bool:
+        """Whether ``current`` shows that this very step was committed, though its answer was lost.
+
+        A step with an event is known by the event's id. One without is the same whoever makes it.
+        """
+        if self.after.outbox is not None and self.after.outbox != self.before.outbox:
+            return current.outbox == self.after.outbox
+        told = (current.notified_at is None) == (self.after.notified_at is None)
+        changes = {name: new for name, new in self.changes().items() if name != "notified_at"}
+        return told and all(getattr(current, name) == new for name, new in changes.items())
+
+
+def was_committed(moves: Sequence[Move], standing: Mapping[str, Order]) -> bool:
+    """Whether orders as they stand (by id) show that the commit of ``moves`` was made, though its answer was lost.
+
+    It takes all of them to show: a single step without an event may just as well be another worker's.
+    """
+    made = [move.before.order_id in standing and move.was_made_on(standing[move.before.order_id]) for move in moves]
+    return bool(made) and all(made)
+
+
+def create(order: Order, header: EventHeader) -> Order:
+    """A new order with `order.created` in its outbox, opened."""
+    _must_be(header, EventType.ORDER_CREATED)
+    return replace(order, status=Status.PENDING, outbox=header, opened_at=header.time_ms)
+
+
+def reserve(order: Order, header: EventHeader) -> Move:
+    """All lines are taken from the stock: `inventory.reserved`."""
+    return _step(order, header, EventType.INVENTORY_RESERVED)
+
+
+def refuse(order: Order, header: EventHeader, reason: str) -> Move:
+    """The stock does not suffice: `inventory.failed`."""
+    return _step(order, header, EventType.INVENTORY_FAILED, failure_reason=reason)
+
+
+def charge(order: Order, header: EventHeader, transaction_id: str, amount: Decimal) -> Move:
+    """The gateway took the money: `payment.processed`."""
+    charged = {"transaction_id": transaction_id, "charged_amount": amount}
+    return _step(order, header, EventType.PAYMENT_PROCESSED, **charged)
+
+
+def decline(order: Order, header: EventHeader, reason: str) -> Move:
+    """The gateway took no money: `payment.failed`."""
+    return _step(order, header, EventType.PAYMENT_FAILED, failure_reason=reason)
+
+
+def release(order: Order, header: EventHeader) -> Move:
+    """The units of a declined order go back into the stock, once: `inventory.released`."""
+    if order.released_at is not None:
+        raise IllegalTransition(f"{order.order_id}: its stock is released already")
+    move = _step(order, header, EventType.INVENTORY_RELEASED, released_at=header.time_ms)
+    return replace(move, guard=("status", "released_at"))
+
+
+def notify(order: Order, now_ms: int) -> Move:
+    """The customer has been told how the order ended; a paid order is COMPLETED with that."""
+    if order.notified_at is not None or order.status not in (
+        Status.PAYMENT_PROCESSED,
+        Status.PAYMENT_FAILED,
+        Status.INVENTORY_FAILED,
+    ):
+        raise IllegalTransition(f"{order.order_id}: nobody to tell in {order.status}")
+    status = Status.COMPLETED if order.status is Status.PAYMENT_PROCESSED else order.status
+    told = replace(order, status=status, notified_at=now_ms)
+    return Move(order, _closed_if_done(told), guard=("status", "notified_at", "released_at", "outbox"))
+
+
+def settle(order: Order) -> Move:
+    """`inventory.released` is published, and has no consumer whose next step would overwrite it: clear the outbox.
+
+    Closes the order when the customer is told. Also the last resort for an order with nothing left undone that a crash
+    left open.
+    """
+    pending = order.outbox is not None and order.outbox.event_type is EventType.INVENTORY_RELEASED
+    cleared = replace(order, outbox=None) if pending else order
+    return Move(order, _closed_if_done(cleared), guard=("status", "notified_at", "released_at", "outbox"))
+
+
+def _step(order: Order, header: EventHeader, event_type: EventType, **fields: Any) -> Move:
+    _must_be(header, event_type)
+    transition = TRANSITIONS[event_type]
+    if order.status is not transition.leaves:
+        raise IllegalTransition(f"{order.order_id}: {event_type} does not follow {order.status}")
+    after = replace(order, status=transition.enters, updated_at=header.time_ms, outbox=header, **fields)
+    return Move(order, after, guard=("status",))
+
+
+def _must_be(header: EventHeader, event_type: EventType) -> None:
+    if header.event_type is not event_type:
+        raise IllegalTransition(f"a header of {header.event_type} on a step of {event_type}")
+
+
+def _closed_if_done(order: Order) -> Order:
+    """Closing: `opened_at` goes, and with it the order leaves the index of open orders. The outbox was consumed."""
+    return replace(order, opened_at=None, outbox=None) if order.nothing_left_undone else order

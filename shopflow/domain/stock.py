@@ -1,0 +1,75 @@
+"""Which orders of a batch the stock suffices for: a pure plan, made in the order in which the orders came."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from shopflow.domain.order import Line, Order
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product, the units of it in stock and the units of it ever received (restocking raises both)."""
+
+    product_id: str
+    product_name: str
+    price: Decimal
+    stock: int
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``refused`` has the reason for each order that does not fit; all others do, and take ``taken`` in all."""
+
+    taken: Mapping[str, int]
+    refused: Mapping[str, str]
+
+
+def plan(orders: Sequence[Order], products: Mapping[str, Product]) -> Plan:
+    """Decide each order in turn: all of its lines or none, out of what the orders before it left.
+
+    ``products`` holds what exists of the orders' products, as just read. An order is only refused because of stock
+    that is not there or that an earlier order of the same plan takes, so refusals and reservations must be committed
+    together.
+    """
+    left = {product_id: product.stock for product_id, product in products.items()}
+    taken: Counter[str] = Counter()
+    refused: dict[str, str] = {}
+    for order in orders:
+        reason = next((reason for line in order.lines if (reason := _shortage(line, left))), None)
+        if reason:
+            refused[order.order_id] = reason
+            continue
+        for line in order.lines:
+            left[line.product_id] -= line.quantity
+            taken[line.product_id] += line.quantity
+    return Plan(dict(taken), refused)
+
+
+def returned(order: Order) -> dict[str, int]:
+    """The units that a release of ``order`` gives back, by product."""
+    return {line.product_id: line.quantity for line in order.lines}
+
+
+def first_chunk(orders: Sequence[Order], most_items: int) -> Sequence[Order]:
+    """As many of the first orders as one transaction of ``most_items`` can hold: an item an order and a product."""
+    products: set[str] = set()
+    for count, order in enumerate(orders):
+        products.update(line.product_id for line in order.lines)
+        if count + 1 + len(products) > most_items:
+            return orders[:count]
+    return orders
+
+
+def _shortage(line: Line, left: Mapping[str, int]) -> str | None:
+    name = f"{line.product_name} ({line.product_id})"
+    if line.product_id not in left:
+        return f"{name} does not exist"
+    available = left[line.product_id]
+    if available >= line.quantity:
+        return None
+    return f"Insufficient stock for {name}: available {available}, requested {line.quantity}"

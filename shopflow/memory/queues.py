@@ -1,0 +1,185 @@
+"""A standard queue in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
+from threading import Lock
+
+from shopflow.clock import Clock
+from shopflow.ports import MAX_BATCH_ENTRIES, MAX_VISIBILITY_SECONDS, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many messages can be received now, and how many are hidden because they were received."""
+
+    visible: int
+    in_flight: int
+
+
+@dataclass(slots=True)
+class _Stored:
+    """A message and its ``place`` in the queue. ``visible_at`` is None while it waits to be received (milliseconds)."""
+
+    message_id: str
+    body: str
+    place: int = 0
+    receive_count: int = 0
+    received_at: int = 0
+    visible_at: int | None = None
+
+    @property
+    def receipt_handle(self) -> str:
+        return f"{self.message_id}/{self.receive_count}"
+
+    def delivery(self) -> Message:
+        return Message(self.message_id, self.receipt_handle, self.body, self.receive_count)
+
+
+class MemoryQueue:
+    """`shopflow.ports.Queue` as the SQS developer guide describes a standard queue, first in, first out.
+
+    ``name``: starts the ids of its messages, so it differs from the other queues' names.
+    ``visibility_seconds``: how long a received message is hidden.
+    ``dlq``: takes the messages that were received ``max_receives`` times and would be received once more.
+    It loses, doubles and reorders nothing: wrap it to have that.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        name: str,
+        *,
+        visibility_seconds: int = 60,
+        dlq: MemoryQueue | None = None,
+        max_receives: int = 3,
+    ) -> None:
+        self._clock = clock
+        self._name = name
+        self._visibility_ms = visibility_seconds * 1000
+        self._dlq = dlq
+        self._max_receives = max_receives
+        self._numbers = count(1)
+        self._places = count()
+        self._messages: dict[str, _Stored] = {}
+        # A heap may still hold what was deleted or hidden anew since: it is passed over when it comes up.
+        self._waiting: list[tuple[int, _Stored]] = []
+        self._hidden: list[tuple[int, int, _Stored]] = []
+        self._in_flight = 0
+        self._lock = Lock()
+
+    def send(self, body: str) -> str:
+        """Append a message. Returns its id."""
+        with self._lock:
+            stored = _Stored(f"{self._name}-{next(self._numbers)}", body)
+            self._append(stored)
+            return stored.message_id
+
+    def receive(self, most: int, wait_seconds: int) -> list[Message]:  # noqa: ARG002
+        """Up to ``most`` (1-10) messages that are visible now. Never waits, whatever ``wait_seconds`` says.
+
+        So it is for the caller to turn the clock and ask again.
+        """
+        if not 1 <= most <= MAX_BATCH_ENTRIES:
+            raise ValueError(f"most={most} is not from 1 to {MAX_BATCH_ENTRIES}")
+        with self._lock:
+            now = self._show_expired()
+            received: list[Message] = []
+            while self._waiting and len(received) < most:
+                _, stored = heappop(self._waiting)
+                if stored.message_id in self._messages and not self._redriven(stored):
+                    received.append(self._deliver(stored, now))
+            return received
+
+    def delete(self, messages: Sequence[Message]) -> list[Message]:
+        """Deletes all of them, so returns none.
+
+        One that was received again since stays, though it counts as deleted (SQS, DeleteMessage: with an old receipt
+        handle of a standard queue "the request succeeds, but the message might not be deleted").
+        """
+        _check_batch(messages)
+        with self._lock:
+            self._show_expired()
+            for message in messages:
+                stored = self._latest(message)
+                if stored is not None:
+                    del self._messages[stored.message_id]
+                    self._in_flight -= 0 if stored.visible_at is None else 1
+        return []
+
+    def change_visibility(self, seconds: Mapping[Message, int]) -> list[Message]:
+        """As the port says. It also fails for a message that would be hidden for over 12 hours since its receive."""
+        _check_batch(seconds)
+        with self._lock:
+            now = self._show_expired()
+            return [message for message, hidden in seconds.items() if not self._hide_again(message, now, hidden)]
+
+    def depth(self) -> Depth:
+        """What SQS calls the approximate numbers, exactly."""
+        with self._lock:
+            self._show_expired()
+            return Depth(len(self._messages) - self._in_flight, self._in_flight)
+
+    def take_over(self, stored: _Stored) -> None:
+        """Append a message that another queue gives up: it keeps its id and its receive count."""
+        with self._lock:
+            self._append(stored)
+
+    def _append(self, stored: _Stored) -> None:
+        stored.place = next(self._places)
+        self._messages[stored.message_id] = stored
+        heappush(self._waiting, (stored.place, stored))
+
+    def _redriven(self, stored: _Stored) -> bool:
+        """Whether it is due for the dead-letter queue instead of one more receive; it is there then."""
+        if self._dlq is None or stored.receive_count < self._max_receives:
+            return False
+        del self._messages[stored.message_id]
+        self._dlq.take_over(stored)
+        return True
+
+    def _deliver(self, stored: _Stored, now: int) -> Message:
+        stored.receive_count += 1
+        stored.received_at = now
+        self._in_flight += 1
+        self._hide(stored, now + self._visibility_ms)
+        return stored.delivery()
+
+    def _hide(self, stored: _Stored, until: int) -> None:
+        stored.visible_at = until
+        heappush(self._hidden, (until, stored.place, stored))
+
+    def _hide_again(self, message: Message, now: int, seconds: int) -> bool:
+        """Whether it is in flight with this receipt handle and may be hidden for so long; it is then."""
+        stored = self._latest(message)
+        if stored is None or stored.visible_at is None:
+            return False
+        until = now + seconds * 1000
+        if not now <= until <= stored.received_at + MAX_VISIBILITY_SECONDS * 1000:
+            return False
+        self._hide(stored, until)
+        return True
+
+    def _latest(self, message: Message) -> _Stored | None:
+        """The message, if it is here and was not received again since this delivery."""
+        stored = self._messages.get(message.message_id)
+        return stored if stored is not None and stored.receipt_handle == message.receipt_handle else None
+
+    def _show_expired(self) -> int:
+        """Put those whose visibility timeout has passed back into their places. Returns the time now."""
+        now = self._clock.now_ms()
+        while self._hidden and self._hidden[0][0] <= now:
+            until, place, stored = heappop(self._hidden)
+            if stored.visible_at == until and self._messages.get(stored.message_id) is stored:
+                stored.visible_at = None
+                self._in_flight -= 1
+                heappush(self._waiting, (place, stored))
+        return now
+
+
+def _check_batch(entries: Collection[Message]) -> None:
+    if len(entries) > MAX_BATCH_ENTRIES:
+        raise ValueError(f"{len(entries)} messages are more than {MAX_BATCH_ENTRIES}")

@@ -1,0 +1,30 @@
+"""Closing an order whose last event has no consumer (DESIGN, rule 4)."""
+
+from __future__ import annotations
+
+import logging
+
+from shopflow.domain.order import Order, settle
+from shopflow.errors import Conflict
+from shopflow.log import about
+from shopflow.ports import Orders
+
+log = logging.getLogger(__name__)
+
+
+def close_out(orders: Orders, order: Order) -> None:
+    """Clear a published `inventory.released` from the outbox of ``order``, and close it if that was the last step.
+
+    The caller knows that it was published. Whoever moves the order at the same time is waited for: the decision is made
+    again on the order as it stands. Raises `Unavailable`.
+    """
+    event_id = order.outbox.event_id if order.outbox else None
+    while (move := settle(order)).changes():
+        try:
+            orders.commit([move])
+        except Conflict as conflict:
+            order = conflict.orders[order.order_id]
+        else:
+            done = "order closed" if move.after.opened_at is None else "outbox cleared"
+            log.info(done, extra=about(order_id=order.order_id, event_id=event_id))
+            return

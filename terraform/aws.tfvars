@@ -1,0 +1,4 @@
+# What a stack on AWS adds to the defaults: terraform apply -var-file=aws.tfvars
+require_tls            = true
+point_in_time_recovery = true
+deletion_protection    = true

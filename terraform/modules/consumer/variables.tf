@@ -1,0 +1,20 @@
+variable "name" {
+  description = "Name of the consumer, first part of its queues' names: <name>-queue and <name>-dlq."
+  type        = string
+}
+
+variable "topic_arn" {
+  description = "ARN of the topic to subscribe to. The queues are made in its account and region."
+  type        = string
+}
+
+variable "event_types" {
+  description = "Values of the message attribute eventType to receive; null for every event."
+  type        = list(string)
+  default     = null
+}
+
+variable "require_tls" {
+  description = "Refuse calls to the queues that do not come over TLS."
+  type        = bool
+}

@@ -1,0 +1,4 @@
+output "topic" {
+  description = "The topic, with all its attributes."
+  value       = aws_sns_topic.this
+}

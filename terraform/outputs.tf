@@ -1,0 +1,54 @@
+output "region" {
+  description = "AWS region of every resource."
+  value       = var.region
+}
+
+output "topic_arn" {
+  description = "ARN of the topic that every event is published to."
+  value       = module.event_bus.topic.arn
+}
+
+output "topic_name" {
+  description = "Name of the topic that every event is published to."
+  value       = module.event_bus.topic.name
+}
+
+output "queue_urls" {
+  description = "Queue URL of each consuming service."
+  value       = { for service, consumer in module.consumer : service => consumer.queue.url }
+}
+
+output "queue_arns" {
+  description = "Queue ARN of each consuming service."
+  value       = { for service, consumer in module.consumer : service => consumer.queue.arn }
+}
+
+output "dlq_urls" {
+  description = "Dead-letter queue URL of each consuming service."
+  value       = { for service, consumer in module.consumer : service => consumer.dlq.url }
+}
+
+output "dlq_arns" {
+  description = "Dead-letter queue ARN of each consuming service."
+  value       = { for service, consumer in module.consumer : service => consumer.dlq.arn }
+}
+
+output "orders_table" {
+  description = "Name of the table of orders, by orderId."
+  value       = module.tables.tables["orders"].name
+}
+
+output "inventory_table" {
+  description = "Name of the table of products and their stock, by productId."
+  value       = module.tables.tables["inventory"].name
+}
+
+output "events_table" {
+  description = "Name of the audit log, by orderId and eventId."
+  value       = module.tables.tables["events"].name
+}
+
+output "open_orders_index" {
+  description = "Name of the sparse index of the orders table that holds the orders whose saga is unfinished."
+  value       = module.tables.open_orders_index
+}

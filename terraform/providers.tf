@@ -1,0 +1,12 @@
+# Nothing here is local or AWS: tflocal overrides the endpoints and credentials of this block for a local AWS.
+provider "aws" {
+  region = var.region
+
+  default_tags {
+    tags = {
+      Project   = "shopflow"
+      Stack     = var.name_prefix
+      ManagedBy = "terraform"
+    }
+  }
+}

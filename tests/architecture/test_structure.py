@@ -1,0 +1,83 @@
+"""Imports point one way, and a reader can hold each file in mind."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("shopflow", "api", "workers", "scripts")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+SERVICE_FILES = [path for path in FILES if path.relative_to(ROOT).parts[0] != "scripts"]
+MOST_LINES = 300
+MOST_FUNCTION_LINES = 40
+
+FORBIDDEN = {
+    "shopflow": {"api", "workers", "scripts", "tests"},
+    "api": {"workers", "scripts", "tests"},
+    "workers": {"api", "scripts", "tests"},
+    "scripts": {"api", "workers", "tests"},
+}
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+
+
+def _top(module: str) -> str:
+    return module.split(".")[0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_imports_point_one_way(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    assert not {_top(module) for module in _imports(path)} & FORBIDDEN[package]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "shopflow/domain").glob("*.py")), ids=_name)
+def test_the_domain_imports_the_standard_library_only(path: Path) -> None:
+    others = [module for module in _imports(path) if _top(module) not in sys.stdlib_module_names]
+    assert all(module.startswith("shopflow.domain") for module in others)
+
+
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_only_the_aws_package_imports_boto3(path: Path) -> None:
+    boto = {"boto3", "botocore", "mypy_boto3_dynamodb", "mypy_boto3_sns", "mypy_boto3_sqs"}
+    if not _name(path).startswith("shopflow/aws/"):
+        assert not {_top(module) for module in _imports(path)} & boto
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "shopflow/messaging").glob("*.py")), ids=_name)
+def test_messaging_knows_ports_only(path: Path) -> None:
+    assert not [module for module in _imports(path) if module.startswith(("shopflow.aws", "shopflow.memory"))]
+
+
+@pytest.mark.parametrize("path", SERVICE_FILES, ids=_name)
+def test_a_service_reads_its_environment_in_one_place(path: Path) -> None:
+    if _name(path) != "shopflow/config.py":
+        names = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
+        assert not [node for node in names if node.attr in ("environ", "getenv")]
+
+
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_no_file_and_no_function_is_longer_than_a_reader_can_hold_in_mind(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= MOST_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            docstring = node.body[0] if ast.get_docstring(node) else None
+            without = (docstring.end_lineno or 0) - docstring.lineno + 1 if docstring else 0
+            assert (node.end_lineno or 0) - node.lineno + 1 - without <= MOST_FUNCTION_LINES, node.name

@@ -1,0 +1,25 @@
+"""Each test of this folder runs against both families of ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.conformance.worlds import AwsWorld, MemoryWorld, World
+
+
+@pytest.fixture(scope="session")
+def aws_world(stack: Any) -> Iterator[AwsWorld]:
+    world = AwsWorld(stack.config)
+    yield world
+    world.close()
+
+
+@pytest.fixture(params=["memory", "aws"])
+def world(request: pytest.FixtureRequest) -> World:
+    if request.param == "memory":
+        return MemoryWorld()
+    aws_world: AwsWorld = request.getfixturevalue("aws_world")
+    return aws_world

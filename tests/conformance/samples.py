@@ -1,0 +1,116 @@
+"""Orders, products and events that nobody else has: every id is fresh, so tests share a stack."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from shopflow.clock import Headers, SystemClock
+from shopflow.domain import order as steps
+from shopflow.domain.event import Event, payload_of
+from shopflow.domain.order import EventHeader, EventType, Line, Move, Order
+from shopflow.domain.stock import Product
+from shopflow.errors import Conflict, Contention
+from shopflow.ports import Orders, Products
+
+HEADERS = Headers(SystemClock())
+DECLINED = "Card expired"
+
+
+def fresh_id(prefix: str) -> str:
+    return f"{prefix}-{os.urandom(8).hex().upper()}"
+
+
+def header(event_type: EventType, cause: EventHeader | None = None) -> EventHeader:
+    made = HEADERS.new(event_type)
+    return replace(made, causation_id=cause.event_id) if cause else made
+
+
+def a_line(product_id: str = "PROD-001", quantity: int = 2) -> Line:
+    return Line(product_id, "Wireless Headphones", quantity, Decimal("49.90"))
+
+
+def an_order(*lines: Line) -> Order:
+    """A new order, not stored."""
+    created = header(EventType.ORDER_CREATED)
+    order = Order(
+        order_id=fresh_id("ORD"),
+        customer_id="CUST-001",
+        lines=lines or (a_line(), Line("PROD-003", "USB-C Hub", 1, Decimal("30.00"))),
+        created_at=created.time_ms,
+        updated_at=created.time_ms,
+    )
+    return steps.create(order, created)
+
+
+def a_placed_order(orders: Orders, *lines: Line) -> Order:
+    return orders.create(an_order(*lines))
+
+
+def a_declined_order(orders: Orders) -> Order:
+    """A stored order whose payment failed, with its stock not released and its customer not told."""
+    order = a_placed_order(orders)
+    order = made(orders, reserved(order))
+    return made(orders, steps.decline(order, header(EventType.PAYMENT_FAILED, order.outbox), DECLINED))
+
+
+def a_product(products: Products, stock: int) -> Product:
+    """A stored product with so many units of it."""
+    product = Product(fresh_id("PROD"), "Mechanical Keyboard", Decimal("89.90"), stock, stock)
+    assert products.seed(product)
+    return product
+
+
+def reserved(order: Order) -> Move:
+    return steps.reserve(order, header(EventType.INVENTORY_RESERVED, order.outbox))
+
+
+def refused(order: Order) -> Move:
+    return steps.refuse(order, header(EventType.INVENTORY_FAILED, order.outbox), "Insufficient stock")
+
+
+def charged(order: Order) -> Move:
+    return steps.charge(order, header(EventType.PAYMENT_PROCESSED, order.outbox), "TXN-1", order.total_amount)
+
+
+def released(order: Order) -> Move:
+    return steps.release(order, header(EventType.INVENTORY_RELEASED, order.outbox))
+
+
+def made(orders: Orders, move: Move) -> Order:
+    """Commit ``move``. Returns the order as it is stored then."""
+    orders.commit([move])
+    return standing(orders, move.after)
+
+
+def standing(orders: Orders, order: Order) -> Order:
+    return orders.read([order.order_id])[order.order_id]
+
+
+def got_through(orders: Orders, moves: Sequence[Move], stock: dict[str, int]) -> bool:
+    """Whether the commit was made; False when it was in conflict. Asks again while it is in contention."""
+    while True:
+        try:
+            orders.commit(moves, stock)
+        except Contention:
+            continue
+        except Conflict:
+            return False
+        return True
+
+
+def an_event(order: Order) -> Event:
+    """The event in the outbox of ``order``."""
+    assert order.outbox is not None
+    return Event(
+        event_id=order.outbox.event_id,
+        event_type=order.outbox.event_type,
+        version="1.0",
+        time_ms=order.outbox.time_ms,
+        source="order-service",
+        correlation_id=order.order_id,
+        causation_id=order.outbox.causation_id,
+        payload=payload_of(order, order.outbox.event_type),
+    )

@@ -1,0 +1,104 @@
+"""`shopflow.ports.Orders`: creating, reading and finding orders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from shopflow.domain import order as steps
+from shopflow.domain.order import Line, Order
+from shopflow.ports import OpenOrder
+from tests.conformance.samples import (
+    a_declined_order,
+    a_line,
+    a_placed_order,
+    an_order,
+    charged,
+    fresh_id,
+    made,
+    released,
+    reserved,
+    standing,
+)
+from tests.conformance.worlds import World, eventually
+
+
+def is_open(world: World, order: Order) -> bool:
+    return order.order_id in {entry.order_id for entry in world.orders.open_orders()}
+
+
+def test_a_new_order_is_stored_as_it_is(world: World) -> None:
+    order = replace(an_order(), payment_method="pm_card_visa", idempotency_key="key-1", request_hash="hash-1")
+    assert world.orders.create(order) == order
+    assert standing(world.orders, order) == order
+
+
+def test_creating_under_a_taken_id_returns_the_order_that_stands(world: World) -> None:
+    order = a_placed_order(world.orders)
+    other = replace(an_order(), order_id=order.order_id, customer_id="CUST-002")
+    assert world.orders.create(other) == order
+    assert standing(world.orders, order) == order
+
+
+def test_creating_the_same_order_again_returns_it(world: World) -> None:
+    order = a_placed_order(world.orders)
+    assert world.orders.create(order) == order
+
+
+def test_creating_an_order_that_has_moved_on_leaves_it_there(world: World) -> None:
+    order = a_placed_order(world.orders)
+    moved_on = made(world.orders, reserved(order))
+    assert world.orders.create(order) == moved_on
+    assert standing(world.orders, order) == moved_on
+
+
+def test_reading_finds_those_that_exist(world: World) -> None:
+    one, other = a_placed_order(world.orders), a_placed_order(world.orders)
+    found = world.orders.read([one.order_id, fresh_id("ORD"), other.order_id])
+    assert found == {one.order_id: one, other.order_id: other}
+
+
+def test_reading_no_ids_finds_nothing(world: World) -> None:
+    assert world.orders.read([]) == {}
+
+
+def test_reading_an_id_twice_finds_its_order_once(world: World) -> None:
+    order = a_placed_order(world.orders)
+    assert world.orders.read([order.order_id, order.order_id]) == {order.order_id: order}
+
+
+def test_a_hundred_orders_are_read_at_once(world: World) -> None:
+    orders = [a_placed_order(world.orders, a_line()) for _ in range(100)]
+    assert world.orders.read([order.order_id for order in orders]) == {order.order_id: order for order in orders}
+
+
+def test_money_keeps_its_two_decimals(world: World) -> None:
+    order = a_placed_order(world.orders, Line("PROD-1", "Round", 3, Decimal("10.00")))
+    order = made(world.orders, charged(made(world.orders, reserved(order))))
+    stored = standing(world.orders, order)
+    amounts = [stored.lines[0].unit_price, stored.lines[0].line_total, stored.total_amount, stored.charged_amount]
+    assert [str(amount) for amount in amounts] == ["10.00", "30.00", "30.00", "30.00"]
+    assert type(stored.lines[0].quantity) is int
+
+
+def test_an_open_order_is_listed_with_the_moment_it_was_opened(world: World) -> None:
+    order = a_placed_order(world.orders)
+    assert order.opened_at is not None
+    entry = OpenOrder(order.order_id, order.opened_at)
+    assert eventually(world, lambda: entry in list(world.orders.open_orders()))
+
+
+def test_an_order_stays_listed_until_its_last_step(world: World) -> None:
+    order = a_declined_order(world.orders)
+    order = made(world.orders, steps.notify(order, order.updated_at + 1))
+    order = made(world.orders, released(order))
+    assert eventually(world, lambda: is_open(world, order))
+    made(world.orders, steps.settle(order))
+    assert eventually(world, lambda: not is_open(world, order))
+
+
+def test_a_completed_order_is_not_listed(world: World) -> None:
+    order = made(world.orders, charged(made(world.orders, reserved(a_placed_order(world.orders)))))
+    assert eventually(world, lambda: is_open(world, order))
+    made(world.orders, steps.notify(order, order.updated_at + 1))
+    assert eventually(world, lambda: not is_open(world, order))

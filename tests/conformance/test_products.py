@@ -1,0 +1,70 @@
+"""`shopflow.ports.Products`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from tests.conformance.samples import a_product, fresh_id
+from tests.conformance.worlds import World, eventually
+
+
+def test_reading_finds_those_that_exist(world: World) -> None:
+    one, other = a_product(world.products, stock=1), a_product(world.products, stock=2)
+    found = world.products.read([one.product_id, fresh_id("PROD"), other.product_id])
+    assert found == {one.product_id: one, other.product_id: other}
+
+
+def test_an_eventually_consistent_read_finds_a_product_in_the_end(world: World) -> None:
+    product = a_product(world.products, stock=1)
+    found = eventually(world, lambda: world.products.read([product.product_id], consistent=False))
+    assert found == {product.product_id: product}
+
+
+def test_reading_no_ids_finds_nothing(world: World) -> None:
+    assert world.products.read([]) == {}
+
+
+def test_more_than_a_hundred_products_are_read(world: World) -> None:
+    products = [a_product(world.products, stock=1) for _ in range(101)]
+    found = world.products.read([product.product_id for product in products])
+    assert found == {product.product_id: product for product in products}
+
+
+def test_the_price_keeps_its_two_decimals_and_counts_are_integers(world: World) -> None:
+    product = replace(a_product(world.products, stock=1), product_id=fresh_id("PROD"), price=Decimal("20.00"))
+    world.products.seed(product)
+    stored = world.products.read([product.product_id])[product.product_id]
+    assert str(stored.price) == "20.00"
+    assert (type(stored.stock), type(stored.received)) == (int, int)
+
+
+def test_the_assortment_is_sorted_by_id(world: World) -> None:
+    products = [a_product(world.products, stock=3) for _ in range(5)]
+    wanted = {product.product_id for product in products}
+    assert eventually(world, lambda: wanted <= {product.product_id for product in world.products.all()})
+    assortment = world.products.all()
+    ids = [product.product_id for product in assortment]
+    assert ids == sorted(ids)
+    mine = [product for product in assortment if product.product_id in wanted]
+    assert mine == sorted(products, key=lambda product: product.product_id)
+
+
+def test_seeding_leaves_a_product_that_is_there_as_it_is(world: World) -> None:
+    product = a_product(world.products, stock=4)
+    assert not world.products.seed(replace(product, stock=99, received=99))
+    assert not world.products.seed(product)
+    assert world.products.read([product.product_id])[product.product_id] == product
+
+
+def test_restocking_raises_stock_and_received_together(world: World) -> None:
+    product = a_product(world.products, stock=4)
+    more = replace(product, stock=10, received=10)
+    assert world.products.restock(product.product_id, 6) == more
+    assert world.products.read([product.product_id])[product.product_id] == more
+
+
+def test_an_unknown_product_cannot_be_restocked(world: World) -> None:
+    unknown = fresh_id("PROD")
+    assert world.products.restock(unknown, 6) is None
+    assert world.products.read([unknown]) == {}

@@ -1,0 +1,125 @@
+"""A running ShopFlow, for tests: real processes on the applied stack, seen through its API and its tables."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import boto3
+import requests
+from mypy_boto3_sqs import SQSClient
+
+from scripts.services import Services
+from shopflow.aws.inspect import Findings, inspect
+from shopflow.aws.wiring import Aws
+from shopflow.config import Config
+from shopflow.domain.order import LEGAL_TRAILS, Order, Status
+from shopflow.domain.stock import Product
+
+VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
+PATIENCE_SECONDS = 60
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T], enough: Callable[[T], bool], seconds: float = PATIENCE_SECONDS) -> T:
+    """What ``look`` sees, once ``enough`` is true of it. Fails with what it saw last when that takes too long."""
+    deadline = time.monotonic() + seconds
+    for pause in itertools.chain((0.02, 0.05), itertools.repeat(0.1)):
+        seen = look()
+        if enough(seen):
+            return seen
+        assert time.monotonic() < deadline, f"after {seconds} s still: {seen}"
+        time.sleep(pause)
+    raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """``config`` is what the services run with."""
+
+    config: Config
+    aws: Aws
+    services: Services
+    sqs: SQSClient
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.config.host}:{self.config.port}"
+
+    def product(self, stock: int) -> str:
+        """A new product that no other test knows. Returns its id."""
+        product_id = f"P-{uuid4().hex[:12]}"
+        assert self.aws.products.seed(Product(product_id, "Test product", Decimal("9.99"), stock, stock))
+        return product_id
+
+    def stock(self, product_id: str) -> int:
+        return self.aws.products.read([product_id])[product_id].stock
+
+    def place(self, items: Mapping[str, int], payment_method: str = VISA, patient: bool = False) -> str:
+        """POST an order, with a key of its own. A ``patient`` client tries again until it is answered."""
+        lines = [{"productId": name, "quantity": units} for name, units in items.items()]
+        body = {"customerId": "CUST-TEST", "items": lines, "paymentMethod": payment_method}
+        headers = {"Idempotency-Key": uuid4().hex}
+
+        def attempt() -> requests.Response | None:
+            try:
+                return requests.post(f"{self.url}/orders", json=body, headers=headers, timeout=10)
+            except requests.ConnectionError:
+                return None
+
+        answer = eventually(attempt, lambda seen: not patient or (seen is not None and seen.status_code == 201))
+        assert answer is not None
+        assert answer.status_code == 201, answer.text
+        order_id: str = answer.json()["orderId"]
+        return order_id
+
+    def place_at_once(self, orders: Sequence[Mapping[str, int]], patient: bool = False) -> list[str]:
+        with ThreadPoolExecutor(min(len(orders), 16)) as pool:
+            return list(pool.map(lambda items: self.place(items, patient=patient), orders))
+
+    def read(self, order_ids: Iterable[str]) -> list[Order]:
+        orders = self.aws.orders.read(list(order_ids))
+        return list(orders.values())
+
+    def closed(self, order_ids: Sequence[str], seconds: float = PATIENCE_SECONDS) -> list[Order]:
+        """The orders, once all of them are closed and their audit trails complete; each trail checked."""
+        orders = eventually(lambda: self.read(order_ids), lambda seen: all(not one.opened_at for one in seen), seconds)
+        assert len(orders) == len(set(order_ids))
+        for order in orders:
+            legal = LEGAL_TRAILS[order.status]
+            eventually(lambda order=order: self.trail(order.order_id), lambda seen, legal=legal: seen == legal, seconds)  # type: ignore[misc]
+        return orders
+
+    def trail(self, order_id: str) -> tuple[Any, ...]:
+        return tuple(entry.event.event_type for entry in self.aws.audit.trail(order_id))
+
+    def send(self, service: str, text: str) -> None:
+        """Put a message into a service's queue, past the topic."""
+        self.sqs.send_message(QueueUrl=self.config.resources.queue_urls[service], MessageBody=text)
+
+    def findings(self) -> Findings:
+        return inspect(self.config)
+
+    def queues_empty(self, seconds: float = PATIENCE_SECONDS) -> Findings:
+        """What there is once no message waits or is in flight."""
+
+        def enough(seen: Findings) -> bool:
+            return all(
+                depth is not None and not depth.waiting and not depth.in_flight for depth in seen.queues.values()
+            )
+
+        return eventually(self.findings, enough, seconds)
+
+
+def count(orders: Iterable[Order], status: Status) -> int:
+    return sum(order.status is status for order in orders)
+
+
+def sqs_client(config: Config) -> SQSClient:
+    return boto3.session.Session(region_name=config.region).client("sqs", endpoint_url=config.endpoint_url)

@@ -1,0 +1,247 @@
+"""The whole of ShopFlow in one thread: the real handlers, consumer, relay and API use case, over the in-memory twins.
+
+Every call that a service makes to the outside goes through a `Tap`, so a test can record it, refuse it, lose its
+answer, or crash the service there. Time is a clock that the system turns itself.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from api.placing import PlaceOrder
+from api.prices import RecentProducts
+from shopflow.catalog import load_catalog
+from shopflow.clock import Clock, Headers
+from shopflow.config import GatewaySettings
+from shopflow.domain.order import Order
+from shopflow.messaging.consumer import Consumer, Handler
+from shopflow.messaging.publisher import Publisher
+from shopflow.messaging.relay import Relay
+from shopflow.messaging.retry import Backoff
+from shopflow.ports import AuditLog, Gateway, Mailer, Orders, Products, Queue, Topic
+from tests.clocks import ManualClock, SkewedClock
+from tests.remembering import RememberingContracts
+from tests.taps import Crash, LedgerGateway, Outbound, Tap, Tapped, straight_through
+from tests.twins import Twins, wire
+from workers.audit import Audit
+from workers.gateway import SimulatedGateway
+from workers.inventory import Inventory
+from workers.notification import Notification
+from workers.payment import Payment
+
+__all__ = ["CATALOG", "CONTRACTS", "Crash", "Ports", "System", "service_of"]
+
+CATALOG = load_catalog()
+CONTRACTS = RememberingContracts(CATALOG)
+RELAY_SECONDS = 30
+IDLE_SECONDS = 10
+"""How far time is turned at once while no message can be received; well below the visibility timeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """One service's view of the world."""
+
+    orders: Orders
+    products: Products
+    audit: AuditLog
+    topic: Topic
+    gateway: Gateway
+    mailer: Mailer
+    clock: Clock
+    headers: Headers
+
+
+class System:
+    """All services over one set of twins.
+
+    ``stock`` seeds the products. ``seed`` decides event ids, jitter and the gateway's draws. Without a ``relay`` nobody
+    sweeps. ``scale`` starts more consumers of a service's queue: "payment", "payment-2" … ``skew`` puts the clock of a
+    service so many milliseconds ahead. ``twins`` on ``clock`` take the place of faultless ones.
+    """
+
+    def __init__(
+        self,
+        stock: Mapping[str, int],
+        *,
+        seed: int = 0,
+        tap: Tap = straight_through,
+        relay: bool = True,
+        scale: Mapping[str, int] | None = None,
+        skew: Mapping[str, int] | None = None,
+        clock: ManualClock | None = None,
+        twins: Twins | None = None,
+    ) -> None:
+        self.clock = clock or ManualClock()
+        self.random = random.Random(seed)
+        self.twins = twins or wire(CATALOG, self.clock)
+        self.twins.seed(stock)
+        self.tables, self.audit = self.twins.tables, self.twins.audit
+        self.queues, self.dlqs = self.twins.queues, self.twins.dlqs
+        self.gateway = LedgerGateway(SimulatedGateway(GatewaySettings(0.8, (300, 800), str(seed)), lambda _: None))
+        self.mailer = Outbound()
+        self._tap = tap
+        self._skew = skew or {}
+        self._never = threading.Event()
+        self._wake_at: dict[str, int] = {}
+        self._at_work: set[str] = set()
+        self.relay_enabled = relay
+        self._keys = 0
+        self.consumers = {name: self._consumer(name) for name in _instances(self.queues, scale or {})}
+        self.api = self._api()
+        self.relay = self._relay()
+        self._next_sweep = self.clock.now + RELAY_SECONDS * 1000
+
+    def place(self, wanted: Mapping[str, int], payment_method: str | None = None, key: str | None = None) -> Order:
+        """A client's POST. Raises what the API's use case raises, or `Crash`: then the service is started anew."""
+        items = [{"productId": name, "quantity": units} for name, units in wanted.items()]
+        body: dict[str, Any] = {"customerId": "CUST-001", "items": items}
+        if payment_method:
+            body["paymentMethod"] = payment_method
+        try:
+            return self.api.place(body, key).order
+        except Crash:
+            self.api = self._api()
+            raise
+
+    def step(self, name: str) -> None:
+        """One round of one consumer, unless it is at work already (a tap may call this in the middle of its round).
+
+        A crash takes its memory with it; it is started anew at once.
+        """
+        if name in self._at_work:
+            return
+        self._at_work.add(name)
+        try:
+            pause = self.consumers[name].step()
+            self._wake_at[name] = self.clock.now + round(pause * 1000)
+        except Crash:
+            self.consumers[name] = self._consumer(name)
+            self._wake_at[name] = self.clock.now
+        finally:
+            self._at_work.discard(name)
+
+    def sweep(self) -> None:
+        """One sweep of the relay, which lives in the Order Service's process."""
+        try:
+            self.relay.sweep()
+        except Crash:
+            self.relay, self.api = self._relay(), self._api()
+
+    def run(self, seconds: float) -> None:
+        """Let the services work for that long."""
+        end = self.clock.now + round(seconds * 1000)
+        while self.clock.now < end:
+            self.tick()
+
+    def run_until_quiet(self, most_seconds: float = 4 * 3600) -> bool:
+        """Let the services work until there is nothing left to do. Returns whether that came within the time."""
+        end = self.clock.now + round(most_seconds * 1000)
+        while not self.quiet():
+            if self.clock.now >= end:
+                return False
+            self.tick()
+        return True
+
+    def tick(self) -> None:
+        """Everyone who is awake makes a round; then a second passes, or more when nothing can be received."""
+        for name in self.consumers:
+            if self.awake(name):
+                self.step(name)
+        if self.relay_enabled and self.clock.now >= self._next_sweep:
+            self._next_sweep = self.clock.now + RELAY_SECONDS * 1000
+            self.sweep()
+        busy = any(queue.depth().visible for queue in self.queues.values())
+        self.clock.advance(1 if busy else IDLE_SECONDS)
+
+    def awake(self, name: str) -> bool:
+        """Whether the consumer is not waiting for a dependency."""
+        return self._wake_at.get(name, 0) <= self.clock.now
+
+    def drained(self) -> bool:
+        """Whether no message is waiting or in flight."""
+        depths = [queue.depth() for queue in self.queues.values()]
+        return not any(depth.visible or depth.in_flight for depth in depths)
+
+    def quiet(self) -> bool:
+        """Whether the queues are drained and (with a relay) no order is open."""
+        return self.drained() and not (self.relay_enabled and self.tables.opened)
+
+    def redrive(self) -> None:
+        """Send what is in the dead-letter queues back to the queues, once."""
+        for name, dlq in self.dlqs.items():
+            while dead := dlq.receive(10, 0):
+                dlq.delete(dead)
+                for message in dead:
+                    self.queues[name].send(message.body)
+
+    def _consumer(self, name: str) -> Consumer:
+        service, ports = service_of(name), self._ports(name)
+        return Consumer(
+            _HANDLERS[service](ports),
+            cast(Queue, Tapped(self.queues[service], name, "queue", self._tap)),
+            Publisher(ports.topic, CONTRACTS),
+            CONTRACTS,
+            CATALOG.services[service].consumes,
+            self._never,
+            redelivery=Backoff(4, 4, 300, self.random.random),
+            probe=Backoff(1, 2, 20, self.random.random),
+        )
+
+    def _api(self) -> PlaceOrder:
+        ports = self._ports("order")
+        return PlaceOrder(
+            catalog=CATALOG,
+            contracts=CONTRACTS,
+            products=RecentProducts(ports.products, ports.clock),
+            orders=ports.orders,
+            publish=Publisher(ports.topic, CONTRACTS).publish,
+            headers=ports.headers,
+            new_key=self._new_key,
+        )
+
+    def _relay(self) -> Relay:
+        ports = self._ports("relay")
+        return Relay(ports.orders, ports.audit, Publisher(ports.topic, CONTRACTS), CATALOG, ports.clock)
+
+    def _new_key(self) -> str:
+        self._keys += 1
+        return f"key-{self._keys}"
+
+    def _ports(self, name: str) -> Ports:
+        def tapped(port: str, target: object) -> Any:
+            return Tapped(target, name, port, self._tap)
+
+        clock = SkewedClock(self.clock, self._skew.get(service_of(name), 0))
+        return Ports(
+            orders=tapped("orders", self.twins.orders),
+            products=tapped("products", self.twins.products),
+            audit=tapped("audit", self.twins.audit),
+            topic=tapped("topic", self.twins.topic),
+            gateway=tapped("gateway", self.gateway),
+            mailer=tapped("mailer", self.mailer),
+            clock=clock,
+            headers=Headers(clock, self.random.randbytes),
+        )
+
+
+def service_of(instance: str) -> str:
+    """The service that a consumer belongs to: "payment-2" → "payment"."""
+    return instance.split("-")[0]
+
+
+def _instances(services: Mapping[str, object], scale: Mapping[str, int]) -> list[str]:
+    more = [f"{name}-{number}" for name, count in scale.items() for number in range(2, count + 1)]
+    return [*services, *more]
+
+
+_HANDLERS: Mapping[str, Callable[[Ports], Handler]] = {
+    "inventory": lambda ports: Inventory(ports.orders, ports.products, ports.audit, CATALOG, ports.headers),
+    "payment": lambda ports: Payment(ports.orders, ports.gateway, CATALOG, ports.headers, map),
+    "notification": lambda ports: Notification(ports.orders, ports.mailer, ports.clock),
+    "audit": lambda ports: Audit(ports.audit, ports.clock),
+}

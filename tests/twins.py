@@ -1,0 +1,54 @@
+"""The in-memory twins of one stack, wired as Terraform wires the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from shopflow.catalog import Catalog
+from shopflow.clock import Clock
+from shopflow.domain.stock import Product
+from shopflow.memory.audit import MemoryAuditLog
+from shopflow.memory.orders import MemoryOrders
+from shopflow.memory.products import MemoryProducts
+from shopflow.memory.queues import MemoryQueue
+from shopflow.memory.tables import Tables
+from shopflow.memory.topic import MemoryTopic
+
+
+@dataclass(frozen=True, slots=True)
+class Twins:
+    """Queues and dead-letter queues are by service."""
+
+    tables: Tables
+    orders: MemoryOrders
+    products: MemoryProducts
+    audit: MemoryAuditLog
+    topic: MemoryTopic
+    queues: Mapping[str, MemoryQueue]
+    dlqs: Mapping[str, MemoryQueue]
+
+    def seed(self, stock: Mapping[str, int]) -> None:
+        """Put new products into the assortment, so many units of each."""
+        for name, units in stock.items():
+            self.products.seed(Product(name, f"Name of {name}", Decimal("9.99"), units, units))
+
+
+def wire(
+    catalog: Catalog,
+    clock: Clock,
+    *,
+    audit: MemoryAuditLog | None = None,
+    topic: MemoryTopic | None = None,
+    queue: Callable[..., MemoryQueue] = MemoryQueue,
+) -> Twins:
+    """New, empty twins. A simulation hands in faulty ones of its own."""
+    tables = Tables()
+    topic = topic or MemoryTopic()
+    dlqs = {service.name: MemoryQueue(clock, f"{service.name}-dlq") for service in catalog.consumers}
+    queues = {name: queue(clock, name, dlq=dlq) for name, dlq in dlqs.items()}
+    for service in catalog.consumers:
+        topic.subscribe(queues[service.name], service.consumes)
+    orders, products = MemoryOrders(tables), MemoryProducts(tables)
+    return Twins(tables, orders, products, audit or MemoryAuditLog(), topic, queues, dlqs)

@@ -1,0 +1,262 @@
+"""POST /orders over real sockets."""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api.placing import MAX_PROBES, order_id
+from shopflow.errors import Unavailable
+from tests.unit.api.shop import HEADPHONES, SAMPLE, Client, Shop
+
+
+def test_an_order_is_saved_published_and_answered(client: Client, shop: Shop) -> None:
+    answer = client.post()
+
+    assert answer.status == 201
+    [order] = shop.saved
+    line = {"productId": "PROD-001", "productName": "Wireless Headphones", "quantity": 2}
+    assert answer.json == {
+        "message": "Order placed successfully",
+        "orderId": order.order_id,
+        "status": "PENDING",
+        "totalAmount": 99.98,
+        "items": [{**line, "unitPrice": 49.99, "lineTotal": 99.98}],
+    }
+    assert answer.headers["Location"] == f"/orders/{order.order_id}"
+    [event] = shop.published()
+    assert order.outbox is not None
+    assert event["eventId"] == order.outbox.event_id
+    assert event["payload"]["items"] == answer.json["items"]
+
+
+def test_money_is_written_with_its_two_decimals(client: Client, shop: Shop) -> None:
+    shop.products.seed(replace(HEADPHONES, product_id="PROD-050", price=Decimal("50.00")))
+    assert '"totalAmount": 99.98' in client.post().text
+    body = {"customerId": "CUST-001", "items": [{"productId": "PROD-050", "quantity": 2}]}
+    assert '"totalAmount": 100.00' in client.post(body).text
+
+
+def test_a_product_out_of_stock_is_accepted(client: Client) -> None:
+    body = {"customerId": "CUST-001", "items": [{"productId": "PROD-002", "quantity": 1}]}
+    assert client.post(body).status == 201
+
+
+def test_lines_of_the_same_product_are_merged(client: Client) -> None:
+    products = ["PROD-002", "PROD-001", "PROD-002"]
+    body = {"customerId": "CUST-001", "items": [{"productId": each, "quantity": 1} for each in products]}
+    items = client.post(body).json["items"]
+    assert [(item["productId"], item["quantity"]) for item in items] == [("PROD-002", 2), ("PROD-001", 1)]
+
+
+def test_merged_lines_stay_within_the_greatest_quantity(client: Client, shop: Shop) -> None:
+    items = [{"productId": "PROD-001", "quantity": quantity} for quantity in (999, 2)]
+    answer = client.post({"customerId": "CUST-001", "items": items})
+    assert answer.status == 400
+    assert answer.error == "items: more than 1000 of PROD-001 in all"
+    assert shop.saved == []
+
+
+def test_an_unknown_product_is_not_found(client: Client, shop: Shop) -> None:
+    body = {"customerId": "CUST-001", "items": [{"productId": "PROD-404", "quantity": 1}]}
+    answer = client.post(body)
+    assert (answer.status, answer.json) == (404, {"error": "Product not found: PROD-404"})
+    assert shop.saved == []
+
+
+ITEM = {"productId": "PROD-001", "quantity": 1}
+BAD_BODIES: list[tuple[Any, str]] = [
+    (b"", "body"),
+    (b"{", "body"),
+    (b"\xff\xfe", "body"),
+    (b"[" * 60_000, "body"),
+    (b'{"customerId": "\\ud800", "items": []}', "body"),
+    ([], "body"),
+    ({"items": [ITEM]}, "customerId"),
+    ({"customerId": "", "items": [ITEM]}, "customerId"),
+    ({"customerId": "x" * 65, "items": [ITEM]}, "customerId"),
+    ({"customerId": 7, "items": [ITEM]}, "customerId"),
+    ({"customerId": "C"}, "items"),
+    ({"customerId": "C", "items": []}, "items"),
+    ({"customerId": "C", "items": [ITEM] * 51}, "items"),
+    ({"customerId": "C", "items": [{"productId": "PROD-001"}]}, "items[0]"),
+    ({"customerId": "C", "items": [{**ITEM, "quantity": 0}]}, "items[0].quantity"),
+    ({"customerId": "C", "items": [{**ITEM, "quantity": 1001}]}, "items[0].quantity"),
+    ({"customerId": "C", "items": [{**ITEM, "quantity": True}]}, "items[0].quantity"),
+    ({"customerId": "C", "items": [{**ITEM, "quantity": 1.5}]}, "items[0].quantity"),
+    ({"customerId": "C", "items": [{**ITEM, "quantity": "1"}]}, "items[0].quantity"),
+    (b'{"customerId": "C", "items": [{"productId": "PROD-001", "quantity": 1e999999999}]}', "items[0].quantity"),
+    ({"customerId": "C", "items": [{**ITEM, "productId": None}]}, "items[0].productId"),
+    ({"customerId": "C", "items": [{**ITEM, "price": 0.01}]}, "price"),
+    ({"customerId": "C", "items": [ITEM], "paymentMethod": "4242 4242"}, "paymentMethod"),
+    ({"customerId": "C", "items": [ITEM], "coupon": "FREE"}, "coupon"),
+]
+
+
+@pytest.mark.parametrize(("body", "field"), BAD_BODIES)
+def test_a_bad_body_is_refused_by_the_field_that_is_wrong(client: Client, shop: Shop, body: Any, field: str) -> None:
+    answer = client.post(body)
+    assert answer.status == 400
+    assert field in answer.error
+    assert shop.saved == []
+
+
+def test_an_order_that_no_consumer_would_accept_is_not_saved(client: Client, shop: Shop) -> None:
+    shop.products.seed(replace(HEADPHONES, product_id="PROD-GOLD", price=Decimal("9999999999.99")))
+    answer = client.post({"customerId": "C", "items": [{"productId": "PROD-GOLD", "quantity": 1000}]})
+    assert answer.status == 400
+    assert answer.error.startswith("items: ")
+    assert shop.saved == []
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=15,
+)
+NEARLY = st.fixed_dictionaries(
+    {
+        "customerId": st.text(max_size=70) | JSON_VALUES,
+        "items": JSON_VALUES
+        | st.lists(
+            st.fixed_dictionaries(
+                {"productId": st.sampled_from(["PROD-001", "PROD-002"]) | st.text(max_size=70) | JSON_VALUES},
+                optional={"quantity": st.integers(-1, 1002) | JSON_VALUES, "extra": JSON_VALUES},
+            ),
+            max_size=4,
+        ),
+    },
+    optional={"paymentMethod": st.text(max_size=10) | JSON_VALUES},
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=300) | NEARLY | JSON_VALUES, key=st.none() | st.from_regex(r"\A[\x21-\x7e]{1,300}\Z"))
+def test_no_body_is_answered_by_a_server_error(client: Client, body: Any, key: str | None) -> None:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    answer = client.ask("POST", "/orders", data, {"Idempotency-Key": key} if key else {})
+    assert answer.status in (201, 400, 404, 422)
+    assert answer.status == 201 or answer.error
+
+
+def test_the_same_key_and_body_answer_the_first_order_again(client: Client, shop: Shop) -> None:
+    first, second = (client.post(idempotency_key="key-1") for _ in range(2))
+    assert second.status == 201
+    assert second.json == first.json
+    assert "Idempotent-Replayed" not in first.headers
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert len(shop.saved) == len(shop.published()) == 1
+
+
+def test_the_same_key_at_the_same_time_makes_one_order(client: Client, shop: Shop) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: client.post(idempotency_key="key-1"), range(24)))
+    assert {answer.status for answer in answers} == {201}
+    assert len({answer.json["orderId"] for answer in answers}) == 1
+    assert len(shop.saved) == len(shop.published()) == 1
+
+
+def test_the_same_key_with_another_body_is_unprocessable(client: Client, shop: Shop) -> None:
+    client.post(idempotency_key="key-1")
+    answer = client.post({**SAMPLE, "customerId": "CUST-002"}, idempotency_key="key-1")
+    assert answer.status == 422
+    assert answer.error.startswith("Idempotency-Key: ")
+    assert len(shop.saved) == 1
+
+
+def test_a_repetition_is_answered_at_the_first_price_and_after_the_product_has_gone(client: Client, shop: Shop) -> None:
+    first = client.post(idempotency_key="key-1")
+    del shop.tables.products["PROD-001"]
+    other = Shop(tables=shop.tables)  # another process, which holds no products from before
+    del shop.tables.products["PROD-001"]
+    placed = other.parts.api._place_order.place(SAMPLE, "key-1")
+    assert placed.replayed
+    assert placed.order.order_id == first.json["orderId"]
+
+
+def test_orders_without_a_key_are_all_different(client: Client, shop: Shop) -> None:
+    assert len({client.post().json["orderId"] for _ in range(5)}) == len(shop.saved) == 5
+
+
+@pytest.mark.parametrize("key", ["", "two words", "x" * 256, "schlüssel"])
+def test_a_malformed_key_is_refused_by_name(client: Client, shop: Shop, key: str) -> None:
+    answer = client.post(idempotency_key=key.encode("latin-1").decode("latin-1"))
+    assert answer.status == 400
+    assert answer.error.startswith("Idempotency-Key: ")
+    assert shop.saved == []
+
+
+def test_a_put_that_succeeded_but_lost_its_answer_makes_one_order(client: Client, shop: Shop) -> None:
+    shop.orders.lose_answer = True
+    answer = client.post()
+    assert answer.status == 201
+    assert "Idempotent-Replayed" not in answer.headers
+    assert [order.order_id for order in shop.saved] == [answer.json["orderId"]]
+    assert len(shop.published()) == 1
+
+
+def test_an_id_that_another_key_has_taken_is_passed_over(client: Client, shop: Shop) -> None:
+    shop.orders.create(replace(_another_order(client, shop), order_id=order_id("key-1", 0)))
+    answers = [client.post(idempotency_key="key-1") for _ in range(2)]
+    assert {answer.json["orderId"] for answer in answers} == {order_id("key-1", 1)}
+
+
+def test_when_every_probe_is_taken_nothing_is_overwritten(client: Client, shop: Shop) -> None:
+    other = _another_order(client, shop)
+    for probe in range(MAX_PROBES):
+        shop.orders.create(replace(other, order_id=order_id("key-1", probe)))
+    before = shop.saved
+    assert client.post(idempotency_key="key-1").status == 503
+    assert shop.saved == before
+
+
+def _another_order(client: Client, shop: Shop) -> Any:
+    client.post()
+    [order] = shop.saved
+    return order
+
+
+def test_an_unreachable_table_is_a_503_that_says_when_to_try_again(client: Client, shop: Shop) -> None:
+    shop.orders.unavailable = True
+    answer = client.post()
+    assert answer.status == 503
+    assert answer.headers["Retry-After"] == "1"
+    assert "secret" not in answer.error
+    assert client.get("/orders/ORD-00000000").status == 503
+
+
+@pytest.mark.parametrize("failure", [Unavailable("SNS is down"), RuntimeError("a surprise")])
+def test_a_saved_order_whose_publish_failed_is_placed(client: Client, shop: Shop, failure: Exception) -> None:
+    shop.topic.broken = failure
+    answer = client.post(idempotency_key="key-1")
+    assert answer.status == 201
+    shop.topic.broken = None
+    assert client.post(idempotency_key="key-1").json == answer.json
+    assert shop.published() == []  # only the relay publishes it now
+    shop.parts.relay.look_at(answer.json["orderId"])
+    assert [event["correlationId"] for event in shop.published()] == [answer.json["orderId"]]
+
+
+def test_a_bug_is_a_500_without_its_traceback(client: Client, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    shop.orders.bug = RuntimeError("the secret of the machine")
+    answer = client.post()
+    assert (answer.status, answer.error) == (500, "internal error")
+    assert "the secret of the machine" in caplog.text
+
+
+def test_orders_are_placed_while_another_waits(client: Client, shop: Shop) -> None:
+    gate = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        shop.orders.create_gate = gate
+        waiting = pool.submit(client.post)
+        assert client.get("/health").status == 200
+        gate.set()
+        assert waiting.result(10).status == 201

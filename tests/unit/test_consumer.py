@@ -1,0 +1,271 @@
+"""The consumer: what becomes of each message."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from shopflow.catalog import SCHEMAS, load_catalog
+from shopflow.clock import Headers
+from shopflow.contracts import Contracts
+from shopflow.domain.event import Event
+from shopflow.domain.order import EventType, create
+from shopflow.errors import Contention, ContractBreach, Unavailable
+from shopflow.memory.queues import Depth, MemoryQueue
+from shopflow.memory.topic import MemoryTopic
+from shopflow.messaging.consumer import Consumer, Done, Failed, Handler, Outcome
+from shopflow.messaging.publisher import Publisher
+from shopflow.ports import Message, Outgoing
+from tests.clocks import ManualClock
+from tests.unit.making import pending
+
+CATALOG = load_catalog()
+CATALOG_EXAMPLES = SCHEMAS / "examples" / "valid"
+CONTRACTS = Contracts(CATALOG)
+
+
+class Recording(Handler):
+    """Answers as told, and remembers what it saw."""
+
+    def __init__(self, answer: Callable[[Event], Outcome] = lambda _: Done()) -> None:
+        self.answer = answer
+        self.seen: list[str] = []
+        self.was_published: list[Event] = []
+
+    def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        self.seen += [event.order_id for event in events]
+        return [self.answer(event) for event in events]
+
+    def published(self, events: Sequence[Event]) -> None:
+        self.was_published += events
+
+
+class RefusingTopic:
+    def publish(self, batch: Sequence[Outgoing]) -> frozenset[str]:
+        return frozenset(outgoing.event_id for outgoing in batch)
+
+
+class DeadTopic:
+    def publish(self, batch: Sequence[Outgoing]) -> frozenset[str]:
+        raise Unavailable("no topic")
+
+
+class Bench:
+    """A consumer on a queue with a dead-letter queue, under a clock that the test turns."""
+
+    def __init__(self, handler: Handler, topic: MemoryTopic | RefusingTopic | DeadTopic | None = None) -> None:
+        self.clock = ManualClock()
+        self.dlq = MemoryQueue(self.clock, "dlq")
+        self.queue = MemoryQueue(self.clock, "queue", dlq=self.dlq)
+        self.stop = threading.Event()
+        publisher = Publisher(topic or MemoryTopic(), CONTRACTS)
+        consumes = frozenset({EventType.ORDER_CREATED})
+        self.consumer = Consumer(handler, self.queue, publisher, CONTRACTS, consumes, self.stop)
+        self._headers = Headers(self.clock)
+
+    def event(self, number: int = 1) -> Event:
+        order = pending(f"ORD-{number:08}")
+        return CATALOG.stored_event(create(order, self._headers.new(EventType.ORDER_CREATED)))
+
+    def send(self, *events: Event) -> None:
+        for event in events:
+            self.queue.send(CONTRACTS.encode(event))
+
+    def rounds(self, count: int, seconds: float = 0) -> None:
+        for _ in range(count):
+            self.consumer.step()
+            self.clock.advance(seconds)
+
+
+def test_a_message_whose_event_is_done_is_deleted() -> None:
+    bench = Bench(Recording())
+    bench.send(bench.event())
+    assert bench.consumer.step() == 0
+    assert bench.queue.depth() == Depth(0, 0)
+
+
+def test_two_copies_in_one_batch_are_handled_once_and_both_deleted() -> None:
+    handler = Recording()
+    bench = Bench(handler)
+    event = bench.event()
+    bench.send(event, event)
+    bench.consumer.step()
+    assert len(handler.seen) == 1
+    assert bench.queue.depth() == Depth(0, 0)
+
+
+def test_one_failure_does_not_fail_its_neighbours() -> None:
+    bad = "ORD-00000002"
+    bench = Bench(Recording(lambda event: Failed(KeyError("x")) if event.order_id == bad else Done()))
+    bench.send(*(bench.event(number) for number in range(1, 6)))
+    bench.consumer.step()
+    assert bench.queue.depth() == Depth(0, 1)
+
+
+def test_a_handler_that_raises_for_the_batch_is_asked_one_by_one() -> None:
+    def fail_on_two(event: Event) -> Outcome:
+        if event.order_id == "ORD-00000002":
+            raise KeyError("x")
+        return Done()
+
+    bench = Bench(Recording(fail_on_two))
+    bench.send(*(bench.event(number) for number in range(1, 6)))
+    bench.consumer.step()
+    assert bench.queue.depth() == Depth(0, 1)
+
+
+def test_a_message_that_keeps_failing_is_in_the_dlq_after_three_receives() -> None:
+    handler = Recording(lambda _: Failed(KeyError("x")))
+    bench = Bench(handler)
+    bench.send(bench.event())
+    bench.rounds(6, seconds=300)
+    assert len(handler.seen) == 3
+    assert (bench.queue.depth(), bench.dlq.depth().visible) == (Depth(0, 0), 1)
+
+
+def test_the_delay_before_the_next_try_grows() -> None:
+    handler = Recording(lambda _: Failed(KeyError("x")))
+    bench = Bench(handler)
+    bench.send(bench.event())
+    bench.rounds(1, seconds=4)
+    bench.rounds(1, seconds=7)
+    bench.rounds(1)
+    assert len(handler.seen) == 2, "the second delay is 8 s at the least"
+    bench.clock.advance(9)
+    bench.rounds(1)
+    assert len(handler.seen) == 3
+
+
+def test_a_breach_of_contract_reaches_the_dlq_at_once_with_its_neighbours_unharmed() -> None:
+    bench = Bench(Recording())
+    bench.queue.send("not json")
+    bench.send(bench.event())
+    bench.rounds(4)
+    assert (bench.queue.depth(), bench.dlq.depth().visible) == (Depth(0, 0), 1)
+
+
+def test_a_breach_found_by_the_handler_reaches_the_dlq_at_once() -> None:
+    bench = Bench(Recording(lambda _: Failed(ContractBreach("no such order"))))
+    bench.send(bench.event())
+    bench.rounds(4)
+    assert bench.dlq.depth().visible == 1
+
+
+def test_an_event_that_does_not_belong_in_the_queue_is_a_breach() -> None:
+    handler = Recording()
+    bench = Bench(handler)
+    bench.queue.send((CATALOG_EXAMPLES / "payment.failed.json").read_text())
+    bench.rounds(4)
+    assert (handler.seen, bench.dlq.depth().visible) == ([], 1)
+
+
+def test_while_a_dependency_is_down_the_batch_is_held_and_nothing_new_is_received() -> None:
+    down = True
+    handler = Recording(lambda _: Failed(Unavailable("gateway")) if down else Done())
+    bench = Bench(handler)
+    bench.send(bench.event(1))
+    bench.rounds(1)
+    bench.send(bench.event(2))
+    bench.rounds(20, seconds=59)
+    assert set(handler.seen) == {"ORD-00000001"}, "held for 20 minutes, and tried again each time"
+    down = False
+    bench.rounds(2)
+    assert bench.queue.depth() == Depth(0, 0)
+    assert bench.dlq.depth() == Depth(0, 0)
+
+
+def test_contention_is_waited_out_like_an_outage_not_counted_as_a_failure() -> None:
+    tries = iter([Contention("busy")] * 10)
+    handler = Recording(lambda _: Failed(error) if (error := next(tries, None)) else Done())
+    bench = Bench(handler)
+    bench.send(bench.event())
+    bench.rounds(11, seconds=20)
+    assert (bench.queue.depth(), bench.dlq.depth()) == (Depth(0, 0), Depth(0, 0))
+
+
+def test_the_pauses_grow_and_start_anew_after_a_success() -> None:
+    down = True
+    bench = Bench(Recording(lambda _: Failed(Unavailable("gateway")) if down else Done()))
+    bench.send(bench.event())
+    pauses = [bench.consumer.step() for _ in range(8)]
+    assert pauses[3] > pauses[0]
+    assert max(pauses) <= 20
+    down = False
+    assert bench.consumer.step() == 0
+
+
+def test_held_messages_are_handed_back_when_the_consumer_stops() -> None:
+    bench = Bench(Recording(lambda _: Failed(Unavailable("gateway"))))
+    bench.send(bench.event())
+    bench.consumer.step()
+    bench.stop.set()
+    bench.consumer.run()
+    assert bench.queue.depth() == Depth(1, 0)
+
+
+def test_what_arrives_after_the_stop_is_handed_back_unstarted() -> None:
+    handler = Recording()
+    bench = Bench(handler)
+    bench.send(bench.event())
+    bench.stop.set()
+    bench.consumer.step()
+    assert (handler.seen, bench.queue.depth()) == ([], Depth(1, 0))
+
+
+def test_a_committed_event_is_acknowledged_though_the_topic_refuses_it() -> None:
+    for topic in (RefusingTopic(), DeadTopic()):
+        handler = Recording(lambda event: Done(publish=event))
+        bench = Bench(handler, topic)
+        bench.send(bench.event())
+        bench.consumer.step()
+        assert bench.queue.depth() == Depth(0, 0), "the outbox owns it now"
+        assert handler.was_published == []
+
+
+def test_what_the_topic_took_is_told_to_the_handler() -> None:
+    handler = Recording(lambda event: Done(publish=event))
+    bench = Bench(handler)
+    bench.send(bench.event())
+    bench.consumer.step()
+    assert [event.order_id for event in handler.was_published] == ["ORD-00000001"]
+
+
+def test_a_message_is_held_when_what_follows_its_publication_cannot_be_done() -> None:
+    class Stuck(Recording):
+        def published(self, events: Sequence[Event]) -> None:
+            raise Unavailable("no table")
+
+    handler = Stuck(lambda event: Done(publish=event))
+    bench = Bench(handler)
+    bench.send(bench.event())
+    bench.rounds(2)
+    assert len(handler.seen) == 2
+    assert bench.queue.depth() == Depth(0, 1)
+
+
+def test_a_queue_that_does_not_answer_is_waited_for() -> None:
+    class DeadQueue(MemoryQueue):
+        def receive(self, most: int, wait_seconds: int) -> list[Message]:
+            raise Unavailable("no queue")
+
+        def change_visibility(self, seconds: Mapping[Message, int]) -> list[Message]:
+            raise Unavailable("no queue")
+
+    bench = Bench(Recording())
+    consumer = Consumer(
+        Recording(),
+        DeadQueue(bench.clock, "dead"),
+        Publisher(MemoryTopic(), CONTRACTS),
+        CONTRACTS,
+        frozenset(),
+        bench.stop,
+    )
+    assert consumer.step() > 0
+
+
+def test_a_round_that_fails_in_an_unforeseen_way_does_not_end_the_loop() -> None:
+    bench = Bench(Recording(lambda event: Done(publish=replace(event, source="nobody"))))
+    bench.send(bench.event())
+    assert bench.consumer.step() > 0, "publishing refuses it: the contract names the sources' form"
+    assert bench.queue.depth() == Depth(0, 1)

@@ -1,0 +1,139 @@
+"""The order's state machine."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from itertools import permutations
+
+import pytest
+
+from shopflow.domain.order import (
+    LEGAL_TRAILS,
+    EventType,
+    IllegalTransition,
+    Move,
+    Order,
+    Status,
+    charge,
+    decline,
+    notify,
+    refuse,
+    release,
+    reserve,
+    settle,
+    was_committed,
+)
+from tests.unit.making import T0, applied, charged, declined, header, line, pending, refused, reserved
+
+STEPS: dict[str, Callable[[Order], Move]] = {
+    "reserve": lambda order: reserve(order, header(EventType.INVENTORY_RESERVED)),
+    "refuse": lambda order: refuse(order, header(EventType.INVENTORY_FAILED), "none left"),
+    "charge": lambda order: charge(order, header(EventType.PAYMENT_PROCESSED), "TXN-1", Decimal("1.00")),
+    "decline": lambda order: decline(order, header(EventType.PAYMENT_FAILED), "Card expired"),
+    "release": lambda order: release(order, header(EventType.INVENTORY_RELEASED)),
+    "notify": lambda order: notify(order, T0 + 9),
+}
+STATES: dict[str, tuple[Order, set[str]]] = {
+    "pending": (pending(), {"reserve", "refuse"}),
+    "reserved": (reserved(), {"charge", "decline"}),
+    "refused": (refused(), {"notify"}),
+    "charged": (charged(), {"notify"}),
+    "declined": (declined(), {"release", "notify"}),
+    "declined and told": (notify(declined(), T0 + 9).after, {"release"}),
+    "declined and released": (STEPS["release"](declined()).after, {"notify"}),
+    "completed": (notify(charged(), T0 + 9).after, set()),
+    "refused and told": (notify(refused(), T0 + 9).after, set()),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("state", STATES)
+def test_only_the_legal_steps_can_be_taken(state: str, step: str) -> None:
+    order, legal = STATES[state]
+    if step in legal:
+        assert STEPS[step](order).changes()
+    else:
+        with pytest.raises(IllegalTransition):
+            STEPS[step](order)
+
+
+def test_a_step_with_the_header_of_another_event_is_refused() -> None:
+    with pytest.raises(IllegalTransition, match="header"):
+        reserve(pending(), header(EventType.INVENTORY_FAILED))
+
+
+def test_the_total_is_the_sum_of_the_lines_to_the_cent() -> None:
+    order = pending("ORD-A1B2C3D4", line("A", 3, "0.10"), line("B", 1000, "19.99"))
+    assert order.total_amount == Decimal("19990.30")
+
+
+@pytest.mark.parametrize(
+    ("order", "status"),
+    [(notify(charged(), T0).after, Status.COMPLETED), (notify(refused(), T0).after, Status.INVENTORY_FAILED)],
+)
+def test_the_last_step_closes_the_order_and_clears_its_outbox(order: Order, status: Status) -> None:
+    assert (order.status, order.opened_at, order.outbox) == (status, None, None)
+    assert order.trail == LEGAL_TRAILS[status]
+
+
+@pytest.mark.parametrize("steps", list(permutations(["notify", "release", "settle"])))
+def test_a_declined_order_closes_whichever_way_round_it_is_told_released_and_settled(steps: tuple[str, ...]) -> None:
+    """In each round every step is tried in that order; settling comes true only after the release."""
+    order = declined()
+    for step in steps * 2:
+        if step == "settle":
+            order = applied(settle(order), order)
+        elif step in _open_steps(order):
+            order = STEPS[step](order).after
+    assert order.opened_at is None
+    assert order.trail == LEGAL_TRAILS[Status.PAYMENT_FAILED]
+
+
+def _open_steps(order: Order) -> set[str]:
+    return {
+        name
+        for name, undone in (("notify", order.notified_at is None), ("release", order.released_at is None))
+        if undone
+    }
+
+
+def test_a_declined_order_stays_open_while_its_release_may_be_unpublished() -> None:
+    released = STEPS["release"](declined()).after
+    assert notify(released, T0 + 9).after.opened_at is not None
+
+
+def test_told_and_released_at_the_same_time_do_not_undo_each_other() -> None:
+    order = declined()
+    told, released = notify(order, T0 + 9), STEPS["release"](order)
+    assert released.may_be_made_on(applied(told, order))
+    merged = applied(released, applied(told, order))
+    assert merged.notified_at == T0 + 9
+    assert merged.released_at is not None
+
+
+def test_the_decision_to_close_relies_on_everything_it_looked_at() -> None:
+    order = declined()
+    told, released = notify(order, T0 + 9), STEPS["release"](order)
+    assert not told.may_be_made_on(applied(released, order))
+
+
+def test_a_step_is_recognised_by_its_events_id_when_its_answer_was_lost() -> None:
+    order = pending()
+    ours = reserve(order, header(EventType.INVENTORY_RESERVED, event_id="ours"))
+    theirs = reserve(order, header(EventType.INVENTORY_RESERVED, event_id="theirs"))
+    assert was_committed([ours], {order.order_id: ours.after})
+    assert not was_committed([ours], {order.order_id: theirs.after})
+    assert not was_committed([ours], {})
+
+
+def test_a_step_without_an_event_counts_as_made_whoever_made_it() -> None:
+    order = charged()
+    ours, theirs = notify(order, T0 + 9), notify(order, T0 + 11)
+    assert ours.was_made_on(theirs.after)
+    assert not ours.was_made_on(order)
+
+
+def test_stock_is_held_from_the_reservation_to_the_release() -> None:
+    released = STEPS["release"](declined()).after
+    held = {order.holds_stock for order in (reserved(), charged(), declined(), notify(charged(), T0).after)}
+    assert held == {True}
+    assert not any(order.holds_stock for order in (pending(), refused(), released))

@@ -1,0 +1,60 @@
+"""A simulated payment gateway that keeps its promise of idempotency without storing anything.
+
+Outcome, latency and transaction id are derived from a keyed hash of the idempotency key, so a charge that is tried
+again gets the same answer in any process. Test tokens force an outcome, as Stripe's do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from decimal import Decimal
+
+from shopflow.config import GatewaySettings
+from shopflow.ports import Charge, Decline
+from shopflow.transactions import draw, transaction_id
+
+INSUFFICIENT_FUNDS = "Insufficient funds"
+CARD_EXPIRED = "Card expired"
+DECLINED_BY_BANK = "Transaction declined by issuing bank"
+SUSPECTED_FRAUD = "Suspected fraud — transaction blocked"
+REASONS = (INSUFFICIENT_FUNDS, CARD_EXPIRED, DECLINED_BY_BANK, SUSPECTED_FRAUD)
+
+ACCEPTED_TOKEN = "pm_card_visa"  # noqa: S105 - a public test token, no secret
+DECLINED_TOKENS = {
+    "pm_card_declined_insufficient_funds": INSUFFICIENT_FUNDS,
+    "pm_card_declined_expired": CARD_EXPIRED,
+    "pm_card_declined_bank": DECLINED_BY_BANK,
+    "pm_card_declined_fraud": SUSPECTED_FRAUD,
+}
+
+
+class SimulatedGateway:
+    """`shopflow.ports.Gateway`. ``sleep(seconds)`` is how its latency passes."""
+
+    def __init__(self, settings: GatewaySettings, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._settings = settings
+        self._sleep = sleep
+
+    def charge(self, idempotency_key: str, amount: Decimal, payment_method: str | None) -> Charge | Decline:
+        least, most = self._settings.latency_ms
+        self._sleep((least + (most - least) * self._draw(idempotency_key, "latency")) / 1000)
+        reason = self._reason_to_decline(idempotency_key, payment_method)
+        return Decline(reason) if reason else Charge(self.transaction_id(idempotency_key), amount)
+
+    def transaction_id(self, idempotency_key: str) -> str:
+        """The id of the one transaction that a key can ever have."""
+        return transaction_id(self._settings.seed, idempotency_key)
+
+    def _reason_to_decline(self, key: str, payment_method: str | None) -> str | None:
+        if payment_method == ACCEPTED_TOKEN:
+            return None
+        if payment_method in DECLINED_TOKENS:
+            return DECLINED_TOKENS[payment_method]
+        if self._draw(key, "outcome") < self._settings.success_rate:
+            return None
+        return REASONS[int(self._draw(key, "reason") * len(REASONS))]
+
+    def _draw(self, key: str, what: str) -> float:
+        """A number in [0, 1), always the same for the same key and purpose."""
+        return int.from_bytes(draw(self._settings.seed, key, what)[:6], "big") / 2**48

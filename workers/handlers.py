@@ -1,0 +1,57 @@
+"""Which handler serves which queue, and what each needs of the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from shopflow.aws.wiring import Aws
+from shopflow.catalog import Catalog
+from shopflow.clock import Clock, Headers, SystemClock
+from shopflow.config import Config
+from shopflow.messaging.consumer import Handler
+from shopflow.ports import MAX_BATCH_ENTRIES, AuditLog, Gateway, Mailer, Orders, Products
+from workers.audit import Audit
+from workers.gateway import SimulatedGateway
+from workers.inventory import Inventory
+from workers.notification import LogMailer, Notification
+from workers.payment import Mapper, Payment
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """A worker's view of the world. ``each`` maps a call over the events of a batch."""
+
+    orders: Orders
+    products: Products
+    audit: AuditLog
+    gateway: Gateway
+    mailer: Mailer
+    clock: Clock
+    headers: Headers
+    each: Mapper
+
+
+def ports_on(aws: Aws, config: Config) -> Ports:
+    """The real world."""
+    clock = SystemClock()
+    pool = ThreadPoolExecutor(MAX_BATCH_ENTRIES * config.consumer_threads, thread_name_prefix="charge")
+    return Ports(
+        orders=aws.orders,
+        products=aws.products,
+        audit=aws.audit,
+        gateway=SimulatedGateway(config.gateway),
+        mailer=LogMailer(),
+        clock=clock,
+        headers=Headers(clock),
+        each=pool.map,
+    )
+
+
+HANDLERS: Mapping[str, Callable[[Ports, Catalog], Handler]] = {
+    "inventory": lambda use, catalog: Inventory(use.orders, use.products, use.audit, catalog, use.headers),
+    "payment": lambda use, catalog: Payment(use.orders, use.gateway, catalog, use.headers, use.each),
+    "notification": lambda use, _: Notification(use.orders, use.mailer, use.clock),
+    "audit": lambda use, _: Audit(use.audit, use.clock),
+}

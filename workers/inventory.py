@@ -1,0 +1,115 @@
+"""The Inventory Service: reserves stock for new orders, and releases it when their payment fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from shopflow.catalog import Catalog
+from shopflow.clock import Headers
+from shopflow.domain.event import Event
+from shopflow.domain.order import EventType, Move, Order, Status, refuse, release, reserve
+from shopflow.domain.stock import Plan, first_chunk, plan, returned
+from shopflow.errors import Conflict, Contention
+from shopflow.log import about
+from shopflow.messaging.closing import close_out
+from shopflow.messaging.consumer import Done, Failed, Handler, Outcome
+from shopflow.messaging.deciding import attempt
+from shopflow.ports import MAX_TRANSACTION_ITEMS, AuditLog, Orders, Products
+
+log = logging.getLogger(__name__)
+
+_MOST_PLANS = 10
+"""Plans for one batch before other consumers of the same products are given way."""
+
+
+class Inventory(Handler):
+    def __init__(self, orders: Orders, products: Products, audit: AuditLog, catalog: Catalog, headers: Headers) -> None:
+        self._orders = orders
+        self._products = products
+        self._audit = audit
+        self._catalog = catalog
+        self._headers = headers
+
+    def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        orders = self._orders.read({event.order_id for event in events})
+        pending = {event.order_id: event for event in events if _asks_for_stock(event, orders.get(event.order_id))}
+        outcomes = self._reserve(pending, [orders[order_id] for order_id in pending])
+        for event in events:
+            if event.order_id not in pending:
+                outcomes[event.event_id] = attempt(self._release, event, orders)
+        return [outcomes[event.event_id] for event in events]
+
+    def published(self, events: Sequence[Event]) -> None:
+        """`inventory.released` has no consumer whose step would clear it from the outbox: clear it here."""
+        released = {event.order_id for event in events if event.event_type is EventType.INVENTORY_RELEASED}
+        if released:
+            for order in self._orders.read(released).values():
+                close_out(self._orders, order)
+
+    def _reserve(self, causes: dict[str, Event], waiting: Sequence[Order]) -> dict[str, Outcome]:
+        """Reserve or refuse each order of ``waiting``; ``causes`` has their events by order id.
+
+        One plan, one transaction: a refusal is only true together with the reservations that it lost to. When the
+        transaction is cancelled, orders that have moved on are dropped, and the rest is planned on the stock that is
+        there now.
+        """
+        outcomes: dict[str, Outcome] = {}
+        for _ in range(_MOST_PLANS):
+            if not waiting:
+                return outcomes
+            chunk = first_chunk(waiting, MAX_TRANSACTION_ITEMS)
+            try:
+                settled = {move.after.order_id: self._publish(move) for move in self._commit(chunk, causes)}
+            except Conflict as conflict:
+                settled = dict.fromkeys(conflict.orders, Done())
+            except Exception as error:
+                return outcomes | {causes[order.order_id].event_id: Failed(error) for order in waiting}
+            outcomes |= {causes[order_id].event_id: outcome for order_id, outcome in settled.items()}
+            waiting = [order for order in waiting if order.order_id not in settled]
+        busy = Contention("others keep taking the same stock")
+        return outcomes | {causes[order.order_id].event_id: Failed(busy) for order in waiting}
+
+    def _commit(self, orders: Sequence[Order], causes: dict[str, Event]) -> Sequence[Move]:
+        """Check phase and reserve phase, all orders or none. Raises `Conflict` when either lost a race."""
+        wanted = {line.product_id for order in orders for line in order.lines}
+        decided = plan(orders, self._products.read(wanted))
+        moves = [self._move(order, causes[order.order_id], decided) for order in orders]
+        self._orders.commit(moves, {product_id: -units for product_id, units in decided.taken.items()})
+        return moves
+
+    def _move(self, order: Order, cause: Event, decided: Plan) -> Move:
+        reason = decided.refused.get(order.order_id)
+        if reason:
+            return refuse(order, self._headers.new(EventType.INVENTORY_FAILED, cause), reason)
+        return reserve(order, self._headers.new(EventType.INVENTORY_RESERVED, cause))
+
+    def _release(self, event: Event, order: Order) -> Outcome:
+        """Give the units of a declined order back, once."""
+        if event.event_type is not EventType.PAYMENT_FAILED:
+            return Done()
+        if order.released_at is not None:
+            return self._check_again(order)
+        move = release(order, self._headers.new(EventType.INVENTORY_RELEASED, event))
+        try:
+            self._orders.commit([move], returned(order))
+        except Conflict as conflict:
+            if conflict.products:
+                raise
+            return Done()
+        return self._publish(move)
+
+    def _check_again(self, order: Order) -> Outcome:
+        """A redelivery: an earlier one may have died between publishing the release and clearing it."""
+        if order.outbox is None or self._audit.has(order.order_id, order.outbox.event_id):
+            close_out(self._orders, order)
+        return Done()
+
+    def _publish(self, move: Move) -> Done:
+        event = self._catalog.stored_event(move.after)
+        log.info("%s", move.after.failure_reason or event.event_type, extra=about(event))
+        return Done(publish=event)
+
+
+def _asks_for_stock(event: Event, order: Order | None) -> bool:
+    return event.event_type is EventType.ORDER_CREATED and order is not None and order.status is Status.PENDING
