@@ -4,11 +4,11 @@ VENV := .venv
 PY := $(VENV)/bin/python
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
-export PRODUCT UNITS ID # as variables of the environment no value can be mistaken for shell code
+export PRODUCT UNITS ID SEEDS FIRST # as variables of the environment no value can be mistaken for shell code
 
 .DEFAULT_GOAL := help
 .PHONY: help venv infra-up infra-down infra-reset infra-status run-all run-order run-inventory run-payment \
-  run-notification run-audit e2e check-order replay dlq restock test crash-matrix outages check lint contracts terraform-check clean
+  run-notification run-audit e2e check-order replay dlq restock verify test sim mutants crash-matrix outages check lint contracts terraform-check clean
 
 help: ## list the targets
 	@awk -F ':.*## |^##@ ' '/^##@ / { printf "\n%s\n", $$2 } /^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,9 +78,18 @@ replay: $(RUN) ## one order rebuilt from its events, beside its record: make rep
 dlq: $(RUN) ## dead letters by service and reason (peek, redrive, purge: python -m scripts.dlq --help)
 	@$(PY) -m scripts.dlq list
 
+verify: $(RUN) ## check on the live stack that nothing was lost and nothing done twice
+	@$(PY) -m scripts.verify
+
 ##@ Quality
 test: $(DEV) ## all tests, on a stack of their own
 	@$(PY) -m pytest
+
+sim: $(DEV) ## all services through storms of faults over in-memory twins: make sim SEEDS=100000 (FIRST=1000)
+	@$(PY) -m tests.faults.sim $${SEEDS:+"--seeds=$$SEEDS"} $${FIRST:+"--first=$$FIRST"}
+
+mutants: $(DEV) ## put deliberate faults into the code, one at a time: which test catches each
+	@$(PY) -m tests.faults.mutants
 
 crash-matrix: $(DEV) ## kill a real process before and after every call that it makes (about 20 minutes)
 	@$(PY) -m tests.faults.crash_matrix_live

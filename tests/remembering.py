@@ -16,7 +16,7 @@ MOST_REMEMBERED = 10_000
 class RememberingContracts(Contracts):
     """The contracts, which look no second time at a text that has passed: they cannot change their mind about it.
 
-    Validation is five sixths of what a run over the twins takes.
+    Validation is most of what a run over the twins takes.
     """
 
     def __init__(self, catalog: Catalog) -> None:

@@ -1,0 +1,1 @@
+"""Check every invariant on the live stack: `python -m scripts.verify --help`."""

@@ -1,0 +1,229 @@
+"""A process that dies where a crash matrix wants it to: `python -m tests.faults.crash_process LABEL MODULE …`.
+
+Runs ``python -m MODULE …`` unchanged, with a hook around each call that it makes to the outside: to AWS (botocore's
+`before-send`), to the payment gateway and to the mailer. Nothing here knows which calls there are. Calls are numbered
+by the role of the thread that makes them; polls that bring nothing new are not counted, so that a run of a scenario
+numbers its calls as the run before it did.
+
+The folder CRASH_FOLDER is how the process and the matrix speak to each other:
+
+    plan.json      written by the matrix: the number of the run, and where a process shall die (or nowhere)
+    fired          made by the process that dies there, once a run, with its id
+    RUN.jsonl      the journal of run number RUN: a line for each counted call, appended by all processes
+    gate-LABEL     the name of a call that the process shall not make yet; held-LABEL is there while it waits
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import runpy
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import partial
+from http.client import OK
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import botocore.session
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.httpsession import URLLib3Session
+from urllib3 import HTTPResponse
+
+import api.service
+from shopflow.clock import Clock, Headers, SystemClock
+from shopflow.ports import Charge, Decline, Mail
+from workers.gateway import SimulatedGateway
+from workers.notification import LogMailer
+
+BEFORE, AFTER = "before", "after"
+RELAY = "relay"
+GATE_SECONDS = 0.02
+_ENTRY_ID = re.compile(r"PublishBatchRequestEntries\.member\.\d+\.Id")
+_EVENT_TYPE = re.compile(r"PublishBatchRequestEntries\.member\.\d+\.MessageAttributes\.entry\.1\.Value\.StringValue")
+_REFUSAL = b"<ErrorResponse><Error><Code>AuthorizationError</Code><Message>refused</Message></Error></ErrorResponse>"
+Facts = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Role:
+    """What the threads of one role did last, and how many calls they have made in this run."""
+
+    request: str = ""
+    answer: str = ""
+    count: int = 0
+
+
+@dataclass(slots=True)
+class Hook:
+    """Stands around each call of this process."""
+
+    label: str
+    folder: Path
+    roles: dict[str, _Role] = field(default_factory=dict)
+    run: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def around(self, name: str, request: str, call: Callable[[], T], facts: Callable[[T], Facts] = lambda _: {}) -> T:
+        """Make the call ``name``, unless the process is to die before it; count it; die after it if that is wanted.
+
+        ``facts(answer)`` go into the journal with it.
+        """
+        self._wait_at_gate(name)
+        role_name = re.sub(r"[-_]\d+.*$", "", threading.current_thread().name)
+        with self.lock:
+            role = self._role(role_name)
+            polls = role.request == request
+            self._die_if_planned(role_name, role.count + 1, BEFORE)
+        answer = call()
+        with self.lock:
+            role = self._role(role_name)
+            fingerprint = _fingerprint(answer)
+            if (role.request, role.answer) == (request, fingerprint):
+                return answer
+            role.request, role.answer = request, fingerprint
+            role.count += 1
+            self._note({"role": role_name, "number": role.count, "call": name, "polls": polls, **facts(answer)})
+            self._die_if_planned(role_name, role.count, AFTER)
+        return answer
+
+    def refuses(self, event_types: set[str]) -> bool:
+        """Whether the plan has the topic refuse such an event to everyone but the relay."""
+        return self._plan().get("refuse") in event_types and threading.current_thread().name != RELAY
+
+    def _role(self, name: str) -> _Role:
+        if (run := self._plan().get("run", 0)) != self.run:
+            self.run = run
+            for role in self.roles.values():
+                role.count = 0
+        return self.roles.setdefault(name, _Role())
+
+    def _die_if_planned(self, role: str, number: int, when: str) -> None:
+        if self._plan().get("die") != [self.label, role, number, when]:
+            return
+        with suppress(FileExistsError):
+            with (self.folder / "fired").open("x") as fired:
+                fired.write(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _plan(self) -> dict[str, Any]:
+        try:
+            plan: dict[str, Any] = json.loads((self.folder / "plan.json").read_text())
+        except FileNotFoundError:
+            return {}
+        return plan
+
+    def _note(self, line: dict[str, Any]) -> None:
+        with (self.folder / f"{self.run}.jsonl").open("a") as journal:
+            journal.write(json.dumps({"label": self.label, "pid": os.getpid(), **line}) + "\n")
+
+    def _wait_at_gate(self, name: str) -> None:
+        gate, held = self.folder / f"gate-{self.label}", self.folder / f"held-{self.label}"
+        while True:
+            try:
+                closed = gate.read_text() == name
+            except FileNotFoundError:
+                closed = False
+            if not closed:
+                held.unlink(missing_ok=True)
+                return
+            held.touch()
+            time.sleep(GATE_SECONDS)
+
+
+def main() -> None:
+    label, module, *arguments = sys.argv[1:]
+    hook = Hook(label, Path(os.environ["CRASH_FOLDER"]))
+    hook_aws(hook)
+    hook_gateway(hook)
+    hook_mailer(hook)
+    set_clock_back(int(os.environ.get("CRASH_CLOCK_BEHIND_MS", "0")))
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def hook_aws(hook: Hook) -> None:
+    """Have every session that is made from now on send its requests through ``hook``."""
+    original, http = botocore.session.get_session, URLLib3Session(max_pool_connections=64)
+
+    def send(request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
+        name = event_name.rsplit(".", 1)[1]
+        body = _text(request.body)
+        if name != "PublishBatch":
+            return hook.around(name, body, lambda: http.send(request))
+        entries = parse_qsl(body)
+        refused = hook.refuses({value for key, value in entries if _EVENT_TYPE.fullmatch(key)})
+        events = [value for key, value in entries if _ENTRY_ID.fullmatch(key)]
+        call = partial(_refusal if refused else http.send, request)
+        return hook.around(name, body, call, lambda answer: {"published": events} if answer.status_code == OK else {})
+
+    def hooked_session(env_vars: Any = None) -> botocore.session.Session:
+        session = original(env_vars)
+        session.register("before-send", send)  # type: ignore[arg-type]
+        return session
+
+    botocore.session.get_session = hooked_session
+
+
+def hook_gateway(hook: Hook) -> None:
+    original = SimulatedGateway.charge
+
+    def facts(key: str) -> Callable[[Charge | Decline], Facts]:
+        return lambda answer: (
+            {"charged": [key, answer.transaction_id, str(answer.amount)]} if isinstance(answer, Charge) else {}
+        )
+
+    def charge(self: SimulatedGateway, key: str, amount: Decimal, payment_method: str | None) -> Charge | Decline:
+        return hook.around("charge", key, partial(original, self, key, amount, payment_method), facts(key))
+
+    SimulatedGateway.charge = charge  # type: ignore[assignment, method-assign]
+
+
+def hook_mailer(hook: Hook) -> None:
+    original = LogMailer.send
+
+    def send(self: LogMailer, mail: Mail) -> None:
+        hook.around("send", mail.order_id, partial(original, self, mail), lambda _: {"mailed": mail.order_id})
+
+    LogMailer.send = send  # type: ignore[method-assign]
+
+
+def set_clock_back(milliseconds: int) -> None:
+    """Have the Order Service date its orders so long ago: its relay, whose clock is right, looks at them sooner."""
+
+    class Behind:
+        def now_ms(self) -> int:
+            return SystemClock().now_ms() - milliseconds
+
+    def headers(_: Clock) -> Headers:
+        return Headers(Behind())
+
+    api.service.Headers = headers  # type: ignore[assignment, attr-defined]
+
+
+def _refusal(request: AWSPreparedRequest) -> AWSResponse:
+    raw = HTTPResponse(io.BytesIO(_REFUSAL), status=403, preload_content=False)
+    return AWSResponse(request.url, 403, HTTPHeaders.from_dict({"Content-Type": "text/xml"}), raw)
+
+
+def _fingerprint(answer: object) -> str:
+    return _text(answer.content) if isinstance(answer, AWSResponse) else repr(answer)
+
+
+def _text(body: Any) -> str:
+    return body.decode() if isinstance(body, bytes) else body or ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+"""Deliberate faults in the services. Each says in its docstring what the code does then."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import shopflow.messaging.closing
+import workers.inventory
+import workers.notification
+from api.placing import MAX_PROBES, PlaceOrder, order_id
+from shopflow.domain.event import Event
+from shopflow.domain.order import EventType, Move, Order, Status, decline, refuse, release
+from shopflow.domain.stock import Plan, Product, plan, returned
+from shopflow.errors import Conflict, Contention, Unavailable
+from shopflow.messaging.consumer import Done, Outcome
+from tests.faults.surgery import Instead, Surgery
+from workers.audit import Audit
+from workers.inventory import Inventory
+from workers.notification import Notification, mail_about
+from workers.payment import Payment
+
+
+def publish_before_commit(code: Surgery) -> None:
+    """The API publishes `order.created` before it saves the order."""
+    publish = PlaceOrder._publish_created
+
+    def publishing_first(save: Any) -> Any:
+        def _save(self: PlaceOrder, draft: Order, *args: Any) -> Order:
+            publish(self, draft)
+            order: Order = save(self, draft, *args)
+            return order
+
+        return _save
+
+    code.wrap(PlaceOrder, "_save", publishing_first)
+    code.replace(PlaceOrder, "_publish_created", lambda *_: None)
+
+
+def no_lost_answer_rule(code: Surgery) -> None:
+    """The API takes an order that stands under its key's id for a collision, and goes on to the next id."""
+
+    def _save(self: PlaceOrder, draft: Order, key: str, request: Any) -> Order:
+        for probe in range(MAX_PROBES):
+            attempt = replace(draft, order_id=order_id(key, probe))
+            if self._orders.create(attempt) == attempt:
+                return attempt
+        raise Unavailable("no free id")
+
+    code.replace(PlaceOrder, "_save", _save)
+
+
+def release_guard_missing(code: Surgery) -> None:
+    """Two Inventory processes with the same `payment.failed` in hand both give the stock back."""
+
+    def unguarded(order: Order, header: Any) -> Move:
+        return replace(release(order, header), guard=("status",))
+
+    code.replace(workers.inventory, "release", unguarded)
+
+
+def release_twice(code: Surgery) -> None:
+    """A redelivered `payment.failed` gives the stock back again."""
+
+    def _check_again(self: Inventory, order: Order) -> Outcome:
+        again = release(replace(order, released_at=None), self._headers.new(EventType.INVENTORY_RELEASED))
+        self._orders.commit([replace(again, guard=("status",))], returned(order))
+        return self._publish(again)
+
+    code.replace(Inventory, "_check_again", _check_again)
+
+
+def no_second_look_at_a_release(code: Surgery) -> None:
+    """A redelivered `payment.failed` does not finish what a crash after publishing the release left."""
+    code.replace(Inventory, "_check_again", lambda *_: Done())
+
+
+def no_clear_after_release(code: Surgery) -> None:
+    """Inventory leaves a published `inventory.released` in the outbox."""
+    code.replace(Inventory, "published", lambda *_: None)
+
+
+def nothing_given_back(code: Surgery) -> None:
+    """The release of a declined order gives back no units."""
+    code.replace(workers.inventory, "returned", lambda _: {})
+
+
+def refusals_committed_apart(code: Surgery) -> None:
+    """Inventory commits the refused orders of a batch before the reserved ones, not together with them."""
+
+    def apart(orders: Any) -> Any:
+        def commit(moves: Sequence[Move], stock: Mapping[str, int] | None = None) -> None:
+            refused = [move for move in moves if move.after.status is Status.INVENTORY_FAILED]
+            for move in refused:
+                orders.commit([move])
+            others = [move for move in moves if move not in refused]
+            if others:
+                orders.commit(others, stock)
+
+        return Instead(orders, commit=commit)
+
+    code.wrap_field(Inventory, "_orders", apart)
+
+
+def contention_taken_for_out_of_stock(code: Surgery) -> None:
+    """A TransactionConflict, or throttling, refuses the orders of the batch."""
+
+    def refusing(commit: Any) -> Any:
+        def _commit(self: Inventory, orders: Sequence[Order], causes: dict[str, Event]) -> Sequence[Move]:
+            try:
+                moves: Sequence[Move] = commit(self, orders, causes)
+            except Contention:
+                moves = [_refusal(self, order, causes[order.order_id]) for order in orders]
+                self._orders.commit(moves)
+            return moves
+
+        return _commit
+
+    code.wrap(Inventory, "_commit", refusing)
+
+
+def _refusal(inventory: Inventory, order: Order, cause: Event) -> Move:
+    return refuse(order, inventory._headers.new(EventType.INVENTORY_FAILED, cause), "Insufficient stock")
+
+
+def each_order_planned_alone(code: Surgery) -> None:
+    """Inventory plans each order of a batch on the whole stock, whatever the orders before it take."""
+
+    def alone(orders: Sequence[Order], products: Mapping[str, Product]) -> Plan:
+        plans = [plan([order], products) for order in orders]
+        names = {name for one in plans for name in one.taken}
+        taken = {name: sum(one.taken.get(name, 0) for one in plans) for name in sorted(names)}
+        return Plan(taken, {order_id: reason for one in plans for order_id, reason in one.refused.items()})
+
+    code.replace(workers.inventory, "plan", alone)
+
+
+def no_idempotency_key(code: Surgery) -> None:
+    """Payment makes up a new key for each try of a charge."""
+    tries = itertools.count(1)
+
+    def forgetful(gateway: Any) -> Any:
+        return Instead(gateway, charge=lambda key, *rest: gateway.charge(f"{key}/{next(tries)}", *rest))
+
+    code.wrap_field(Payment, "_gateway", forgetful)
+
+
+def decision_published(code: Surgery) -> None:
+    """Payment publishes what it decided even when another process has moved the order: not what is stored."""
+
+    def stubborn(orders: Any) -> Any:
+        def commit(moves: Sequence[Move]) -> None:
+            try:
+                orders.commit(moves)
+            except Conflict:
+                return
+
+        return Instead(orders, commit=commit)
+
+    code.wrap_field(Payment, "_orders", stubborn)
+
+
+def outage_taken_for_a_decline(code: Surgery) -> None:
+    """Payment declines an order when the gateway does not answer."""
+
+    def declining(ask: Any) -> Any:
+        def _ask_gateway(self: Payment, event: Event, order: Order) -> Move:
+            try:
+                move: Move = ask(self, event, order)
+            except Unavailable:
+                return decline(order, self._headers.new(EventType.PAYMENT_FAILED, event), "no answer")
+            return move
+
+        return _ask_gateway
+
+    code.wrap(Payment, "_ask_gateway", declining)
+
+
+def recorded_before_sent(code: Surgery) -> None:
+    """Notification records that the customer is told, then tells."""
+
+    def _tell(self: Notification, event: Event, order: Order) -> Outcome:
+        if order.notified_at is None:
+            self._record(order)
+            self._mailer.send(mail_about(event, order))
+        return Done()
+
+    code.replace(Notification, "_tell", _tell)
+
+
+def told_again(code: Surgery) -> None:
+    """Notification does not look whether the customer is told already."""
+
+    def _tell(self: Notification, event: Event, order: Order) -> Outcome:
+        self._mailer.send(mail_about(event, order))
+        self._record(order)
+        return Done()
+
+    code.replace(Notification, "_tell", _tell)
+
+
+def closing_unguarded(code: Surgery) -> None:
+    """Whoever closes an order does not look whether another has made a step of it meanwhile."""
+
+    def unguarded(step: Any) -> Any:
+        return lambda *args: replace(step(*args), guard=("status",))
+
+    code.wrap(workers.notification, "notify", unguarded)
+    code.wrap(shopflow.messaging.closing, "settle", unguarded)
+
+
+def failed_inserts_ignored(code: Surgery) -> None:
+    """Audit acknowledges the events of a batch whose insert failed."""
+
+    def all_done(handle: Any) -> Any:
+        def ignoring(self: Audit, events: Sequence[Event]) -> Sequence[Outcome]:
+            handle(self, events)
+            return [Done() for _ in events]
+
+        return ignoring
+
+    code.wrap(Audit, "handle", all_done)
+
+
+OF_SERVICES = (
+    publish_before_commit,
+    no_lost_answer_rule,
+    release_guard_missing,
+    release_twice,
+    no_second_look_at_a_release,
+    no_clear_after_release,
+    nothing_given_back,
+    refusals_committed_apart,
+    contention_taken_for_out_of_stock,
+    each_order_planned_alone,
+    no_idempotency_key,
+    decision_published,
+    outage_taken_for_a_decline,
+    recorded_before_sent,
+    told_again,
+    closing_unguarded,
+    failed_inserts_ignored,
+)

@@ -1,0 +1,37 @@
+"""Whatever process dies at whatever call: nothing is lost, nothing is done twice."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+import pytest
+
+from tests.faults.matrix import AtCall, Run, judged, points
+from tests.faults.scenarios import SCENARIOS, Scenario
+
+CASES = [
+    pytest.param(scenario, relay, id=f"{scenario.name}-{'with' if relay else 'without'} relay")
+    for scenario in SCENARIOS
+    for relay in (True, False)
+    if relay or not scenario.needs_relay
+]
+
+
+@pytest.mark.parametrize(("scenario", "relay"), CASES)
+def test_a_scenario_without_a_fault_ends_as_it_should(scenario: Scenario, relay: bool) -> None:
+    assert judged(Run(scenario, AtCall(), relay=relay, scale={})) == []
+
+
+@pytest.mark.parametrize(("scenario", "relay"), CASES)
+def test_the_invariants_hold_after_a_fault_at_any_call(
+    scenario: Scenario, relay: bool, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    covered: Counter[str] = Counter()
+    for point in points(scenario, relay=relay):
+        covered[point.act.__name__] += 1
+        assert point.breaches() == [], point
+    with capsys.disabled():
+        title = f"{scenario.name}, {'with' if relay else 'without'} relay"
+        print(f"\n{covered.total():6} points: {title} {dict(covered)}", end=" ")  # noqa: T201

@@ -1,0 +1,120 @@
+"""Hundreds of clients that mean harm, in a process of their own: they share no interpreter with who is measured."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Event
+from typing import Any
+
+START_SECONDS = 60
+ROUND_SECONDS = 0.2
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """``clients`` connections that send ``opening``, then ``drip`` every 0.2 s, and come again when thrown out."""
+
+    name: str
+    clients: int
+    opening: bytes = b""
+    drip: bytes = b""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """How many bytes the swarm has sent, and how often one of it was thrown out."""
+
+    sent: Synchronized[Any]
+    ended: Synchronized[Any]
+
+
+class Attacker:
+    """One client of the swarm."""
+
+    def __init__(self, address: Address, attack: Attack, traffic: Traffic) -> None:
+        self._address, self._attack, self._traffic = address, attack, traffic
+        self._connect()
+
+    def act(self) -> None:
+        """Send what goes without waiting, read what there is, and come again if that was the end."""
+        try:
+            with contextlib.suppress(BlockingIOError):
+                self._send()
+            with contextlib.suppress(BlockingIOError):
+                if not self._socket.recv(65536):
+                    raise ConnectionResetError
+        except OSError:
+            self._socket.close()
+            self._traffic.ended.value += 1
+            self._connect()
+
+    def _connect(self) -> None:
+        self._socket = socket.create_connection(self._address, timeout=START_SECONDS)
+        self._socket.setblocking(False)
+        self._pending = memoryview(self._attack.opening)
+
+    def _send(self) -> None:
+        while self._pending:
+            sent = self._socket.send(self._pending)
+            self._traffic.sent.value += sent
+            self._pending = self._pending[sent:]
+        self._pending = memoryview(self._attack.drip)
+
+
+@contextmanager
+def attacking(address: Address, attack: Attack) -> Iterator[Traffic]:
+    """While it lasts, ``attack`` is made on ``address``; it begins when every client has begun."""
+    context = multiprocessing.get_context("spawn")
+    traffic = Traffic(context.Value("q", 0), context.Value("q", 0))
+    begun = context.Event()
+    process = context.Process(target=_swarm, args=(address, attack, traffic, begun), daemon=True)
+    process.start()
+    try:
+        assert begun.wait(START_SECONDS), f"{attack.name}: the attack did not begin"
+        yield traffic
+        assert process.is_alive(), f"{attack.name}: the attack broke down"
+    finally:
+        process.kill()
+        process.join()
+
+
+def _swarm(address: Address, attack: Attack, traffic: Traffic, begun: Event) -> None:
+    attackers = [Attacker(address, attack, traffic) for _ in range(attack.clients)]
+    while True:
+        for attacker in attackers:
+            attacker.act()
+        begun.set()
+        time.sleep(ROUND_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """How long each of several calls took, in milliseconds, sorted."""
+
+    milliseconds: tuple[float, ...]
+
+    @classmethod
+    def of(cls, call: Callable[[], object], times: int) -> Latencies:
+        return cls(tuple(sorted(_milliseconds(call) for _ in range(times))))
+
+    @property
+    def longest(self) -> float:
+        return self.milliseconds[-1]
+
+    def __str__(self) -> str:
+        median = self.milliseconds[len(self.milliseconds) // 2]
+        return f"{len(self.milliseconds)} orders, median {median:.1f} ms, longest {self.longest:.1f} ms"
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return (time.perf_counter() - started) * 1000
