@@ -1,0 +1,1 @@
+"""The dead-letter tool: `python -m scripts.dlq --help`."""

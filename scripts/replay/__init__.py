@@ -1,0 +1,1 @@
+"""Replay orders from their events: `python -m scripts.replay --help`."""

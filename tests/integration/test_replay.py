@@ -1,0 +1,139 @@
+"""Orders rebuilt from their events, on orders that the real services have processed."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.replay.__main__ import main
+from scripts.replay.comparing import same
+from scripts.replay.everything import Rebuild
+from shopflow.catalog import load_catalog
+from shopflow.contracts import Contracts
+from shopflow.domain.order import Move, Order, Status
+from shopflow.domain.times import to_text
+from shopflow.errors import Unavailable
+from shopflow.ports import Message
+from tests.commands import Run, run_module, runner
+from tests.live import EXPIRED, VISA, Live, eventually
+
+CONTRACTS = Contracts(load_catalog())
+
+
+@pytest.fixture
+def replay(stack: Any, tmp_path: Path) -> Run:
+    return runner(main, stack.env, tmp_path / "operator.log")
+
+
+@pytest.fixture
+def order(live: Live) -> Order:
+    return live.closed([live.place({live.product(stock=5): 2})])[0]
+
+
+@pytest.fixture
+def tampered(live: Live, order: Order) -> Iterator[Order]:
+    """An order whose record was changed past its events, for as long as the test lasts."""
+    changed = replace(order, transaction_id="TXN-FORGED")
+    live.aws.orders.commit([Move(order, changed, ("status",))])
+    yield changed
+    live.aws.orders.commit([Move(changed, order, ("status",))])
+
+
+@pytest.mark.parametrize("payment_method", [VISA, EXPIRED])
+def test_an_order_is_what_its_events_add_up_to(live: Live, replay: Run, payment_method: str) -> None:
+    (order,) = live.closed([live.place({live.product(stock=5): 2}, payment_method)])
+    shown = replay(order.order_id)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "The record is what its" in shown.stdout
+    assert "✘" not in shown.stdout
+
+
+def test_a_record_that_was_changed_past_its_events_is_shown_beside_them(replay: Run, tampered: Order) -> None:
+    shown = replay(tampered.order_id)
+    assert shown.returncode == 1
+    (row,) = [line.split() for line in shown.stdout.splitlines() if line.strip().startswith("✘")]
+    assert (row[1], row[3]) == ("transactionId", "TXN-FORGED")
+    assert "replays to another transaction_id" in shown.stdout
+
+
+def test_an_order_is_shown_as_it_stood_then(live: Live, replay: Run, order: Order) -> None:
+    trail = live.aws.audit.trail(order.order_id)
+    statuses = [Status.PENDING, Status.INVENTORY_RESERVED, Status.PAYMENT_PROCESSED]
+    for entry, status in zip(trail, statuses, strict=True):
+        shown = replay(order.order_id, "--at", to_text(entry.event.time_ms))
+        (line,) = [line.split() for line in shown.stdout.splitlines() if line.split()[:1] == ["status"]]
+        assert (shown.returncode, line[1]) == (0, status)
+    early = replay(order.order_id, "--at", to_text(trail[0].event.time_ms - 1))
+    assert (early.returncode, "did not exist" in early.stderr) == (1, True)
+
+
+def test_an_unknown_order_is_said_to_be_unknown(live: Live, stack: Any) -> None:
+    shown = run_module("scripts.replay", "ORD-00000000", env=stack.env)
+    assert (shown.returncode, shown.stderr.strip()[:38]) == (1, "There is no event of ORD-00000000. The")
+
+
+def test_all_orders_are_rebuilt_and_of_these_only_the_one_that_differs_is_found(live: Live, tampered: Order) -> None:
+    """Other tests leave records and events of their own, so only this test's orders are looked for."""
+    others = live.closed(live.place_at_once([{live.product(stock=60): 1}] * 30))
+    shadow = live.aws.shadow_orders()
+    rebuild = Rebuild(live.aws, shadow)
+    shadow.create()
+    try:
+        rebuild.fill(lambda _: None)
+        rebuild.compare(lambda _: None)
+        rows = shadow.read([order.order_id for order in others])
+    finally:
+        shadow.drop()
+    assert all(same(rows[order.order_id], order) for order in others)
+    found = {breach.subject: breach for breach in rebuild.verdict()}
+    assert found[tampered.order_id].text == "replays to another transaction_id"
+    assert not found.keys() & {order.order_id for order in others}
+
+
+def test_a_difference_among_all_orders_exits_with_one_and_leaves_no_table(
+    live: Live, replay: Run, tampered: Order
+) -> None:
+    shown = replay("--all")
+    name = f"{live.config.resources.orders_table}-shadow"
+    assert (shown.returncode, f"✔ Deleting {name}" in shown.stdout) == (1, True), shown.stdout + shown.stderr
+    with pytest.raises(Unavailable, match=r"non-existent|not found"):
+        live.aws.shadow_orders().read([tampered.order_id])
+
+
+def test_the_history_of_an_order_is_sent_to_one_service_to_no_effect(live: Live, replay: Run, order: Order) -> None:
+    before = live.findings().dead_letters
+    counted = replay(order.order_id, "--to", "inventory")
+    assert "1 would be sent" in counted.stdout, "of its three events the Inventory Service consumes one"
+    for service, count in (("inventory", 1), ("audit", 3)):
+        sent = replay(order.order_id, "--to", service, "--yes", "--rate", "100")
+        assert (sent.returncode, f"{count} sent to the {service} queue" in sent.stdout) == (0, True), sent.stderr
+    assert live.queues_empty().dead_letters == before
+    assert live.read([order.order_id]) == [order]
+    assert len(live.aws.audit.trail(order.order_id)) == 3
+
+
+def test_a_new_service_catches_up_on_what_its_queue_has_missed(live: Live, replay: Run, order: Order) -> None:
+    """The Audit Service stands for it: stopped, and sent the history, it finds every event in its queue."""
+    queue = live.aws.queue("audit")
+    live.queues_empty()
+    assert live.services.kill("audit", signal.SIGTERM) == 0
+    try:
+        assert replay(order.order_id, "--to", "audit", "--yes").returncode == 0
+        messages: list[Message] = []
+
+        def received() -> int:
+            messages.extend(queue.receive(10, 1))
+            return len(messages)
+
+        eventually(received, lambda count: count == 3)
+        events = {CONTRACTS.decode(message.body).event_id for message in messages}
+        assert events == {entry.event.event_id for entry in live.aws.audit.trail(order.order_id)}
+        queue.change_visibility(dict.fromkeys(messages, 0))
+    finally:
+        live.services.start("audit")
+    live.queues_empty()
