@@ -8,7 +8,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 from hypothesis import given
@@ -201,10 +201,10 @@ def test_a_client_that_leaves_does_no_harm(client: Client, caplog: pytest.LogCap
 def test_the_access_log_tells_method_path_status_time_and_order(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level("INFO", logger="api"):
-        order_id = client.post().json["orderId"]
-        client.get("/nowhere")
-        client.get("/health")  # by then the line of the request before it is written
+    with caplog.at_level("INFO", logger="api"), closing(client.connect()) as connection:
+        order_id = ask(connection, "POST", "/orders", SAMPLE).json["orderId"]
+        ask(connection, "GET", "/nowhere")
+        ask(connection, "GET", "/health")  # on one connection: by then the line of the request before it is written
     placed, missed = [record for record in caplog.records if record.name == "api.http_connection"][:2]
     assert re.fullmatch(r"POST /orders 201 \d+\.\d ms", placed.getMessage())
     assert placed.__dict__["orderId"] == order_id

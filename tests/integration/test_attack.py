@@ -1,0 +1,35 @@
+"""The Order Service as a process, under attack: orders are placed in time, and finished."""
+
+from __future__ import annotations
+
+import pytest
+
+from shopflow.domain.order import Status
+from tests.live import Live
+from tests.swarm import Attack, Latencies, attacking
+
+ORDERS = 50
+LONGEST_MS = 5_000
+"""Half of what a request may take to arrive: an attack that holds a place in the way holds it for twice as long."""
+HEAD = b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+ATTACKS = [
+    Attack("600 slow headers", 600, HEAD + b"X: ", b"y"),
+    Attack("600 slow bodies", 600, HEAD + b"Content-Length: 60000\r\n\r\n{", b" "),
+    Attack("500 idle connections", 500),
+    Attack("100 bodies of 1 MB", 100, HEAD + b"Content-Length: 1000000\r\n\r\n" + b" " * 1_000_000),
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_orders_are_placed_in_time_and_completed_during(
+    attack: Attack, live: Live, capsys: pytest.CaptureFixture[str]
+) -> None:
+    product = live.product(stock=ORDERS)
+    order_ids: list[str] = []
+    with attacking((live.config.host, live.config.port), attack):
+        latencies = Latencies.of(lambda: order_ids.append(live.place({product: 1})), ORDERS)
+        assert {order.status for order in live.closed(order_ids)} == {Status.COMPLETED}
+    with capsys.disabled():
+        print(f"\n  {attack.name}: {latencies}", end=" ")  # noqa: T201
+    assert latencies.longest < LONGEST_MS
+    assert live.stock(product) == 0

@@ -1,0 +1,110 @@
+"""Whether answers are what the OpenAPI document says, by a reading of it that is the tests' own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from api.openapi import load_document
+from shopflow import jsontext
+from tests.unit.api.shop import Answer
+
+URI = "urn:document"
+METHODS = ("get", "head", "options", "post")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    method: str
+    path: str
+    statuses: frozenset[int]
+
+
+class Contract:
+    """The document. What breaks it raises ``AssertionError`` or ``ValidationError``."""
+
+    def __init__(self) -> None:
+        self.document = load_document()
+        resource = DRAFT202012.create_resource(self.document)
+        self._registry: Registry[Any] = Registry().with_resource(URI, resource)
+        self._validators: dict[str, Draft202012Validator] = {}
+
+    def operations(self) -> Iterator[Operation]:
+        for path, item in self.document["paths"].items():
+            for method in METHODS:
+                if method in item:
+                    yield Operation(method.upper(), path, frozenset(map(int, item[method]["responses"])))
+
+    def common_statuses(self) -> frozenset[int]:
+        return frozenset.intersection(*(operation.statuses for operation in self.operations()))
+
+    def check(self, method: str, target: str, answer: Answer) -> None:
+        """``answer`` is one that the document has for ``method`` and ``target``, to the letter."""
+        place = self._place(method.lower(), target.partition("?")[0], answer.status)
+        response = self._at(place)
+        for name, header in response.get("headers", {}).items():
+            self._check_header(name, header, answer.headers)
+        if "content" not in response:
+            assert answer.text == ""
+            return
+        media_type = answer.headers["Content-Type"].partition(";")[0]
+        assert media_type in response["content"]
+        for value in _values(media_type, answer.text):
+            self.check_value(f"{place}/content/{_escaped(media_type)}/schema", value)
+
+    def check_value(self, pointer: str, value: Any) -> None:
+        """``value`` is one of the schema at ``pointer``."""
+        if pointer not in self._validators:
+            schema, checker = {"$ref": f"{URI}#{pointer}"}, Draft202012Validator.FORMAT_CHECKER
+            self._validators[pointer] = Draft202012Validator(schema, registry=self._registry, format_checker=checker)
+        self._validators[pointer].validate(value)
+
+    def _place(self, method: str, path: str, status: int) -> str:
+        found = [each for each in self.document["paths"] if re.fullmatch(each.replace("{orderId}", "[^/]+"), path)]
+        if not found:
+            assert status == 404
+            return "/components/responses/PathNotFound"
+        item = self.document["paths"][found[0]]
+        if method not in item:
+            assert status == 405
+            return "/components/responses/MethodNotAllowed"
+        assert str(status) in item[method]["responses"], f"{method} {path}: {status} is not in the document"
+        response = item[method]["responses"][str(status)]
+        if "$ref" in response:
+            return str(response["$ref"]).removeprefix("#")
+        return f"/paths/{_escaped(found[0])}/{method}/responses/{status}"
+
+    def _check_header(self, name: str, header: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+        pointer = header["$ref"].removeprefix("#")
+        if name.title() in headers:
+            self.check_value(f"{pointer}/schema", headers[name.title()])
+        else:
+            assert not self._at(pointer).get("required"), f"{name} is missing"
+
+    def _at(self, pointer: str) -> Any:
+        value: Any = self.document
+        for step in pointer.removeprefix("/").split("/"):
+            value = value[step.replace("~1", "/")]
+        return value
+
+
+def messages(text: str) -> list[Any]:
+    """What the Server-Sent Events in ``text`` say."""
+    return [jsontext.loads(event["data"]) for event in _values("text/event-stream", text)]
+
+
+def _values(media_type: str, text: str) -> list[Any]:
+    """What the schema of ``media_type`` is about: each event of a stream, else the whole."""
+    if media_type == "text/event-stream":
+        return [{"data": event.removeprefix("data: ")} for event in text.split("\n\n") if event.startswith("data: ")]
+    return [jsontext.loads(text) if media_type == "application/json" else text]
+
+
+def _escaped(step: str) -> str:
+    return step.replace("/", "~1")

@@ -1,0 +1,168 @@
+"""Whatever comes in: an answer of the OpenAPI document, never a 500, and nothing saved that was not answered 201."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+from api.http_server import BoundedServer
+from api.openapi import load_document
+from shopflow import jsontext
+from tests.unit.api.contract import Contract
+from tests.unit.api.hostile import HOSTILE
+from tests.unit.api.shop import Answer, Client, Shop, serving
+from tests.unit.api.test_http import until_closed
+
+pytestmark = pytest.mark.timeout(300)
+RAW_CASES = 10_000
+CASES_PER_OPERATION = 50
+CASES_OF_POST = 200
+CONTRACT = Contract()
+STATUSES = {405}.union(*(operation.statuses for operation in CONTRACT.operations()))
+MAY_BE_5XX = {505}
+"""The ports in memory are never away, and there is room for every connection: a 503 would be a bug."""
+ANSWER = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]+\r\n((?:[A-Za-z-]+: [^\r\n]*\r\n)+)\r\n")
+BEYOND_SCHEMAS = re.compile(r"more than 1000 of .* in all|[0-9]\.0 is not of type 'integer'")
+"""Refused for what JSON Schema cannot say: the sum of lines, and a count with a fraction, be it zero."""
+GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def _schema() -> schemathesis.BaseSchema:
+    # Its regular expressions (Rust's) know no surrogates, which no text that came as UTF-8 has anyway.
+    text = jsontext.dumps(load_document()).replace(r"\\ud800-\\udfff", "")
+    post = {"include-name": "POST /orders", "generation": {"max-examples": CASES_OF_POST}}
+    config = {
+        "generation": {"max-examples": CASES_PER_OPERATION, "deterministic": True, "database": "none"},
+        "operations": [post],
+        # A document cannot say which products exist, nor that a key was used before.
+        "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "404", "422"]}},
+    }
+    return schemathesis.openapi.from_dict(json.loads(text), config=schemathesis.Config.from_dict(config))
+
+
+SCHEMA = _schema()
+
+
+@dataclass
+class Tally:
+    """What was asked and answered so far."""
+
+    cases: int = 0
+    answers: Counter[int] = field(default_factory=Counter)
+
+    def count(self, *statuses: int) -> None:
+        self.cases += 1
+        self.answers.update(statuses)
+        assert not [status for status in statuses if status >= 500 and status not in MAY_BE_5XX]
+
+
+@pytest.fixture(scope="module")
+def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
+    tally = Tally()
+    yield tally
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        found = tally.answers[500] or "no"
+        print(f"\n  {tally.cases} cases, {found} 500; answers: {dict(sorted(tally.answers.items()))}")  # noqa: T201
+
+
+@pytest.fixture(scope="module")
+def shop() -> Shop:
+    shop = Shop()
+    shop.finish_an_order()
+    return shop
+
+
+@pytest.fixture(scope="module")
+def server(shop: Shop) -> Iterator[BoundedServer]:
+    with serving(shop) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        yield session
+
+
+@SCHEMA.parametrize()
+def test_every_operation_keeps_to_the_document(
+    case: schemathesis.Case[Any], server: BoundedServer, session: requests.Session, tally: Tally
+) -> None:
+    # OPTIONS tells the methods of a path, whether or not there is such an order.
+    excluded: list[schemathesis.CheckFunction] = [negative_data_rejection] if case.method == "OPTIONS" else []
+    answer = case.call(server.url, session)
+    if BEYOND_SCHEMAS.search(answer.text):
+        excluded.append(positive_data_acceptance)
+    case.validate_response(answer, excluded_checks=excluded)
+    tally.count(answer.status_code)
+
+
+def test_any_bytes_are_answered_by_the_document(
+    shop: Shop, server: BoundedServer, tally: Tally, caplog: pytest.LogCaptureFixture
+) -> None:
+    saved, placed = len(shop.saved), 0
+
+    @settings(max_examples=RAW_CASES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(HOSTILE)
+    def attack(data: bytes) -> None:
+        nonlocal placed
+        answers = list(split(said_to(server, data)))
+        tally.count(*(answer.status for answer in answers))
+        for answer in answers:
+            check(answer)
+        placed += sum(answer.status == 201 and "Idempotent-Replayed" not in answer.headers for answer in answers)
+
+    attack()
+    assert len(shop.saved) - saved == placed > 0
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert Client(server).post().status == 201
+
+
+def said_to(server: BoundedServer, data: bytes) -> bytes:
+    """What the server says to ``data`` and nothing more."""
+    with socket.create_connection(Client(server).address, timeout=10) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        return until_closed(connection)
+
+
+def split(data: bytes) -> Iterator[Answer]:
+    """The answers in ``data``, which has nothing else in it."""
+    while data := data.removeprefix(GO_AHEAD):
+        head = ANSWER.match(data)
+        assert head, data
+        headers = {name.title(): value for name, _, value in (line.partition(": ") for line in _lines(head[2]))}
+        data = data[head.end() :]
+        bodiless = not data or data.startswith(b"HTTP/1.1 ")
+        length = 0 if bodiless else int(headers.get("Content-Length", len(data)))
+        assert len(data) >= length
+        yield Answer(int(head[1]), data[:length].decode(), headers)
+        data = data[length:]
+
+
+def check(answer: Answer) -> None:
+    """``answer`` is one of the document; to which request, bytes do not tell."""
+    assert answer.status in STATUSES
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert (answer.status == 405) <= ("Allow" in answer.headers)
+    if answer.status == 201 or answer.status >= 400:
+        schema = "placedOrder" if answer.status == 201 else "error"
+        if answer.text:  # else it answers HEAD
+            CONTRACT.check_value(f"/components/schemas/{schema}", jsontext.loads(answer.text))
+
+
+def _lines(head: bytes) -> list[str]:
+    return head.decode("latin-1").split("\r\n")[:-1]

@@ -1,0 +1,180 @@
+"""GET /openapi.json: valid, complete, and true of what the service answers."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from http.client import HTTPResponse
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from api.http_parsing import MAX_HEADER_BYTES, MAX_REQUEST_LINE_BYTES
+from api.openapi import load_document
+from shopflow.domain.order import EventType, Order, decline
+from tests.conformance.samples import an_event, an_order, header, made, refused, released, reserved
+from tests.unit.api.contract import Contract, Operation, messages
+from tests.unit.api.shop import FINISHED_ID, QUICK, SAMPLE, Answer, Client, Shop, serving
+
+CONTRACT = Contract()
+OPERATIONS = list(CONTRACT.operations())
+NAMES = [f"{operation.method} {operation.path}" for operation in OPERATIONS]
+KEY = {"Idempotency-Key": "one"}
+OTHER = SAMPLE | {"customerId": "CUST-002"}
+UNKNOWN = SAMPLE | {"items": [{"productId": "PROD-404", "quantity": 1}]}
+
+
+def test_it_is_openapi_3_1_and_refers_to_nothing_outside(client: Client) -> None:
+    document = client.get("/openapi.json").json
+    OpenAPIV31SpecValidator(document).validate()
+    assert document["openapi"].startswith("3.1.")
+    references = {value for key, value in _pairs(document) if key == "$ref"}
+    assert all(reference.startswith("#/components/") for reference in references)
+    assert "$id" not in dict(_pairs(document))
+
+
+def test_it_has_the_contracts_of_the_schemas_folder_to_the_letter() -> None:
+    schemas = load_document()["components"]["schemas"]
+    assert schemas["place-order"]["properties"]["items"]["maxItems"] == 50
+    assert schemas["common"]["$defs"]["orderId"]["pattern"] == "^ORD-[0-9A-Z]{8}$"
+    assert schemas["order.created"]["properties"]["orderId"] == {"$ref": "#/components/schemas/common/$defs/orderId"}
+
+
+def test_its_example_of_an_order_can_be_placed(client: Client) -> None:
+    body = load_document()["paths"]["/orders"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert client.post(body).status == 201
+
+
+def test_every_route_is_in_it_and_everything_in_it_is_a_route(shop: Shop) -> None:
+    api = shop.parts.api
+    routes = [(route.method, route.path) for route in api._routes]
+    documented = [(each.method, _target(each.path)) for each in OPERATIONS]
+    served = [(method, path) for method, pattern in routes for _, path in documented if pattern.fullmatch(path)]
+    assert all(any(pattern.fullmatch(path) for _, path in documented) for _, pattern in routes)
+    assert {each for each in documented if each[0] in ("GET", "POST")} == set(served)
+    for method, path in documented:
+        api.endpoint(method, path)
+    for _, path in documented:
+        allowed = api.endpoint("OPTIONS", path).answer(None).headers["Allow"]  # type: ignore[arg-type]
+        assert set(allowed.split(", ")) == {method for method, other in documented if other == path}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=NAMES)
+def test_every_answer_of_an_operation_is_documented_and_every_documented_one_is_given(
+    operation: Operation, shop: Shop
+) -> None:
+    shop.finish_an_order()
+    given = set()
+    with serving(shop) as server:
+        for answer in _provoked(Client(server), operation):
+            CONTRACT.check(operation.method, _target(operation.path), answer)
+            given.add(answer.status)
+    late_or_down = {408, 500, 503}  # for these see the tests below
+    assert given == operation.statuses - late_or_down
+
+
+def _provoked(client: Client, operation: Operation) -> list[Answer]:
+    """The answers to one right request and to every wrong one that this operation can have."""
+    method, path = operation.method, _target(operation.path)
+    body = SAMPLE if method == "POST" else None
+    right: list[tuple[str, Any, Mapping[str, str]]] = [(path, body, {})]
+    if method == "POST":
+        right += [(path, body, KEY), (path, body, KEY), (path, OTHER, KEY), (path, UNKNOWN, {}), (path, {}, {})]
+        right += [(path, body, {"Content-Type": "text/plain"})]
+    elif "{orderId}" in operation.path and method != "OPTIONS":
+        right += [(operation.path.replace("{orderId}", each), None, {}) for each in ("ORD-00000000", "x")]
+    answers = [client.ask(method, *each) for each in right]
+    wrong = [
+        {"Content-Length": "x"},
+        {"Transfer-Encoding": "chunked"},
+        {"Content-Length": "70000"},
+        {"Expect": "a miracle", "Content-Length": "1", "Content-Type": "application/json"},
+        {"X": "y" * MAX_HEADER_BYTES},
+    ]
+    answers += [_bare(client, f"{method} {path} HTTP/1.1", headers) for headers in wrong]
+    answers.append(_bare(client, f"{method} {path}?{'a' * MAX_REQUEST_LINE_BYTES} HTTP/1.1", {}))
+    answers.append(_bare(client, f"{method} {path} HTTP/2.0", {}))
+    return answers
+
+
+def _bare(client: Client, line: str, headers: Mapping[str, str]) -> Answer:
+    """The answer to a head as it is, with no body after it."""
+    lines = [line, "Host: x", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    with socket.create_connection(client.address, timeout=10) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        return _answer(connection, line.partition(" ")[0])
+
+
+def _answer(connection: socket.socket, method: str) -> Answer:
+    with closing(HTTPResponse(connection, method=method)) as response:
+        response.begin()
+        return Answer.of(response)
+
+
+def test_a_late_request_is_answered_as_documented(shop: Shop) -> None:
+    with serving(shop, replace(QUICK, receive_seconds=0.05)) as server:
+        for operation in OPERATIONS:
+            with socket.create_connection(Client(server).address, timeout=10) as connection:
+                connection.sendall(f"{operation.method} {_target(operation.path)} HTTP/1.1\r\n".encode())
+                answer = _answer(connection, operation.method)
+            assert answer.status == 408
+            CONTRACT.check(operation.method, _target(operation.path), answer)
+
+
+def test_an_outage_and_a_bug_are_answered_as_documented(client: Client, shop: Shop) -> None:
+    shop.orders.unavailable = True
+    down = [("POST", "/orders", client.post()), ("GET", f"/orders/{FINISHED_ID}", client.get(f"/orders/{FINISHED_ID}"))]
+    shop.orders.unavailable = False
+    shop.orders.bug = RuntimeError("a bug")
+    bug = client.post()
+    assert [answer.status for _, _, answer in down] + [bug.status] == [503, 503, 500]
+    for method, path, answer in [*down, ("POST", "/orders", bug)]:
+        CONTRACT.check(method, path, answer)
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("DELETE", "/orders", 405), ("GET", "/nowhere", 404)])
+def test_what_is_not_in_it_is_refused_as_documented(client: Client, method: str, path: str, status: int) -> None:
+    answer = client.ask(method, path)
+    assert answer.status == status
+    CONTRACT.check(method, path, answer)
+
+
+@pytest.mark.parametrize("ending", ["declined", "out of stock"])
+def test_orders_that_failed_are_shown_as_documented(client: Client, shop: Shop, ending: str) -> None:
+    order = _failed(shop, ending)
+    shop.audit.insert([an_event(order)], stored_at=order.updated_at)
+    for path in (f"/orders/{order.order_id}", f"/orders/{order.order_id}/events"):
+        answer = client.get(path)
+        assert answer.status == 200
+        CONTRACT.check("GET", path, answer)
+
+
+def _failed(shop: Shop, ending: str) -> Order:
+    order = shop.orders.create(replace(an_order(), order_id="ORD-00000001"))
+    if ending == "out of stock":
+        return made(shop.orders, refused(order))
+    order = made(shop.orders, reserved(order))
+    failed = header(EventType.PAYMENT_FAILED, order.outbox)
+    return made(shop.orders, released(made(shop.orders, decline(order, failed, "Card expired"))))
+
+
+def test_every_message_of_a_stream_is_as_documented(client: Client, shop: Shop) -> None:
+    shop.finish_an_order()
+    told = messages(client.get(f"/orders/{FINISHED_ID}/stream").text)
+    assert [message["type"] for message in told] == ["status", "audit", "audit", "audit", "done"]
+    for message in told:
+        CONTRACT.check_value("/components/schemas/streamMessage", message)
+
+
+def _target(path: str) -> str:
+    return path.replace("{orderId}", FINISHED_ID)
+
+
+def _pairs(value: Any) -> Any:
+    if isinstance(value, dict):
+        yield from value.items()
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _pairs(item)
