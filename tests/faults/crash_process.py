@@ -64,6 +64,10 @@ class _Role:
     answer: str = ""
     count: int = 0
 
+    def number_of(self, request: str) -> int:
+        """The number of a call. A poll that is repeated keeps the one it had, whenever in it the news comes."""
+        return max(1, self.count + (request != self.request))
+
 
 @dataclass(slots=True)
 class Hook:
@@ -85,15 +89,15 @@ class Hook:
         with self.lock:
             role = self._role(role_name)
             polls = role.request == request
-            self._die_if_planned(role_name, role.count + 1, BEFORE)
+            self._die_if_planned(role_name, role.number_of(request), BEFORE)
         answer = call()
         with self.lock:
             role = self._role(role_name)
             fingerprint = _fingerprint(answer)
             if (role.request, role.answer) == (request, fingerprint):
                 return answer
+            role.count = role.number_of(request)
             role.request, role.answer = request, fingerprint
-            role.count += 1
             self._note({"role": role_name, "number": role.count, "call": name, "polls": polls, **facts(answer)})
             self._die_if_planned(role_name, role.count, AFTER)
         return answer
