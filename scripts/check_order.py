@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from scripts.console import OK, CommandError, run_command
@@ -79,7 +80,7 @@ def record_table(order: Order) -> Table:
     }
     for name, value in rows.items():
         if value:
-            table.add_row(name, str(value))
+            table.add_row(name, escape(str(value)))
     return table
 
 

@@ -14,18 +14,16 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
-from referencing import Registry, Resource
 
 from shopflow import jsontext
 from shopflow.catalog import SCHEMAS, Catalog
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType
 from shopflow.errors import ContractBreach, InvalidRequest
+from shopflow.schema_files import load_schemas
 
 MAX_EVENT_BYTES = 256 * 1024
 """SNS and SQS take no larger message."""
-
-
 MAX_MESSAGE_CHARS = 200
 MAX_ERRORS = 50
 """Looked at for the one to report: a hostile text can hold tens of thousands."""
@@ -36,8 +34,7 @@ class Contracts:
 
     def __init__(self, catalog: Catalog, folder: Path = SCHEMAS) -> None:
         self._catalog = catalog
-        files = sorted(folder.glob("*.schema.json")) + sorted((folder / "events").glob("*.schema.json"))
-        schemas = {file.name.removesuffix(".schema.json"): jsontext.loads(file.read_text()) for file in files}
+        schemas = load_schemas(folder)
         self._strict = _validators(schemas)
         self._tolerant = _validators({name: _open(schema) for name, schema in schemas.items()})
 
@@ -100,14 +97,8 @@ class Contracts:
 
 
 def _validators(schemas: Mapping[str, Any]) -> dict[str, Draft202012Validator]:
-    registry: Registry[Any] = Registry().with_resources(
-        (schema["$id"], Resource.from_contents(schema)) for schema in schemas.values()
-    )
     checker = Draft202012Validator.FORMAT_CHECKER
-    return {
-        name: Draft202012Validator(schema, registry=registry, format_checker=checker)
-        for name, schema in schemas.items()
-    }
+    return {name: Draft202012Validator(schema, format_checker=checker) for name, schema in schemas.items()}
 
 
 def _open(schema: Any) -> Any:
