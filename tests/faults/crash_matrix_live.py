@@ -66,7 +66,8 @@ def main() -> int:
         "python -m tests.faults.crash_matrix_live", None, ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     names = [live.name for live in SCENARIOS]
-    parser.add_argument("--scenario", action="append", choices=names, help="only this one (may be given again)")
+    only = f"only this one (may be given again): {'; '.join(names)}"
+    parser.add_argument("--scenario", action="append", choices=names, metavar="NAME", help=only)
     parser.add_argument("--relay", choices=("with", "without"), help="only with, or only without the relay")
     parser.add_argument("--lanes", type=int, default=8, help="runs side by side, six processes each (default: 8)")
     arguments = parser.parse_args()
