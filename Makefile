@@ -83,7 +83,7 @@ verify: $(RUN) ## check on the live stack that nothing was lost and nothing done
 
 ##@ Quality
 test: $(DEV) ## all tests, on a stack of their own
-	@$(PY) -m pytest -q -n auto --dist loadgroup
+	@$(PY) -m pytest -q -n auto
 
 sim: $(DEV) ## all services through storms of faults over in-memory twins: make sim SEEDS=100000 (FIRST=1000)
 	@$(PY) -m tests.faults.sim $${SEEDS:+"--seeds=$$SEEDS"} $${FIRST:+"--first=$$FIRST"}

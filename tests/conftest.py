@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from scripts.console import Progress
 from tests.stack import AppliedStack, applied_stack
 
+ON_THE_STACK = ("tests/conformance/", "tests/infra/", "tests/integration/")
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests on the stack run in one process, one after another, since they share it. The others are dealt out."""
-    for item in items:
-        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        if "stack" in getattr(item, "fixturenames", ()) or parameters.get("world") == "aws":
-            item.add_marker(pytest.mark.xdist_group("stack"))
+
+class StackTogether(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests on the stack run in one process, one after another, since they share it. The others are dealt out."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "stack" if nodeid.startswith(ON_THE_STACK) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StackTogether:
+    """Called by pytest-xdist when tests run in several processes (``-n``)."""
+    return StackTogether(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from functools import partial
 from shopflow.errors import Unavailable
 from shopflow.invariants.report import Breach
 from shopflow.invariants.stock import check_levels
+from shopflow.messaging.relay import FIRST_LOOK_SECONDS
 from tests.clocks import ManualClock
 from tests.faults.observer import Observer
 from tests.faults.poison import poison_for
@@ -117,12 +118,18 @@ class Simulation:
         return Client(f"client {number}", wanted, self.rand.choice(METHODS), anxious=self.rand.random() < 0.3)
 
     def _stormy_moment(self) -> None:
+        """Some work, others lag, then nobody works for a while: the Audit Service may be late for the relay's look."""
         self._anything()
         for name in self.system.consumers:
-            if self.system.awake(name) and self.rand.random() < 0.8:
-                self.system.step(name)
+            if self.system.awake(name):
+                if self.rand.random() < 0.8:
+                    self.system.step(name)
+                else:
+                    self.storm.faults += 1
         self.oversold += check_levels(self.system.twins.products.all())
-        self._let_pass(self.rand.choice(PAUSES_SECONDS))
+        pause = self.rand.choice(PAUSES_SECONDS)
+        self.storm.faults += pause > FIRST_LOOK_SECONDS / 2
+        self._let_pass(pause)
 
     def _interlude(self, caller: str) -> None:
         """What happens while a call of ``caller`` is on its way: above all, what gets in its way."""
