@@ -8,30 +8,27 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from api.placing import PlaceOrder
 from api.prices import RecentProducts
 from shopflow.catalog import load_catalog
-from shopflow.clock import Clock, Headers
+from shopflow.clock import Headers
 from shopflow.config import GatewaySettings
 from shopflow.domain.order import Order
-from shopflow.messaging.consumer import Consumer, Handler
+from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.relay import Relay
 from shopflow.messaging.retry import Backoff
-from shopflow.ports import AuditLog, Gateway, Mailer, Orders, Products, Queue, Topic
+from shopflow.ports import Queue, Topic
 from tests.clocks import ManualClock, SkewedClock
 from tests.remembering import RememberingContracts
 from tests.taps import Crash, LedgerGateway, Outbound, Tap, Tapped, straight_through
 from tests.twins import Twins, wire
-from workers.audit import Audit
+from workers import handlers
 from workers.gateway import SimulatedGateway
-from workers.inventory import Inventory
-from workers.notification import Notification
-from workers.payment import Payment
 
 __all__ = ["CATALOG", "CONTRACTS", "Crash", "Ports", "System", "service_of"]
 
@@ -43,17 +40,10 @@ IDLE_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(handlers.Ports):
     """One service's view of the world."""
 
-    orders: Orders
-    products: Products
-    audit: AuditLog
     topic: Topic
-    gateway: Gateway
-    mailer: Mailer
-    clock: Clock
-    headers: Headers
 
 
 class System:
@@ -182,7 +172,7 @@ class System:
     def _consumer(self, name: str) -> Consumer:
         service, ports = service_of(name), self._ports(name)
         return Consumer(
-            _HANDLERS[service](ports),
+            handlers.HANDLERS[service](ports, CATALOG),
             cast(Queue, Tapped(self.queues[service], name, "queue", self._tap)),
             Publisher(ports.topic, CONTRACTS),
             CONTRACTS,
@@ -226,6 +216,7 @@ class System:
             mailer=tapped("mailer", self.mailer),
             clock=clock,
             headers=Headers(clock, self.random.randbytes),
+            each=map,
         )
 
 
@@ -237,11 +228,3 @@ def service_of(instance: str) -> str:
 def _instances(services: Mapping[str, object], scale: Mapping[str, int]) -> list[str]:
     more = [f"{name}-{number}" for name, count in scale.items() for number in range(2, count + 1)]
     return [*services, *more]
-
-
-_HANDLERS: Mapping[str, Callable[[Ports], Handler]] = {
-    "inventory": lambda ports: Inventory(ports.orders, ports.products, ports.audit, CATALOG, ports.headers),
-    "payment": lambda ports: Payment(ports.orders, ports.gateway, CATALOG, ports.headers, map),
-    "notification": lambda ports: Notification(ports.orders, ports.mailer, ports.clock),
-    "audit": lambda ports: Audit(ports.audit, ports.clock),
-}

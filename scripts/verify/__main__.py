@@ -80,7 +80,8 @@ def table(findings: Findings) -> Table:
     for number, title in INVARIANTS.items():
         checked = NOT_SEEN.get(number, f"{findings.breaches.checked[number]:,}")
         breaches, in_flight = findings.breaches.breached[number], findings.in_flight.breached[number]
-        shown.add_row(str(number), title, checked, f"[red]{breaches:,}" if breaches else "0", f"{in_flight:,}")
+        counts = ("", "") if number in NOT_SEEN else (f"[red]{breaches:,}" if breaches else "0", f"{in_flight:,}")
+        shown.add_row(str(number), title, checked, *counts)
     return shown
 
 
