@@ -122,7 +122,7 @@ def test_a_request_being_answered_is_never_displaced(shop: Shop) -> None:
     with serving(shop, limits) as server:
         client = Client(server)
         with many(client, 2, post(ORDER, "Connection: close")) as busy:
-            eventually(lambda: not server.connections._waiting)
+            eventually(lambda: len(server.connections._open) == 2 and not server.connections._waiting)
             refused = client.get("/health")
             gate.set()
             assert [statuses(until_closed(connection)) for connection in busy] == [[201], [201]]
@@ -147,7 +147,7 @@ def test_stopping_finishes_the_request_in_flight(shop: Shop) -> None:
     client = Client(server)
     with many(client, 3) as idle, talking(client) as connection:
         connection.sendall(post())
-        eventually(lambda: len(server.connections._waiting) == 3)
+        eventually(lambda: (len(server.connections._open), len(server.connections._waiting)) == (4, 3))
         stopped: list[bool] = []
         stopping = threading.Thread(target=lambda: stopped.append(server.stop()))
         stopping.start()
