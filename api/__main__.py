@@ -6,8 +6,7 @@ import argparse
 import sys
 
 from api.service import NAME, run
-from shopflow.catalog import load_catalog
-from shopflow.config import adopt_environment, load_config
+from shopflow.config import adopt_environment, configured_catalog, load_config
 from shopflow.errors import ConfigError
 from shopflow.log import start_logging
 
@@ -24,7 +23,8 @@ def main() -> int:
     formatter = argparse.RawDescriptionHelpFormatter
     argparse.ArgumentParser("python -m api", None, DESCRIPTION, SETTINGS, formatter_class=formatter).parse_args()
     try:
-        config, catalog = load_config(adopt_environment()), load_catalog()
+        env = adopt_environment()
+        config, catalog = load_config(env), configured_catalog(env)
         start_logging(catalog.services[NAME], config.log_format)
         run(config, catalog)
     except ConfigError as error:

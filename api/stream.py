@@ -10,7 +10,7 @@ from typing import Any
 from api.views import order_view
 from shopflow import jsontext
 from shopflow.clock import Clock
-from shopflow.domain.order import LEGAL_TRAILS, EventType, Order, Status
+from shopflow.domain.order import LEGAL_TRAILS, Order, Status
 from shopflow.domain.times import to_text
 from shopflow.errors import Unavailable
 from shopflow.log import about
@@ -32,7 +32,7 @@ class Told:
     """What the client of a stream knows already."""
 
     status: Status | None = None
-    events: dict[str, EventType] = field(default_factory=dict)
+    events: dict[str, str] = field(default_factory=dict)
 
     def news(self, order: Order, trail: list[AuditEntry]) -> Iterator[Message]:
         """The messages that bring the client up to date. Entries can arrive out of order: what counts is their id."""

@@ -16,6 +16,7 @@ from scripts.console import OK, CommandError, run_command
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.config import adopt_environment, load_config
+from shopflow.domain.event import moves_order
 from shopflow.domain.order import LEGAL_TRAILS, Order
 from shopflow.domain.times import to_text
 from shopflow.ports import AuditEntry
@@ -120,7 +121,8 @@ def main() -> int:
     console = Console(highlight=False)
     for table in (record_table(order), trail_table(trail), waterfall_table(order, trail)):
         console.print(table)
-    if order.status.terminal and tuple(entry.event.event_type for entry in trail) != LEGAL_TRAILS[order.status]:
+    steps_made = tuple(entry.event.event_type for entry in trail if moves_order(entry.event))
+    if order.status.terminal and steps_made != LEGAL_TRAILS[order.status]:
         console.print("The trail is not complete yet: the Audit Service is behind, or stopped.")
     return OK
 

@@ -21,9 +21,8 @@ from scripts.infra.stack import ROOT
 from scripts.services import LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
-from shopflow.catalog import load_catalog
-from shopflow.config import Config, adopt_environment, load_config
-from shopflow.domain.order import LEGAL_TRAILS, Status
+from shopflow.config import Config, adopt_environment, configured_catalog, load_config
+from shopflow.domain.order import LEGAL_TRAILS, EventType, Status
 from shopflow.ports import Products
 
 ABOUT = """\
@@ -137,7 +136,8 @@ def wait_for(look: Callable[[], T], enough: Callable[[T], bool], patience_second
 
 def _standing(shop: Shop, order_id: str) -> tuple[Any, list[str]]:
     order = shop.get(f"/orders/{order_id}")
-    return order, [entry["eventType"] for entry in shop.get(f"/orders/{order_id}/events")]
+    trail = [entry["eventType"] for entry in shop.get(f"/orders/{order_id}/events")]
+    return order, [event_type for event_type in trail if event_type in frozenset(EventType)]
 
 
 def _taken(shop: Shop, scenario: Scenario, before: Mapping[str, int]) -> dict[str, int]:
@@ -164,7 +164,7 @@ def running_services(config: Config, env: Mapping[str, str], progress: Progress)
         yield
         return
     logs = LogFiles(ROOT / ".local" / "e2e-logs")
-    with Services(service_commands(load_catalog()), env, logs) as services:
+    with Services(service_commands(configured_catalog(env)), env, logs) as services:
         with progress.step("Starting the five services"):
             services.start()
             if not wait_for(lambda: answers(f"{url}/health"), bool, START_SECONDS):

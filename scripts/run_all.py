@@ -14,8 +14,7 @@ from scripts.infra.health import answers, port_is_taken
 from scripts.service_log import ServiceLog, wants_text
 from scripts.services import STOP_SECONDS, Lines, Services, parse_scale, service_commands
 from scripts.watch import watch
-from shopflow.catalog import load_catalog
-from shopflow.config import Config, load_config, read_environment
+from shopflow.config import Config, configured_catalog, load_config, read_environment
 
 ABOUT = """\
 Run the Order Service and all workers in one terminal, each line in its service's colour (JSON lines when the output is
@@ -35,7 +34,7 @@ def main() -> int:
     ).parse_args()
     env = read_environment()
     config = load_config(env)
-    catalog = load_catalog()
+    catalog = configured_catalog(env)
     commands = service_commands(catalog, parse_scale(env.get("SCALE", ""), catalog))
     if port_is_taken(config.port):
         raise CommandError(

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, Protocol, Self
 
 from scripts.infra.stack import ROOT
-from shopflow.catalog import Catalog
+from shopflow.catalog import Catalog, ServiceSpec
 from shopflow.errors import ConfigError
 
 MOST_INSTANCES = 32
@@ -105,7 +105,9 @@ def service_commands(catalog: Catalog, instances: Mapping[str, int] | None = Non
     """A command for each instance of each service: one of each, or as many as ``instances`` says of a worker."""
     wanted = instances or {}
     return [
-        Command(label, service, _argv(service)) for service in catalog.services for label in _labels(service, wanted)
+        Command(label, name, _argv(service))
+        for name, service in catalog.services.items()
+        for label in _labels(name, wanted)
     ]
 
 
@@ -208,9 +210,9 @@ def _labels(service: str, instances: Mapping[str, int]) -> list[str]:
     return [f"{service}-{number}" for number in range(1, instances[service] + 1)]
 
 
-def _argv(service: str) -> tuple[str, ...]:
-    python = (sys.executable, "-u", "-m")
-    return (*python, "api") if service == ORDER else (*python, "workers", service)
+def _argv(service: ServiceSpec) -> tuple[str, ...]:
+    own = ("api",) if service.name == ORDER else ("workers", service.name)
+    return (sys.executable, "-u", "-m", *((service.module,) if service.module else own))
 
 
 def _parse_one(part: str, catalog: Catalog) -> tuple[str, int]:

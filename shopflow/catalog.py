@@ -1,6 +1,7 @@
 """The architecture in one file: which events there are and which service produces and consumes each.
 
-Terraform reads the same schemas/catalog.json to make the queues and their filter policies.
+Terraform reads the same schemas/catalog.json to make the queues and their filter policies. An overlay adds services and
+events of its own, beside which its schemas lie; it changes nothing of what is there (see examples/fraud).
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shopflow import jsontext
-from shopflow.domain.event import Event, payload_of
-from shopflow.domain.order import EventType, Order, Status
+from shopflow.domain.event import Event, as_event_type, payload_of
+from shopflow.domain.order import Order, Status
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"
 EVERYTHING = "*"
@@ -19,21 +21,25 @@ EVERYTHING = "*"
 
 @dataclass(frozen=True, slots=True)
 class EventSpec:
-    """An event type: who produces it, the version of its schema, and the status that it means."""
+    """An event type: who produces it, the version of its schema, and the status that it means, if it means one."""
 
     producer: str
     version: str
-    status: Status
+    status: Status | None
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """A service: its name for people, its colour in a terminal, and the event types that its queue receives."""
+    """A service: its name for people, its colour in a terminal, and the event types that its queue receives.
+
+    ``module`` is what to run it by (``python -m module``); None: it is one of ShopFlow's own.
+    """
 
     name: str
     title: str
     colour: str
-    consumes: frozenset[EventType]
+    consumes: frozenset[str]
+    module: str | None = None
 
     @property
     def source(self) -> str:
@@ -43,8 +49,11 @@ class ServiceSpec:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    events: Mapping[EventType, EventSpec]
+    """Events by type and services by name, in the catalogue's order. ``folders`` hold the schemas."""
+
+    events: Mapping[str, EventSpec]
     services: Mapping[str, ServiceSpec]
+    folders: tuple[Path, ...] = (SCHEMAS,)
 
     @property
     def consumers(self) -> list[ServiceSpec]:
@@ -72,19 +81,32 @@ class Catalog:
         )
 
 
-def load_catalog(path: Path = SCHEMAS / "catalog.json") -> Catalog:
-    """Read the catalogue. Raises ``OSError``, ``ValueError`` or ``KeyError`` when it is missing or malformed."""
-    raw = jsontext.loads(path.read_text())
-    events = {
-        EventType(name): EventSpec(spec["producer"], spec["version"], Status(spec["status"]))
-        for name, spec in raw["events"].items()
-    }
-    services = {
-        name: ServiceSpec(name, spec["title"], spec["colour"], _consumed(spec["consumes"]))
-        for name, spec in raw["services"].items()
-    }
-    return Catalog(events, services)
+def load_catalog(overlay: Path | None = None) -> Catalog:
+    """Read the catalogue, and the ``overlay`` that adds to it.
+
+    Raises ``OSError``, ``ValueError`` or ``KeyError`` when one is missing or malformed, or the overlay would change
+    what is there.
+    """
+    raw = jsontext.loads((SCHEMAS / "catalog.json").read_text())
+    added = jsontext.loads(overlay.read_text()) if overlay else {}
+    raw_events, raw_services = (_both(raw[kind], added.get(kind, {})) for kind in ("events", "services"))
+    events = {as_event_type(name): _event_spec(spec) for name, spec in raw_events.items()}
+    services = {name: _service_spec(name, spec, frozenset(events)) for name, spec in raw_services.items()}
+    return Catalog(events, services, (SCHEMAS, overlay.parent / "schemas") if overlay else (SCHEMAS,))
 
 
-def _consumed(names: list[str]) -> frozenset[EventType]:
-    return frozenset(EventType) if names == [EVERYTHING] else frozenset(map(EventType, names))
+def _both(base: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    if taken := base.keys() & added.keys():
+        raise ValueError(f"the overlay may only add: {', '.join(sorted(taken))} is there already")
+    return {**base, **added}
+
+
+def _event_spec(spec: Mapping[str, Any]) -> EventSpec:
+    return EventSpec(spec["producer"], spec["version"], Status(spec["status"]) if "status" in spec else None)
+
+
+def _service_spec(name: str, spec: Mapping[str, Any], every_type: frozenset[str]) -> ServiceSpec:
+    consumed = every_type if spec["consumes"] == [EVERYTHING] else frozenset(map(as_event_type, spec["consumes"]))
+    if unknown := consumed - every_type:
+        raise ValueError(f"{name} consumes what nobody produces: {', '.join(sorted(unknown))}")
+    return ServiceSpec(name, spec["title"], spec["colour"], consumed, spec.get("module"))

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from dotenv import dotenv_values
 
+from shopflow.catalog import Catalog, load_catalog
 from shopflow.errors import ConfigError
 
 ENV_FILE = ".env.local"
@@ -95,6 +96,21 @@ def load_config(env: Mapping[str, str]) -> Config:
         gateway=_gateway(env),
         log_format=_choice(env, "LOG_FORMAT", "auto", ("auto", "json", "text")),
     )
+
+
+def configured_catalog(env: Mapping[str, str]) -> Catalog:
+    """The catalogue, with the overlay that SHOPFLOW_CATALOG_OVERLAY names, if any. Raises `ConfigError`."""
+    overlay = catalog_overlay(env)
+    try:
+        return load_catalog(overlay)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"The catalogue, or its overlay ({overlay}), is malformed: {error}") from None
+
+
+def catalog_overlay(env: Mapping[str, str]) -> Path | None:
+    """The file that SHOPFLOW_CATALOG_OVERLAY names."""
+    name = env.get("SHOPFLOW_CATALOG_OVERLAY")
+    return Path(name).resolve() if name else None
 
 
 def _resources(env: Mapping[str, str]) -> Resources:

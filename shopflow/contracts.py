@@ -9,16 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from shopflow import jsontext
-from shopflow.catalog import SCHEMAS, Catalog
+from shopflow.catalog import Catalog
 from shopflow.domain.event import Event
-from shopflow.domain.order import EventType
 from shopflow.errors import ContractBreach, InvalidRequest
 from shopflow.schema_files import load_schemas
 
@@ -32,9 +30,9 @@ MAX_ERRORS = 50
 class Contracts:
     """The schemas, loaded once, and the three checks that services make with them."""
 
-    def __init__(self, catalog: Catalog, folder: Path = SCHEMAS) -> None:
+    def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        schemas = load_schemas(folder)
+        schemas = load_schemas(*catalog.folders)
         self._strict = _validators(schemas)
         self._tolerant = _validators({name: _open(schema) for name, schema in schemas.items()})
 
@@ -76,7 +74,7 @@ class Contracts:
     def _is_newer_minor(self, envelope: Any) -> bool:
         """Whether it claims a known type in a newer minor version of the known major one. Whatever else it is."""
         try:
-            known = self._catalog.events[EventType(envelope["eventType"])].version
+            known = self._catalog.events[envelope["eventType"]].version
             major, minor = (int(part) for part in envelope["version"].split("."))
         except (TypeError, KeyError, ValueError, AttributeError):
             return False
@@ -87,7 +85,9 @@ class Contracts:
         error = _first_error(validators["envelope"], envelope)
         if error:
             raise ContractBreach(error)
-        event_type, version = EventType(envelope["eventType"]), envelope["version"]
+        event_type, version = envelope["eventType"], envelope["version"]
+        if event_type not in self._catalog.events:
+            raise ContractBreach(f"eventType: {event_type} is not in the catalogue")
         known = self._catalog.events[event_type].version
         if version.split(".")[0] != known.split(".")[0]:
             raise ContractBreach(f"version: {event_type} {version} is not {known.split('.')[0]}.x")

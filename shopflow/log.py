@@ -68,7 +68,8 @@ def start_logging(service: ServiceSpec, log_format: str, stream: TextIO = sys.st
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter(service) if text else JsonFormatter(service.source))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    for package in ("shopflow", "workers", "api"):
+    of_the_service = [service.module.partition(".")[0]] if service.module else []
+    for package in ("shopflow", "workers", "api", *of_the_service):
         logging.getLogger(package).setLevel(logging.INFO)
 
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from shopflow.domain.event import Event
-from shopflow.domain.order import EventType, Move, Order
+from shopflow.domain.order import Move, Order
 from shopflow.domain.stock import Product
 
 MAX_TRANSACTION_ITEMS = 100
@@ -128,7 +128,7 @@ class Outgoing:
     """An event's wire text, with the attribute that the subscriptions filter on."""
 
     event_id: str
-    event_type: EventType
+    event_type: str
     text: str
 
 

@@ -14,12 +14,12 @@ from shopflow import jsontext
 SUFFIX = ".schema.json"
 
 
-def load_schemas(folder: Path) -> dict[str, Any]:
-    """The schemas of ``folder`` and of its events/ by name (``order.created``), without any ``$ref``.
+def load_schemas(*folders: Path) -> dict[str, Any]:
+    """The schemas of ``folders`` and of their events/ by name (``order.created``), without any ``$ref``.
 
     Raises ``OSError``, ``ValueError``, or ``KeyError`` naming a reference that leads nowhere.
     """
-    files = [*folder.glob(f"*{SUFFIX}"), *(folder / "events").glob(f"*{SUFFIX}")]
+    files = [file for folder in folders for part in (folder, folder / "events") for file in part.glob(f"*{SUFFIX}")]
     schemas = {file.name.removesuffix(SUFFIX): jsontext.loads(file.read_text()) for file in files}
     by_id = {schema["$id"]: schema for schema in schemas.values()}
     return {name: _whole(schema, schema, by_id) for name, schema in schemas.items()}

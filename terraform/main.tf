@@ -1,9 +1,10 @@
 locals {
   catalog = jsondecode(file("${path.module}/../schemas/catalog.json"))
+  overlay = var.catalog_overlay == null ? { services = {} } : jsondecode(file(var.catalog_overlay))
 
   # The services that have a queue, each with the event types it consumes.
   consumers = {
-    for name, service in local.catalog.services : name => service.consumes
+    for name, service in merge(local.catalog.services, local.overlay.services) : name => service.consumes
     if length(service.consumes) > 0
   }
 }

@@ -52,3 +52,8 @@ output "open_orders_index" {
   description = "Name of the sparse index of the orders table that holds the orders whose saga is unfinished."
   value       = module.tables.open_orders_index
 }
+
+output "catalog_overlay" {
+  description = "Path of the catalogue that adds to schemas/catalog.json; null when none does."
+  value       = var.catalog_overlay
+}

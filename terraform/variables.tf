@@ -50,3 +50,9 @@ variable "deletion_protection" {
   default     = false
   nullable    = false
 }
+
+variable "catalog_overlay" {
+  description = "Path of a catalogue that adds services of its own to schemas/catalog.json, such as examples/fraud/catalog.json."
+  type        = string
+  default     = null
+}

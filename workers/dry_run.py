@@ -15,11 +15,12 @@ from dataclasses import replace
 from shopflow import jsontext
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
-from shopflow.catalog import load_catalog
-from shopflow.config import adopt_environment, load_config
+from shopflow.catalog import Catalog
+from shopflow.config import adopt_environment, configured_catalog, load_config
 from shopflow.contracts import Contracts
 from shopflow.errors import ConfigError
 from shopflow.messaging.dry_run import (
+    Kind,
     ReadOnlyAuditLog,
     ReadOnlyOrders,
     ReadOnlyProducts,
@@ -45,20 +46,22 @@ def read_only(ports: Ports) -> Ports:
 def main() -> int:
     logging.disable()
     try:
-        config = load_config(adopt_environment())
+        env = adopt_environment()
+        config, catalog = load_config(env), configured_catalog(env)
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     ports = read_only(ports_on(connect(config, PATIENT), config))
     bodies = jsontext.loads(sys.stdin.buffer.read())
-    verdicts = {service: _judge(service, of_service, ports) for service, of_service in bodies.items()}
+    verdicts = {service: _judge(service, of_service, ports, catalog) for service, of_service in bodies.items()}
     sys.stdout.write(jsontext.dumps(verdicts))
     return 0
 
 
-def _judge(service: str, bodies: Sequence[str], ports: Ports) -> list[dict[str, str]]:
-    catalog = load_catalog()
+def _judge(service: str, bodies: Sequence[str], ports: Ports, catalog: Catalog) -> list[dict[str, str]]:
     contracts = Contracts(catalog)
+    if service not in HANDLERS:
+        return [{"kind": str(Kind.UNKNOWN), "text": f"{service} is not one of ShopFlow's own services"} for _ in bodies]
     handler = HANDLERS[service](ports, catalog)
     verdicts = [judge(body, handler, catalog.services[service].consumes, contracts) for body in bodies]
     return [{"kind": str(verdict.kind), "text": verdict.text} for verdict in verdicts]

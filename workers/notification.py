@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from shopflow.clock import Clock
 from shopflow.domain.event import Event
@@ -90,7 +90,7 @@ def _out_of_stock(order: Order) -> tuple[str, str]:
     return f"Order {order.order_id} could not be fulfilled", (f"{order.failure_reason}.\nNo payment was taken.")
 
 
-_TEXTS = {
+_TEXTS: Mapping[str, Callable[[Order], tuple[str, str]]] = {
     EventType.PAYMENT_PROCESSED: _confirmation,
     EventType.PAYMENT_FAILED: _payment_declined,
     EventType.INVENTORY_FAILED: _out_of_stock,

@@ -18,9 +18,8 @@ from scripts.operator_log import OperatorLog
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.dead_letters import SqsDeadLetters
 from shopflow.aws.wiring import Aws, connect
-from shopflow.catalog import load_catalog
 from shopflow.clock import SystemClock
-from shopflow.config import adopt_environment, load_config
+from shopflow.config import adopt_environment, configured_catalog, load_config, read_environment
 
 MOST_LETTERS = 1000
 MOST_PER_SECOND = 500
@@ -45,7 +44,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         prog="python -m scripts.dlq", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="list|peek|redrive|purge")
-    services = [service.name for service in load_catalog().consumers]
+    services = [service.name for service in configured_catalog(read_environment()).consumers]
     _add(commands, "list", "depth, oldest message and reasons, by service")
     for name, about in (
         ("peek", "show messages, and why each is there"),
@@ -102,7 +101,8 @@ def _number(most: int) -> Callable[[str], int]:
 
 
 def show_list(aws: Aws, limit: int, console: Console, progress: Progress) -> int:
-    queues = {service.name: aws.dead_letters(service.name) for service in load_catalog().consumers}
+    consumers = configured_catalog(read_environment()).consumers
+    queues = {service.name: aws.dead_letters(service.name) for service in consumers}
     depths = {name: dlq.depth() for name, dlq in queues.items()}
     with progress.step("Looking at the dead letters"), ExitStack() as looks:
         letters = {name: looks.enter_context(taken(dlq, min(limit, depths[name]))) for name, dlq in queues.items()}

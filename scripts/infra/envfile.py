@@ -27,6 +27,7 @@ def render(outputs: Mapping[str, Any], endpoint: str) -> str:
         "SHOPFLOW_INVENTORY_TABLE": outputs["inventory_table"],
         "SHOPFLOW_EVENTS_TABLE": outputs["events_table"],
         "SHOPFLOW_OPEN_ORDERS_INDEX": outputs["open_orders_index"],
+        **({"SHOPFLOW_CATALOG_OVERLAY": overlay} if (overlay := outputs.get("catalog_overlay")) else {}),
     }
     return HEADER + "".join(f"{name}={value}\n" for name, value in variables.items())
 

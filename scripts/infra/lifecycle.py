@@ -14,7 +14,7 @@ from scripts.products import seed
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import connect
-from shopflow.config import Config, load_config
+from shopflow.config import Config, catalog_overlay, load_config
 from shopflow.errors import ShopFlowError
 
 
@@ -30,7 +30,7 @@ def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
         _stop_another(stack, cloud, progress)
         cloud.start(progress)
         stack.remember(port=stack.port, cloud=cloud.kind, endpoint=cloud.endpoint)
-        _apply_if_needed(Module(stack, cloud.endpoint), progress)
+        _apply_if_needed(Module(stack, cloud.endpoint, catalog_overlay(settings)), progress)
         config = config_of(stack)
         if new := seed(connect(config, PATIENT).products):
             progress.say(f"✔ Seeded {', '.join(new)}")

@@ -35,10 +35,12 @@ class Module:
 
     stack: Stack
     endpoint: str
+    catalog_overlay: Path | None = None
 
     @property
     def variables(self) -> dict[str, str]:
-        return {"name_prefix": self.stack.name_prefix, "region": self.stack.region}
+        overlay = {"catalog_overlay": str(self.catalog_overlay)} if self.catalog_overlay else {}
+        return {"name_prefix": self.stack.name_prefix, "region": self.stack.region} | overlay
 
     @property
     def folder(self) -> Path:

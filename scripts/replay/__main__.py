@@ -20,8 +20,7 @@ from scripts.replay.everything import rebuild_all
 from scripts.replay.sending import History, send_history
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import Aws, connect
-from shopflow.catalog import load_catalog
-from shopflow.config import adopt_environment, load_config
+from shopflow.config import adopt_environment, configured_catalog, load_config, read_environment
 from shopflow.contracts import Contracts
 from shopflow.domain.times import to_text
 
@@ -49,7 +48,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="every order instead of one")
     parser.add_argument("--at", type=_moment, metavar="TIME", help="show the order as it stood at that time")
     parser.add_argument("--keep", action="store_true", help="with --all: keep the shadow table")
-    services = [service.name for service in load_catalog().consumers]
+    services = [service.name for service in configured_catalog(read_environment()).consumers]
     parser.add_argument("--to", choices=services, help="send the history to this service's queue")
     parser.add_argument("--rate", type=_rate, default=10, metavar="N", help="with --to: messages a second (10)")
     parser.add_argument("--yes", action="store_true", help="with --to: do it; without, only count")
@@ -131,7 +130,7 @@ def main() -> int:
     console = Console(highlight=False)
     progress, log = Progress(console), OperatorLog.of(env)
     if options.to:
-        catalog = load_catalog()
+        catalog = configured_catalog(env)
         service = catalog.services[options.to]
         history = History(aws, service, Contracts(catalog))
         order_ids = aws.audit.order_ids() if options.all else [options.order_id]

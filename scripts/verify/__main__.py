@@ -16,7 +16,6 @@ from scripts.verify.looking import Findings, Live, Look
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import Aws, connect
-from shopflow.catalog import load_catalog
 from shopflow.clock import SystemClock
 from shopflow.config import Config, adopt_environment, load_config
 from shopflow.errors import Unavailable
@@ -55,8 +54,8 @@ def verify(config: Config, aws: Aws, progress: Progress) -> Findings:
     with progress.step("Checking orders, trails and stock") as show:
         findings = Look(live).findings(show)
     with progress.step("Looking into the dead-letter queues"):
-        for service in load_catalog().consumers:
-            _check_dead_letters(service.name, aws, findings)
+        for service in config.resources.dlq_urls:
+            _check_dead_letters(service, aws, findings)
     return findings
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
-from shopflow.domain.event import Event, line_from_json, line_to_json
+from shopflow.domain.event import Event, as_event_type, line_from_json, line_to_json
 from shopflow.domain.money import money
 from shopflow.domain.order import EventHeader, EventType, Order, Status
 from shopflow.domain.stock import Product
@@ -114,7 +114,7 @@ def audit_from_item(item: Mapping[str, Any]) -> AuditEntry:
     plain = {name: _deserialize(value) for name, value in item.items()}
     event = Event(
         event_id=plain["eventId"],
-        event_type=EventType(plain["eventType"]),
+        event_type=as_event_type(plain["eventType"]),
         version=plain["version"],
         time_ms=to_ms(plain["recordedAt"]),
         source=plain["source"],

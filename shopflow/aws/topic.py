@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shopflow.aws.calls import translated
-from shopflow.domain.order import EventType
 from shopflow.ports import Outgoing
 
 if TYPE_CHECKING:
@@ -37,6 +36,6 @@ def _entry(outgoing: Outgoing) -> PublishBatchRequestEntryTypeDef:
     }
 
 
-def attributes_of(event_type: EventType) -> dict[str, MessageAttributeValueTypeDef]:
+def attributes_of(event_type: str) -> dict[str, MessageAttributeValueTypeDef]:
     """What goes along with each event: the filter policies read it."""
     return {"eventType": {"DataType": "String", "StringValue": str(event_type)}}

@@ -10,7 +10,6 @@ from typing import Any
 from shopflow.domain.money import money
 from shopflow.domain.order import (
     TRANSITIONS,
-    EventHeader,
     EventType,
     IllegalTransition,
     Line,
@@ -20,13 +19,18 @@ from shopflow.domain.times import to_ms, to_text
 
 Payload = Mapping[str, Any]
 
+_EVENT_TYPES: Mapping[str, EventType] = {event_type.value: event_type for event_type in EventType}
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to one order. ``correlation_id`` is the order's id, ``payload`` its complete snapshot."""
+    """One thing that happened to one order. ``correlation_id`` is the order's id, ``payload`` its complete snapshot.
+
+    ``event_type`` is an `EventType` if the order's state machine knows it, else the name that another service gave it.
+    """
 
     event_id: str
-    event_type: EventType
+    event_type: str
     version: str
     time_ms: int
     source: str
@@ -37,10 +41,6 @@ class Event:
     @property
     def order_id(self) -> str:
         return self.correlation_id
-
-    @property
-    def header(self) -> EventHeader:
-        return EventHeader(self.event_id, self.event_type, self.time_ms, self.causation_id)
 
     def to_json(self) -> dict[str, Any]:
         """The envelope as it goes over the wire (schemas/envelope.schema.json)."""
@@ -60,7 +60,7 @@ class Event:
         """The inverse of `to_json`, for an envelope that has passed its contract."""
         return cls(
             event_id=envelope["eventId"],
-            event_type=EventType(envelope["eventType"]),
+            event_type=as_event_type(envelope["eventType"]),
             version=envelope["version"],
             time_ms=to_ms(envelope["timestamp"]),
             source=envelope["source"],
@@ -68,6 +68,16 @@ class Event:
             causation_id=envelope["causationId"],
             payload=envelope["payload"],
         )
+
+
+def as_event_type(name: str) -> str:
+    """The `EventType` of that name; the name itself if it is another service's, which the state machine knows not."""
+    return _EVENT_TYPES.get(name, name)
+
+
+def moves_order(event: Event) -> bool:
+    """Whether the event is a step of the order's state machine, not just something said about the order."""
+    return event.event_type in TRANSITIONS
 
 
 def payload_of(order: Order, event_type: EventType) -> dict[str, Any]:
@@ -107,19 +117,19 @@ def line_from_json(item: Mapping[str, Any]) -> Line:
 
 
 def replay(events: Iterable[Event]) -> Order | None:
-    """The order that its events, in order, add up to; None of no events.
+    """The order that its events, in order, add up to; None of no events. Other services' events change nothing.
 
     What only the Notification Service writes is not in any event: a COMPLETED order replays as PAYMENT_PROCESSED.
     Raises `IllegalTransition` when the events are no legal history.
     """
     order: Order | None = None
-    for event in events:
+    for event in filter(moves_order, events):
         order = _apply(order, event)
     return order
 
 
 def _apply(order: Order | None, event: Event) -> Order:
-    transition = TRANSITIONS[event.event_type]
+    transition = TRANSITIONS[EventType(event.event_type)]
     if (order.status if order else None) is not transition.leaves:
         raise IllegalTransition(f"{event.order_id}: {event.event_type} does not follow {order and order.status}")
     if order is None:

@@ -20,7 +20,6 @@ from threading import Event as Flag
 
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
-from shopflow.domain.order import EventType
 from shopflow.errors import ContractBreach, Unavailable
 from shopflow.log import about
 from shopflow.messaging.publisher import Publisher
@@ -91,7 +90,7 @@ class Consumer:
         queue: Queue,
         publisher: Publisher,
         contracts: Contracts,
-        consumes: frozenset[EventType],
+        consumes: frozenset[str],
         stop: Flag,
         wait_seconds: int = 20,
         visibility_seconds: int = VISIBILITY_SECONDS,
@@ -230,7 +229,7 @@ class Consumer:
             log.warning("messages come again only after their visibility timeout: %s", error)
 
 
-def decode_for(consumes: frozenset[EventType], contracts: Contracts, body: str) -> Event:
+def decode_for(consumes: frozenset[str], contracts: Contracts, body: str) -> Event:
     """The event in a message of a queue for ``consumes``. Raises `ContractBreach`, also of one in the wrong queue."""
     event = contracts.decode(body)
     if event.event_type not in consumes:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
-from shopflow.domain.order import EventType, Move, Order
+from shopflow.domain.order import Move, Order
 from shopflow.domain.stock import Product
 from shopflow.errors import ContractBreach, Unavailable
 from shopflow.messaging.consumer import Done, Handler, Outcome, decode_for
@@ -49,7 +49,7 @@ class WouldAct(Exception):
     """Refused, since this is a dry run. The text says what would have been done."""
 
 
-def judge(body: str, handler: Handler, consumes: frozenset[EventType], contracts: Contracts) -> Verdict:
+def judge(body: str, handler: Handler, consumes: frozenset[str], contracts: Contracts) -> Verdict:
     """What a service with ``handler``, built over the ports of this module, would do with the message now."""
     try:
         event = decode_for(consumes, contracts, body)

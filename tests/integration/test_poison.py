@@ -37,11 +37,15 @@ def example(service: str) -> dict[str, Any]:
     return example_of(event_type)
 
 
-def example_of(event_type: EventType) -> dict[str, Any]:
+def example_of(event_type: str) -> dict[str, Any]:
     envelope: dict[str, Any] = jsontext.loads((SCHEMAS / "examples" / "valid" / f"{event_type}.json").read_text())
     order_id = "ORD-ZZZZZZZZ"
     payload = envelope["payload"] | {"orderId": order_id}
-    return envelope | {"eventId": HEADERS.new(event_type).event_id, "correlationId": order_id, "payload": payload}
+    return envelope | {
+        "eventId": HEADERS.new(EventType(event_type)).event_id,
+        "correlationId": order_id,
+        "payload": payload,
+    }
 
 
 def unprocessable(service: str) -> dict[str, str]:

@@ -34,7 +34,7 @@ def test_the_payload_of_every_earlier_event_can_be_rebuilt_from_the_finished_ord
     last = history[-1]
     finished = last if name == "released" else notify(last, T0 + 9).after
     for event in _events(history):
-        assert payload_of(finished, event.event_type) == event.payload
+        assert payload_of(finished, EventType(event.event_type)) == event.payload
 
 
 @pytest.mark.parametrize("name", HISTORIES)

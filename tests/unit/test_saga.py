@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shopflow.domain.order import LEGAL_TRAILS, EventType, Order, Status
+from shopflow.domain.order import LEGAL_TRAILS, Order, Status
 from shopflow.errors import Contention, Unavailable
 from tests.system import CATALOG, CONTRACTS, Crash, System
 
@@ -16,7 +16,7 @@ CONSUMED = {service.name: service.consumes for service in CATALOG.consumers}
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
 
 
-def _trail(system: System, order_id: str) -> tuple[EventType, ...]:
+def _trail(system: System, order_id: str) -> tuple[str, ...]:
     return tuple(entry.event.event_type for entry in system.audit.trail(order_id))
 
 

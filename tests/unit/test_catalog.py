@@ -1,0 +1,121 @@
+"""The catalogue, and what an overlay may add to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.services import service_commands
+from shopflow import jsontext
+from shopflow.catalog import Catalog, load_catalog
+from shopflow.clock import Headers
+from shopflow.config import configured_catalog
+from shopflow.contracts import Contracts
+from shopflow.domain.event import Event, replay
+from shopflow.domain.order import EventType, Status, create
+from shopflow.errors import ConfigError, ContractBreach
+from shopflow.invariants.orders import Evidence, check_order
+from tests.clocks import ManualClock
+from tests.unit.making import pending
+
+OVERLAY = {
+    "events": {"loyalty.earned": {"producer": "loyalty", "version": "1.0"}},
+    "services": {
+        "loyalty": {"title": "Loyalty", "colour": "red", "consumes": ["order.created"], "module": "shop.loyalty"}
+    },
+}
+SCHEMA = {
+    "$id": "https://shopflow.example/schemas/events/loyalty.earned.schema.json",
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["orderId", "points"],
+    "properties": {
+        "orderId": {"$ref": "https://shopflow.example/schemas/common.schema.json#/$defs/orderId"},
+        "points": {"type": "integer", "minimum": 0},
+    },
+}
+
+
+def overlay(folder: Path, content: dict[str, Any]) -> Path:
+    (folder / "schemas" / "events").mkdir(parents=True)
+    (folder / "schemas" / "events" / "loyalty.earned.schema.json").write_text(jsontext.dumps(SCHEMA))
+    (folder / "catalog.json").write_text(jsontext.dumps(content))
+    return folder / "catalog.json"
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return load_catalog(overlay(tmp_path, OVERLAY))
+
+
+HEADERS = Headers(ManualClock())
+PENDING = create(pending(), HEADERS.new(EventType.ORDER_CREATED))
+CREATED = load_catalog().stored_event(PENDING)
+
+
+def earned(points: object) -> Event:
+    payload = {"orderId": CREATED.order_id, "points": points}
+    said = HEADERS.new(EventType.ORDER_CREATED, CREATED)
+    added = replace(CREATED, event_id=said.event_id, time_ms=said.time_ms, causation_id=said.causation_id)
+    return replace(added, event_type="loyalty.earned", source="loyalty-service", payload=payload)
+
+
+def test_an_overlay_adds_an_event_and_a_service_and_changes_nothing(catalog: Catalog) -> None:
+    base = load_catalog()
+    assert catalog.events["loyalty.earned"].status is None
+    assert {name: catalog.events[name] for name in base.events} == base.events
+    assert {name: catalog.services[name] for name in base.services if name != "audit"} == {
+        name: service for name, service in base.services.items() if name != "audit"
+    }
+
+
+def test_who_consumes_everything_consumes_what_an_overlay_adds(catalog: Catalog) -> None:
+    assert catalog.services["audit"].consumes == frozenset({*EventType, "loyalty.earned"})
+
+
+def test_a_service_of_an_overlay_is_run_by_its_own_module(catalog: Catalog) -> None:
+    assert service_commands(catalog)[-1].argv[-1] == "shop.loyalty"
+
+
+def test_an_event_of_an_overlay_has_its_contract_beside_it(catalog: Catalog) -> None:
+    contracts = Contracts(catalog)
+    event = earned(5)
+    assert contracts.decode(contracts.encode(event)) == event
+    with pytest.raises(ContractBreach, match=r"payload\.points"):
+        contracts.encode(earned(-1))
+
+
+def test_an_event_of_an_overlay_is_unknown_without_it(catalog: Catalog) -> None:
+    text = Contracts(catalog).encode(earned(5))
+    with pytest.raises(ContractBreach, match=r"loyalty\.earned is not in the catalogue"):
+        Contracts(load_catalog()).decode(text)
+
+
+def test_what_others_say_about_an_order_moves_it_nowhere() -> None:
+    replayed = replay([CREATED, earned(5)])
+    assert replayed is not None
+    assert replayed.status is Status.PENDING
+    assert [breach.invariant for breach in check_order(Evidence(PENDING, [CREATED, earned(5)], ()))] == [1]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({"events": {"order.created": {"producer": "loyalty", "version": "1.0"}}}, "order.created is there already"),
+        ({"services": {"audit": {"title": "A", "colour": "red", "consumes": []}}}, "audit is there already"),
+        ({"services": {"new": {"title": "N", "colour": "red", "consumes": ["no.such"]}}}, "what nobody produces"),
+    ],
+)
+def test_an_overlay_that_would_change_what_is_there_is_refused(
+    tmp_path: Path, content: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        configured_catalog({"SHOPFLOW_CATALOG_OVERLAY": str(overlay(tmp_path, content))})
+
+
+def test_an_overlay_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no-such"):
+        configured_catalog({"SHOPFLOW_CATALOG_OVERLAY": str(tmp_path / "no-such.json")})
