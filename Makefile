@@ -4,11 +4,12 @@ VENV := .venv
 PY := $(VENV)/bin/python
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
+SCAN := $(VENV)/scan/.done
 export PRODUCT UNITS ID SEEDS FIRST # as variables of the environment no value can be mistaken for shell code
 
 .DEFAULT_GOAL := help
 .PHONY: help venv infra-up infra-down infra-reset infra-status run-all run-order run-inventory run-payment \
-  run-notification run-audit e2e check-order replay dlq restock verify test sim mutants crash-matrix outages check lint contracts terraform-check clean
+  run-notification run-audit e2e check-order replay dlq restock verify package test sim mutants crash-matrix outages check lint contracts terraform-check clean
 
 help: ## list the targets
 	@awk -F ':.*## |^##@ ' '/^##@ / { printf "\n%s\n", $$2 } /^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +23,7 @@ $(PY):
 	@echo "Making a virtual environment in $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 
-$(RUN): requirements.txt | $(PY)
+$(RUN): requirements.txt requirements-services.txt | $(PY)
 	@echo "Installing requirements.txt into $(VENV) (up to a minute) …"
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
@@ -30,6 +31,12 @@ $(RUN): requirements.txt | $(PY)
 $(DEV): requirements-dev.txt $(RUN)
 	@echo "Installing requirements-dev.txt into $(VENV) (up to a minute) …"
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(SCAN): requirements-scan.txt | $(PY)
+	@echo "Installing requirements-scan.txt into $(VENV)/scan (up to a minute) …"
+	@$(PY) -m venv $(VENV)/scan
+	@$(VENV)/scan/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-scan.txt
 	@touch $@
 
 ##@ Local AWS
@@ -64,7 +71,7 @@ run-notification: ## the Notification Service alone
 run-audit: ## the Audit Service alone
 
 ##@ Orders
-e2e: infra-up ## place orders over HTTP and check status, audit trail and stock of each, with real processes
+e2e: infra-up ## place orders over HTTP and check each, with real processes (COMPUTE=lambda: with Lambda functions)
 	@$(PY) -m scripts.e2e
 
 check-order: $(RUN) ## one order's record and audit trail: make check-order ID=ORD-…
@@ -80,6 +87,10 @@ dlq: $(RUN) ## dead letters by service and reason (peek, redrive, purge: python 
 
 verify: $(RUN) ## check on the live stack that nothing was lost and nothing done twice
 	@$(PY) -m scripts.verify
+
+##@ Deployment
+package: $(RUN) ## the zip that AWS Lambda runs all services from (ARCHITECTURE=arm64 LAMBDA_PYTHON=3.13)
+	@$(PY) -m scripts.package $${ARCHITECTURE:+"--architecture=$$ARCHITECTURE"} $${LAMBDA_PYTHON:+"--python=$$LAMBDA_PYTHON"}
 
 ##@ Quality
 test: $(DEV) ## all tests, on a stack of their own
@@ -103,11 +114,12 @@ lint: $(DEV)
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/hadolint Dockerfile
 
 contracts: $(DEV)
 	@$(PY) -m pytest -q tests/contracts
 
-terraform-check: $(RUN)
+terraform-check: $(RUN) $(SCAN)
 	@$(PY) -m scripts.terraform_check
 
 clean: ## remove all that can be made again, local AWS included

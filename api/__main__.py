@@ -15,6 +15,7 @@ SETTINGS = """settings (exported, or in .env.local, which 'make infra-up' writes
   HOST=127.0.0.1  PORT=3000           where to listen
   RELAY=on|off                        whether to republish what a crash left unpublished
   RELAY_INTERVAL_SECONDS=30           how often to look for it
+  OPS_TOKEN=…                         who knows it is the operator; without it /ops is off
   LOG_FORMAT=auto|json|text           auto: text on a terminal, else JSON
 """
 

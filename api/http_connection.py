@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
-from api.http_message import Endpoint, Head, HttpError, Request, Response, encode_head
+from api.http_message import MAX_LOGGED_TARGET, Head, HttpError, Request, Response, call, encode_head
 from api.http_parsing import body_length, check_json, expects_continue, read_head
 from shopflow.log import about
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_LOGGED_TARGET = 200
 RECEIVE_BYTES = 64 * 1024
 _HANG_UP = getattr(select, "POLLRDHUP", 0)
 """The client has closed its side (Linux). Elsewhere only a full close is noticed, which poll always reports."""
@@ -132,7 +131,7 @@ class Connection(socketserver.BaseRequestHandler):
             # Its body was not read and would be taken for the next request.
             return Exchange(error.response, close=error.close or bool(length) or head.wants_close, head=head)
         self._server.connections.working(self.request)
-        response = self._call(endpoint, Request(head, body, self._hung_up))
+        response = call(endpoint, Request(head, body, self._hung_up))
         close = head.wants_close or not isinstance(response.body, bytes)
         return Exchange(response, close, head)
 
@@ -143,15 +142,6 @@ class Connection(socketserver.BaseRequestHandler):
         if len(body) < length:
             raise EOFError("the connection ended within a request")
         return body
-
-    def _call(self, endpoint: Endpoint, request: Request) -> Response:
-        try:
-            return endpoint.answer(request)
-        except HttpError as error:
-            return error.response
-        except Exception:
-            log.exception("%s %s failed", request.head.method, request.head.target[:MAX_LOGGED_TARGET])
-            return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error").response
 
     def _send(self, exchange: Exchange, close: bool) -> None:
         response = exchange.response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -10,7 +11,11 @@ from typing import Any, Protocol
 
 from shopflow import jsontext
 
+log = logging.getLogger(__name__)
+
 JSON = "application/json"
+MAX_LOGGED_TARGET = 200
+_WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 
@@ -57,6 +62,7 @@ class Request:
     head: Head
     body: bytes
     hung_up: Callable[[float], bool]
+    trace_parent: str | None = None
 
 
 class Stream(Protocol):
@@ -115,12 +121,27 @@ def json_response(
     return Response(status, body, JSON, {"Cache-Control": "no-store", **(headers or {})}, order_id)
 
 
+def call(endpoint: Endpoint, request: Request) -> Response:
+    """What ``endpoint`` answers, its errors told in HTTP."""
+    try:
+        return endpoint.answer(request)
+    except HttpError as error:
+        return error.response
+    except Exception:
+        log.exception("%s %s failed", request.head.method, request.head.target[:MAX_LOGGED_TARGET])
+        return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error").response
+
+
+def headers_of(response: Response) -> dict[str, str]:
+    """The headers that ``response`` has, however it travels."""
+    content = {"Content-Type": response.content_type} if response.content_type else {}
+    return {**SECURITY_HEADERS, **response.headers, **content}
+
+
 def encode_head(response: Response, *, close: bool) -> bytes:
     """The status line and the headers of ``response``, up to and with the empty line."""
-    headers = {"Date": formatdate(usegmt=True), **SECURITY_HEADERS, **response.headers}
-    if response.content_type:
-        headers["Content-Type"] = response.content_type
-    if isinstance(response.body, bytes) and response.status is not HTTPStatus.NO_CONTENT:
+    headers = {"Date": formatdate(usegmt=True), **headers_of(response)}
+    if isinstance(response.body, bytes) and response.status not in _WITHOUT_CONTENT:
         headers["Content-Length"] = str(len(response.body))
     if close:
         headers["Connection"] = "close"

@@ -59,7 +59,7 @@ class OrderRequest:
         quantities: dict[str, int] = {}
         for item in body["items"]:
             product_id = item["productId"]
-            quantities[product_id] = quantities.get(product_id, 0) + item["quantity"]
+            quantities[product_id] = quantities.get(product_id, 0) + int(item["quantity"])
             if quantities[product_id] > MAX_QUANTITY:
                 raise InvalidRequest(f"items: more than {MAX_QUANTITY} of {product_id} in all")
         return cls(body["customerId"], quantities, body.get("paymentMethod"))
@@ -105,8 +105,8 @@ class PlaceOrder:
         self._headers = headers
         self._new_key = new_key
 
-    def place(self, body: Any, idempotency_key: str | None = None) -> Placed:
-        """Place the order that ``body``, any JSON value, asks for.
+    def place(self, body: Any, idempotency_key: str | None = None, trace_parent: str | None = None) -> Placed:
+        """Place the order that ``body``, any JSON value, asks for, as part of the work that ``trace_parent`` names.
 
         Raises, with nothing saved, `InvalidRequest` naming the field, `ProductNotFound`, or `KeyReused` when the key
         came with another body; and `Unavailable` when the outcome is unknown: the same key makes it safe to try again.
@@ -115,7 +115,7 @@ class PlaceOrder:
         request = OrderRequest.from_json(body)
         key = idempotency_key or self._new_key()
         try:
-            draft = self._draft(request, key)
+            draft = self._draft(request, key, trace_parent)
         except ProductNotFound:
             earlier = self._earlier(key, request) if idempotency_key else None
             if earlier is None:
@@ -127,8 +127,8 @@ class PlaceOrder:
             self._publish_created(order)
         return Placed(order, replayed)
 
-    def _draft(self, request: OrderRequest, key: str) -> Order:
-        header = self._headers.new(EventType.ORDER_CREATED)
+    def _draft(self, request: OrderRequest, key: str, trace_parent: str | None) -> Order:
+        header = self._headers.new(EventType.ORDER_CREATED, trace_parent=trace_parent)
         draft = Order(
             order_id=order_id(key, 0),
             customer_id=request.customer_id,

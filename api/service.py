@@ -7,57 +7,128 @@ import logging
 import secrets
 import signal
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from api.documents import Files
+from api.following import Follower
+from api.http_message import Application
 from api.http_server import BoundedServer
+from api.observed import Observed
+from api.ops.dead_letters import DeadLetterDesk, Judge, judge_in_time
+from api.ops.routes import OperatorApi
+from api.ops.session import Sessions
+from api.ops.state import State
 from api.placing import PlaceOrder
 from api.prices import RecentProducts
-from api.routes import Api
+from api.queues import QueueWatch, recent_backlogs
+from api.recent import RecentOrders
+from api.routes import OrderApi, ShopApi
+from api.routing import Router
 from shopflow.aws.calls import INTERACTIVE
 from shopflow.aws.wiring import connect
 from shopflow.catalog import Catalog
 from shopflow.clock import Clock, Headers, SystemClock
 from shopflow.config import Config
 from shopflow.contracts import Contracts
+from shopflow.dead_letters import LOOK_WAIT_SECONDS
 from shopflow.errors import ConfigError
+from shopflow.exporters import telemetry_of
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.relay import Relay
-from shopflow.ports import AuditLog, Orders, Products, Topic
+from shopflow.ports import AuditLog, Backlogs, DeadLetters, Orders, Products, Topic
+from shopflow.telemetry import SILENT, Telemetry
 
 log = logging.getLogger(__name__)
 
 NAME = "order"
 KEY_BYTES = 16
+STATIC = Path(__file__).parent / "static"
 RELAY_STOP_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The API, and the relay that runs beside it."""
+class Ports:
+    """What the service needs of the world; ``dead_letters`` gives those of a service."""
 
-    api: Api
+    orders: Orders
+    products: Products
+    audit: AuditLog
+    topic: Topic
+    backlogs: Backlogs
+    dead_letters: Callable[[str], DeadLetters]
+
+
+def ports_on(config: Config) -> Ports:
+    """The real world. Nobody waits long for a message here."""
+    aws = connect(replace(config, receive_wait_seconds=LOOK_WAIT_SECONDS), INTERACTIVE)
+    return Ports(aws.orders, aws.products, aws.audit, aws.topic, aws.backlogs(), aws.dead_letters)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The API, by way of its ``router``, and the relay that runs beside it."""
+
+    api: Application
+    router: Router
     relay: Relay
 
 
 def build(
-    catalog: Catalog, orders: Orders, products: Products, audit: AuditLog, topic: Topic, clock: Clock | None = None
+    catalog: Catalog,
+    ports: Ports,
+    clock: Clock | None = None,
+    *,
+    ops_token: str | None = None,
+    judge: Judge = judge_in_time,
+    static: Path = STATIC,
+    telemetry: Telemetry = SILENT,
 ) -> Parts:
-    """The service over its ports, whichever family they are of."""
+    """The service over its ports, whichever family they are of. ``static``: the folder of the storefront's files."""
     clock = clock or SystemClock()
     contracts = Contracts(catalog)
-    publisher = Publisher(topic, contracts)
-    place_order = PlaceOrder(
+    publisher = Publisher(ports.topic, contracts)
+    files, recent = Files(static), RecentOrders()
+    follower = Follower(ports.orders, ports.audit, recent, clock)
+    backlogs = recent_backlogs(ports.backlogs, [service.name for service in catalog.consumers], clock)
+    order_api = OrderApi(
+        place_order=_place_order(catalog, contracts, ports, publisher, clock),
+        orders=ports.orders,
+        audit=ports.audit,
+        recent=recent,
+        follower=follower,
+        clock=clock,
+    )
+    shop_api = ShopApi(
+        service=catalog.services[NAME].source,
+        catalog=catalog,
+        products=ports.products,
+        follower=follower,
+        queues=QueueWatch(backlogs),
+        files=files,
+        clock=clock,
+    )
+    state = State(ports.orders, recent, backlogs, clock)
+    desk = DeadLetterDesk(ports.dead_letters, clock, judge)
+    operator_api = OperatorApi(Sessions(ops_token, clock), state, desk, catalog, files)
+    router = Router([*order_api.routes, *shop_api.routes, *operator_api.routes])
+    relay = Relay(ports.orders, ports.audit, publisher, catalog, clock, telemetry.metrics)
+    return Parts(Observed(router, telemetry), router, relay)
+
+
+def _place_order(
+    catalog: Catalog, contracts: Contracts, ports: Ports, publisher: Publisher, clock: Clock
+) -> PlaceOrder:
+    return PlaceOrder(
         catalog=catalog,
         contracts=contracts,
-        products=RecentProducts(products, clock),
-        orders=orders,
+        products=RecentProducts(ports.products, clock),
+        orders=ports.orders,
         publish=publisher.publish,
         headers=Headers(clock),
         new_key=lambda: secrets.token_urlsafe(KEY_BYTES),
     )
-    source = catalog.services[NAME].source
-    api = Api(service=source, place_order=place_order, orders=orders, products=products, audit=audit, clock=clock)
-    return Parts(api, Relay(orders, audit, publisher, catalog, clock))
 
 
 def run(config: Config, catalog: Catalog) -> None:
@@ -65,8 +136,8 @@ def run(config: Config, catalog: Catalog) -> None:
 
     Raises `ConfigError` when the port is taken or is none that this user may listen on.
     """
-    aws = connect(config, INTERACTIVE)
-    parts = build(catalog, aws.orders, aws.products, aws.audit, aws.topic)
+    telemetry = telemetry_of(catalog.services[NAME], config)
+    parts = build(catalog, ports_on(config), ops_token=config.ops_token, telemetry=telemetry)
     server = _bind(config, parts.api)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,9 +150,10 @@ def run(config: Config, catalog: Catalog) -> None:
     log.info("listening on %s", server.url)
     stop.wait()
     _drain(server, relay)
+    telemetry.tracing.close()
 
 
-def _bind(config: Config, api: Api) -> BoundedServer:
+def _bind(config: Config, api: Application) -> BoundedServer:
     try:
         return BoundedServer(config.host, config.port, api)
     except OSError as error:

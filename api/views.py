@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from shopflow.catalog import Catalog
 from shopflow.domain.event import line_to_json
+from shopflow.domain.mail import mail_text
 from shopflow.domain.order import Order
 from shopflow.domain.stock import Product
 from shopflow.domain.times import to_text
-from shopflow.ports import AuditEntry
+from shopflow.ports import AuditEntry, Backlog
 
 
 def order_view(order: Order) -> dict[str, Any]:
@@ -20,6 +22,7 @@ def order_view(order: Order) -> dict[str, Any]:
         "chargedAmount": order.charged_amount,
         "notifiedAt": _moment(order.notified_at),
         "releasedAt": _moment(order.released_at),
+        "notification": _notification(order),
     }
     return {
         "orderId": order.order_id,
@@ -66,6 +69,55 @@ def audit_view(entry: AuditEntry) -> dict[str, Any]:
         "source": event.source,
         "causationId": event.causation_id,
     }
+
+
+def flow_event_view(entry: AuditEntry) -> dict[str, Any]:
+    """An audit entry for those who watch everything."""
+    event = entry.event
+    return {
+        "type": "event",
+        "orderId": event.order_id,
+        "eventId": event.event_id,
+        "eventType": str(event.event_type),
+        "source": event.source,
+        "causationId": event.causation_id,
+        "recordedAt": to_text(event.time_ms),
+    }
+
+
+def backlog_view(backlog: Backlog) -> dict[str, int]:
+    """Messages of one service; a dead letter that is being looked at still is one."""
+    return {
+        "waiting": backlog.queue.waiting,
+        "inFlight": backlog.queue.in_flight,
+        "deadLetters": backlog.dead_letters.total,
+    }
+
+
+def catalog_view(catalog: Catalog) -> dict[str, Any]:
+    """The architecture: who produces and who consumes what, in the catalogue's order."""
+    return {
+        "events": {
+            str(name): {"producer": spec.producer, "version": spec.version, "status": spec.status and str(spec.status)}
+            for name, spec in catalog.events.items()
+        },
+        "services": {
+            name: {
+                "title": service.title,
+                "colour": service.colour,
+                "consumes": [str(event) for event in catalog.events if event in service.consumes],
+            }
+            for name, service in catalog.services.items()
+        },
+    }
+
+
+def _notification(order: Order) -> dict[str, str] | None:
+    """The message that the customer got, if one was sent."""
+    if order.notified_at is None:
+        return None
+    message = mail_text(order)
+    return {"subject": message.subject, "text": message.text}
 
 
 def _moment(moment_ms: int | None) -> str | None:

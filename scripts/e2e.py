@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.console import FAILED, OK, CommandError, Progress, run_command
+from scripts.infra.envfile import API_URL
 from scripts.infra.health import answers
 from scripts.infra.stack import ROOT
 from scripts.services import LogFiles, Services, service_commands
@@ -28,8 +29,9 @@ from shopflow.ports import Products
 ABOUT = """\
 Place four orders over HTTP and follow each to its end: its status, its audit trail and its effect on the stock.
 
-Uses the services that run, or starts all five and stops them afterwards. Puts what it takes into stock first, so it
-passes any number of times on the same stack. Exit code 0: all as SPEC says; 1: something was missed.
+Uses the services that run, or starts all five and stops them afterwards; with COMPUTE=lambda make e2e uses Lambda
+functions and no process. Puts what it takes into stock first, so it
+passes any number of times on the same stack. Exit code 0: all as it should be; 1: something was missed.
 """
 HAPPY, OUT_OF_STOCK, OTHER = "PROD-001", "PROD-002", "PROD-003"
 PATIENCE_SECONDS = 90
@@ -156,12 +158,20 @@ def _differences(*checks: tuple[str, Any, Any]) -> tuple[str, ...]:
 
 
 @contextmanager
-def running_services(config: Config, env: Mapping[str, str], progress: Progress) -> Iterator[None]:
-    """Have the services run: those that do already, or five of our own for as long as the block lasts."""
+def running_services(config: Config, env: Mapping[str, str], progress: Progress) -> Iterator[str]:
+    """Have the services run: functions, processes that run already, or five of our own for as long as the block lasts.
+
+    Yields where the Order Service answers.
+    """
     url = url_of(config)
+    if functions := env.get(API_URL):
+        require_no_processes(url)
+        progress.say(f"✔ Using the Lambda functions behind {functions}")
+        yield functions
+        return
     if answers(f"{url}/health"):
         progress.say(f"✔ Using the services that run at {url}")
-        yield
+        yield url
         return
     logs = LogFiles(ROOT / ".local" / "e2e-logs")
     with Services(service_commands(configured_catalog(env)), env, logs) as services:
@@ -169,9 +179,15 @@ def running_services(config: Config, env: Mapping[str, str], progress: Progress)
             services.start()
             if not wait_for(lambda: answers(f"{url}/health"), bool, START_SECONDS):
                 raise CommandError(f"The Order Service does not answer at {url}: see {logs.path('order')}")
-        yield
+        yield url
         with progress.step("Stopping them"):
             services.stop()
+
+
+def require_no_processes(url: str) -> None:
+    """They would take the functions' messages: what is shown then would be shown of either."""
+    if answers(f"{url}/health"):
+        raise CommandError(f"The Order Service runs at {url}, and workers perhaps with it. Stop them first.")
 
 
 def url_of(config: Config) -> str:
@@ -198,8 +214,8 @@ def main() -> int:
     progress = Progress()
     restock_what_will_be_taken(connect(config, PATIENT).products)
     results = []
-    with running_services(config, env, progress):
-        shop = Shop(url_of(config))
+    with running_services(config, env, progress) as url:
+        shop = Shop(url)
         for scenario in scenarios(shop.stock()):
             with progress.step(f"{scenario.name}: {', '.join(f'{n} x {p}' for p, n in scenario.items.items())}"):
                 results.append(play(shop, scenario))

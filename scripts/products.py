@@ -1,4 +1,4 @@
-"""The assortment that a new stack starts with (SPEC: "Seeded on start-up")."""
+"""The assortment that a new stack starts with."""
 
 from __future__ import annotations
 

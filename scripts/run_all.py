@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import logging
+import secrets
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from urllib.parse import quote
 
 from scripts.console import FAILED, OK, CommandError, run_command
 from scripts.infra.health import answers, port_is_taken
 from scripts.service_log import ServiceLog, wants_text
-from scripts.services import STOP_SECONDS, Lines, Services, parse_scale, service_commands
+from scripts.services import ORDER, STOP_SECONDS, Command, Lines, Services, parse_scale, service_commands
 from scripts.watch import watch
 from shopflow.config import Config, configured_catalog, load_config, read_environment
 
@@ -23,9 +26,11 @@ no terminal). A service that crashes is started again. Ctrl-C stops all: each fi
 variables:
   SCALE=inventory=3,payment=2   start more than one of a worker; they share its queue
   PORT=3001                     where the Order Service listens (default 3000)
+  OPS_TOKEN=…                   who knows it is the operator (default: a new one each run, in the link that is printed)
   LOG_FORMAT=json|text          whatever the output is
   NO_COLOR=1                    no colours
 """
+TOKEN_BYTES = 24
 
 
 def main() -> int:
@@ -33,17 +38,22 @@ def main() -> int:
         prog="python -m scripts.run_all", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
     env = read_environment()
-    config = load_config(env)
-    catalog = configured_catalog(env)
-    commands = service_commands(catalog, parse_scale(env.get("SCALE", ""), catalog))
+    config, catalog = load_config(env), configured_catalog(env)
+    token = config.ops_token or secrets.token_urlsafe(TOKEN_BYTES)
+    commands = with_token(service_commands(catalog, parse_scale(env.get("SCALE", ""), catalog)), token)
     if port_is_taken(config.port):
         raise CommandError(
             f"Port {config.port} is taken, perhaps by ShopFlow in another terminal. "
             "Stop it there, or choose another port: PORT=3001 make run-all"
         )
     log = ServiceLog(commands, catalog, sys.stdout, text=wants_text(config, sys.stdout), colour="NO_COLOR" not in env)
-    services = Services(commands, env | {"LOG_FORMAT": "json"}, Lines(log.line))
-    return run(services, log, config)
+    everybodys = {name: value for name, value in env.items() if name != "OPS_TOKEN"} | {"LOG_FORMAT": "json"}
+    return run(Services(commands, everybodys, Lines(log.line)), log, replace(config, ops_token=token))
+
+
+def with_token(commands: Sequence[Command], token: str) -> list[Command]:
+    """``commands``, of which only the Order Service is told the operator's token."""
+    return [replace(one, env={"OPS_TOKEN": token}) if one.service == ORDER else one for one in commands]
 
 
 def run(services: Services, log: ServiceLog, config: Config) -> int:
@@ -79,12 +89,13 @@ def stop_on_signals() -> threading.Event:
 
 
 def announce(config: Config, stop: threading.Event, say: Callable[[str], None]) -> None:
-    """Say where the Order Service is, as soon as it answers."""
+    """Say where the storefront and the operator's page are, as soon as the Order Service answers."""
     url = f"http://{config.host}:{config.port}"
     while not answers(f"{url}/health"):
         if stop.wait(0.1):
             return
     say(f"ShopFlow is up: {url} (Ctrl-C stops all)")
+    say(f"The operator's page: {url}/ops#{quote(config.ops_token or '')}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
@@ -26,11 +26,15 @@ ORDER = "order"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One process to run: its label, unique among those beside it, and the service that it is an instance of."""
+    """One process to run: its label, unique among those beside it, and the service that it is an instance of.
+
+    ``env``: variables for it alone, beside those of all.
+    """
 
     label: str
     service: str
     argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,7 @@ class Services:
                 process = subprocess.Popen(
                     self._commands[label].argv,
                     cwd=ROOT,
-                    env=self._env,
+                    env={**self._env, **self._commands[label].env},
                     stdin=subprocess.DEVNULL,
                     stdout=file,
                     stderr=subprocess.STDOUT,

@@ -1,38 +1,84 @@
-"""Terraform's own checks, without any AWS: format, validate, and the tests of terraform/tests."""
+"""Terraform's own checks, without any AWS: format, validate, and the tests of terraform/tests; then a security scan.
+
+The scan (checkov) is of what `terraform apply -var-file=aws.tfvars` would make. What it complains of is mended, or
+skipped beside the resource with a reason: ``#checkov:skip=ID:reason``.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
-from scripts.console import OK, CommandError, Progress, run_command
+from scripts.console import OK, CommandError, Progress, last_line, run_command
 from scripts.infra.stack import ROOT
 from scripts.infra.terraform import provider_arguments, quiet, require_terraform
 
+MODULE = ROOT / "terraform"
 DATA = ROOT / ".local" / "check" / "terraform-data"
+AS_ON_AWS = ("-test-directory=tests/aws", "-var-file=aws.tfvars")
+OFFLINE = ("--skip-download", "--quiet", "--compact")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A command that must succeed in the folder of the root module. ``tells``: its last line is worth showing."""
+
+    title: str
+    command: tuple[str, ...]
+    advice: str = ""
+    tells: bool = False
+
+
+def checks(terraform: str, scanner: str) -> list[Check]:
+    init = ("-backend=false", "-input=false", "-lockfile=readonly", *provider_arguments(os.environ))
+    return [
+        Check(
+            "terraform fmt", (terraform, "fmt", "-check", "-diff", "-recursive"), "'terraform fmt -recursive' mends it"
+        ),
+        Check("terraform init", (terraform, "init", "-no-color", *init)),
+        Check("terraform validate", (terraform, "validate", "-no-color")),
+        Check("terraform test", (terraform, "test", "-no-color"), tells=True),
+        Check("terraform test, with aws.tfvars", (terraform, "test", "-no-color", *AS_ON_AWS), tells=True),
+        scan(scanner, MODULE),
+    ]
+
+
+def scan(scanner: str, module: Path) -> Check:
+    """The security scan of the root module in ``module``, as aws.tfvars has it."""
+    arguments = ("-d", str(module), "--framework", "terraform", "--var-file", str(module / "aws.tfvars"), *OFFLINE)
+    return Check("checkov", (scanner, *arguments), "mend it, or skip it beside the resource with a reason", tells=True)
+
+
+def require_scanner() -> str:
+    """The path of checkov. Raises `CommandError` when there is none."""
+    beside = Path(sys.prefix) / "scan" / "bin" / "checkov"
+    found = str(beside) if beside.exists() else shutil.which("checkov")
+    if found is None:
+        raise CommandError("checkov is not installed: 'make terraform-check' installs it, from requirements-scan.txt")
+    return found
+
+
+def passes(check: Check, folder: Path = MODULE) -> str:
+    """Run it. Returns the last line of what it said; raises `CommandError` after printing all of it if it fails."""
+    environment = quiet(os.environ) | {"TF_DATA_DIR": str(DATA), "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+    answer = subprocess.run(check.command, cwd=folder, env=environment, capture_output=True, text=True)
+    if answer.returncode != 0:
+        print(answer.stdout + answer.stderr)
+        raise CommandError(f"'{check.title}' found what is above{check.advice and ': ' + check.advice}")
+    return last_line(answer.stdout)
 
 
 def main() -> int:
-    terraform = require_terraform()
     progress = Progress()
-    env = quiet(os.environ) | {"TF_DATA_DIR": str(DATA), "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
-    checks = {
-        "fmt": ["-check", "-diff", "-recursive"],
-        "init": ["-backend=false", "-input=false", "-lockfile=readonly", *provider_arguments(os.environ)],
-        "validate": ["-no-color"],
-        "test": ["-no-color"],
-    }
-    for name, arguments in checks.items():
-        with progress.step(f"terraform {name}"):
-            answer = subprocess.run(
-                [terraform, name, *arguments], cwd=ROOT / "terraform", env=env, capture_output=True, text=True
-            )
-            if answer.returncode != 0:
-                print(answer.stdout + answer.stderr)
-                raise CommandError(f"'terraform {name}' found what is above; 'terraform fmt -recursive' mends format")
-        if name == "test":
-            print(answer.stdout.strip().splitlines()[-1])
+    for check in checks(require_terraform(), require_scanner()):
+        with progress.step(check.title):
+            said = passes(check)
+        if check.tells:
+            progress.say(said)
     return OK
 
 

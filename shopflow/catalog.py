@@ -78,6 +78,7 @@ class Catalog:
             correlation_id=order.order_id,
             causation_id=header.causation_id,
             payload=payload_of(order, header.event_type),
+            trace_parent=header.trace_parent,
         )
 
 

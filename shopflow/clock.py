@@ -37,8 +37,13 @@ class Headers:
         self._clock = clock
         self._random_bytes = random_bytes
 
-    def new(self, event_type: EventType, cause: Event | None = None) -> EventHeader:
-        """The header of an event that ``cause`` brought about: its ULID's time is its timestamp, after the cause's."""
+    def new(self, event_type: EventType, cause: Event | None = None, trace_parent: str | None = None) -> EventHeader:
+        """The header of an event that ``cause`` brought about: its ULID's time is its timestamp, after the cause's.
+
+        It belongs to the trace of its cause; without one, to that of ``trace_parent``.
+        """
         time_ms = after_cause(self._clock.now_ms(), cause.time_ms if cause else None)
         event_id = str(ULID.from_bytes(time_ms.to_bytes(6, "big") + self._random_bytes(10)))
-        return EventHeader(event_id, event_type, time_ms, cause.event_id if cause else None)
+        if cause is None:
+            return EventHeader(event_id, event_type, time_ms, None, trace_parent)
+        return EventHeader(event_id, event_type, time_ms, cause.event_id, cause.trace_parent)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from shopflow.catalog import Catalog, load_catalog
 from shopflow.errors import ConfigError
 
 ENV_FILE = ".env.local"
+MIN_TOKEN_CHARACTERS = 16
 T = TypeVar("T")
 
 
@@ -44,7 +45,7 @@ class GatewaySettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that a service is told. ``endpoint_url`` None means real AWS."""
+    """Everything that a service is told. ``endpoint_url`` None means real AWS, ``ops_token`` None no operator."""
 
     endpoint_url: str | None
     region: str
@@ -58,6 +59,9 @@ class Config:
     relay_enabled: bool
     gateway: GatewaySettings
     log_format: str
+    metrics: bool = False
+    tracing: bool = False
+    ops_token: str | None = field(default=None, repr=False)
 
 
 def read_environment(root: Path | None = None) -> dict[str, str]:
@@ -73,10 +77,12 @@ def read_environment(root: Path | None = None) -> dict[str, str]:
 def adopt_environment() -> dict[str, str]:
     """Make what `read_environment` reads this process's environment, and return it.
 
-    For a process that calls AWS: boto3 looks for its credentials there.
+    For a process that calls AWS: boto3 looks for its credentials there. The operator's token is only returned: no
+    process that this one starts shall inherit it.
     """
     env = read_environment()
     os.environ.update(env)
+    os.environ.pop("OPS_TOKEN", None)
     return env
 
 
@@ -95,6 +101,9 @@ def load_config(env: Mapping[str, str]) -> Config:
         relay_enabled=env.get("RELAY", "on") != "off",
         gateway=_gateway(env),
         log_format=_choice(env, "LOG_FORMAT", "auto", ("auto", "json", "text")),
+        metrics=_choice(env, "METRICS", "off", ("off", "emf")) == "emf",
+        tracing=_wants_spans(env),
+        ops_token=_token(env, "OPS_TOKEN"),
     )
 
 
@@ -111,6 +120,13 @@ def catalog_overlay(env: Mapping[str, str]) -> Path | None:
     """The file that SHOPFLOW_CATALOG_OVERLAY names."""
     name = env.get("SHOPFLOW_CATALOG_OVERLAY")
     return Path(name).resolve() if name else None
+
+
+def _wants_spans(env: Mapping[str, str]) -> bool:
+    """Whether OpenTelemetry's standard variables name somewhere to send spans to."""
+    if env.get("OTEL_SDK_DISABLED", "").lower() == "true" or env.get("OTEL_TRACES_EXPORTER") == "none":
+        return False
+    return bool(env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
 
 def _resources(env: Mapping[str, str]) -> Resources:
@@ -142,6 +158,13 @@ def _gateway(env: Mapping[str, str]) -> GatewaySettings:
         latency_ms=(least, _number(env, "PAYMENT_LATENCY_MAX_MS", str(max(800, least)), int, least, 60_000)),
         seed=env.get("PAYMENT_SEED", "shopflow"),
     )
+
+
+def _token(env: Mapping[str, str], name: str) -> str | None:
+    token = env.get(name) or None
+    if token is not None and len(token) < MIN_TOKEN_CHARACTERS:
+        raise ConfigError(f"{name} must have at least {MIN_TOKEN_CHARACTERS} characters that nobody can guess.")
+    return token
 
 
 def _required(env: Mapping[str, str], name: str) -> str:

@@ -55,7 +55,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         order_id = getattr(record, "orderId", "")
-        message = record.getMessage()
+        message = _printable(record.getMessage())
         if record.levelno >= logging.WARNING:
             message = coloured(message, "red" if record.levelno >= logging.ERROR else "yellow")
         line = f"{_time(record):%H:%M:%S} {self._label} {order_id:<12} {message}"
@@ -71,6 +71,11 @@ def start_logging(service: ServiceSpec, log_format: str, stream: TextIO = sys.st
     of_the_service = [service.module.partition(".")[0]] if service.module else []
     for package in ("shopflow", "workers", "api", *of_the_service):
         logging.getLogger(package).setLevel(logging.INFO)
+
+
+def _printable(text: str) -> str:
+    """``text`` without what would command a terminal or reorder what stands on it: a client may have written it."""
+    return "".join(each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def _time(record: logging.LogRecord) -> datetime:

@@ -7,9 +7,9 @@ Every method may raise `Unavailable` (no answer, outcome unknown) or `Contention
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from shopflow.domain.event import Event
 from shopflow.domain.order import Move, Order
@@ -125,11 +125,12 @@ class AuditLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An event's wire text, with the attribute that the subscriptions filter on."""
+    """An event's wire text, with what travels beside it: the type, which the subscriptions filter on, and the trace."""
 
     event_id: str
     event_type: str
     text: str
+    trace_parent: str | None = None
 
 
 class Topic(Protocol):
@@ -146,6 +147,7 @@ class Message:
     receipt_handle: str
     body: str
     receive_count: int
+    trace_parent: str | None = None
 
 
 class Queue(Protocol):
@@ -161,6 +163,64 @@ class Queue(Protocol):
         """Hide each of at most 10 messages for so long from now (0: visible at once).
 
         Returns those for which it failed: they are visible again, or gone.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """Messages in one queue, about: waiting, and in flight (received but not deleted yet)."""
+
+    waiting: int
+    in_flight: int
+
+    @property
+    def total(self) -> int:
+        return self.waiting + self.in_flight
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much waits for one service, and how much it has given up on."""
+
+    queue: Depth
+    dead_letters: Depth
+
+
+class Backlogs(Protocol):
+    """The queues as an operator sees them."""
+
+    def of(self, service: str) -> Backlog: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One delivery of a dead message. ``sent_at``: when it was first sent (ms); ``attributes`` as SQS gave them."""
+
+    message: Message
+    sent_at: int
+    attributes: Mapping[str, Any] = field(hash=False)
+
+
+class DeadLetters(Protocol):
+    """One service's dead-letter queue, and the way back from it, as an operator sees them."""
+
+    def depth(self) -> int:
+        """Messages in it, about, those in flight included."""
+        ...
+
+    def receive(self, most: int, hide_seconds: int, wait_seconds: int) -> list[DeadLetter]:
+        """Up to ``most`` (1-10), hidden for ``hide_seconds`` (0-43,200). Waits up to ``wait_seconds`` for the first."""
+        ...
+
+    def give_back(self, letters: Sequence[DeadLetter]) -> None:
+        """Make them visible again at once. One that is gone, or received by another since, is none of ours any more."""
+        ...
+
+    def redrive(self, letter: DeadLetter) -> str:
+        """Send it to its queue as it is, then delete it here: dying in between doubles it, which consumers bear.
+
+        Returns the id of the new message.
         """
         ...
 

@@ -2,3 +2,4 @@
 require_tls            = true
 point_in_time_recovery = true
 deletion_protection    = true
+alarms                 = true

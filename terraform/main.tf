@@ -1,20 +1,24 @@
 locals {
   catalog = jsondecode(file("${path.module}/../schemas/catalog.json"))
-  overlay = var.catalog_overlay == null ? { services = {} } : jsondecode(file(var.catalog_overlay))
+  overlay = jsondecode(var.catalog_overlay == null ? "{}" : file(var.catalog_overlay))
+
+  all_services = merge(local.catalog.services, lookup(local.overlay, "services", {}))
+  all_events   = merge(local.catalog.events, lookup(local.overlay, "events", {}))
 
   # The services that have a queue, each with the event types it consumes.
-  consumers = {
-    for name, service in merge(local.catalog.services, local.overlay.services) : name => service.consumes
-    if length(service.consumes) > 0
-  }
+  consumers = { for name, service in local.all_services : name => service.consumes if length(service.consumes) > 0 }
+
+  # The relay publishes for all of them. It is in no catalogue, since it produces nothing of its own.
+  publishers = setunion([for event in local.all_events : event.producer], ["relay"])
+  services   = setunion(keys(local.all_services), ["relay"])
 }
 
 module "event_bus" {
   source = "./modules/event-bus"
 
-  name              = "${var.name_prefix}-orders"
-  kms_master_key_id = var.topic_kms_key_id
-  require_tls       = var.require_tls
+  name        = "${var.name_prefix}-orders"
+  kms_key_arn = var.kms_key_arn
+  require_tls = var.require_tls
 }
 
 module "consumer" {
@@ -24,6 +28,7 @@ module "consumer" {
   name        = "${var.name_prefix}-${each.key}"
   topic_arn   = module.event_bus.topic.arn
   event_types = contains(each.value, "*") ? null : each.value
+  kms_key_arn = var.kms_key_arn
   require_tls = var.require_tls
 }
 
@@ -31,6 +36,24 @@ module "tables" {
   source = "./modules/tables"
 
   name_prefix            = var.name_prefix
+  kms_key_arn            = var.kms_key_arn
   point_in_time_recovery = var.point_in_time_recovery
   deletion_protection    = var.deletion_protection
+}
+
+module "alarms" {
+  source = "./modules/alarms"
+  count  = var.alarms ? 1 : 0
+
+  name_prefix       = var.name_prefix
+  region            = var.region
+  topic_name        = module.event_bus.topic.name
+  consumers         = { for service, consumer in module.consumer : service => { queue = consumer.queue.name, dlq = consumer.dlq.name } }
+  tables            = { for name, table in module.tables.tables : name => table.name }
+  open_orders_index = module.tables.open_orders_index
+  functions         = { for service, one in module.function : service => one.function.function_name }
+  thresholds        = var.alarm_thresholds
+  emails            = var.alarm_emails
+  kms_key_arn       = var.kms_key_arn
+  require_tls       = var.require_tls
 }

@@ -57,3 +57,23 @@ output "catalog_overlay" {
   description = "Path of the catalogue that adds to schemas/catalog.json; null when none does."
   value       = var.catalog_overlay
 }
+
+output "role_arns" {
+  description = "ARN of the role of each service, and of the relay."
+  value       = { for service, role in aws_iam_role.service : service => role.arn }
+}
+
+output "operator_policy_arn" {
+  description = "ARN of the policy of the operator's page, to attach to the role of an operator."
+  value       = aws_iam_policy.operator.arn
+}
+
+output "alarm_topic_arn" {
+  description = "ARN of the topic that alarms go to; null without alarms."
+  value       = one(module.alarms[*].topic_arn)
+}
+
+output "dashboard_url" {
+  description = "Where the dashboard is; null without alarms."
+  value       = one(module.alarms[*].dashboard_url)
+}

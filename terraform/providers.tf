@@ -3,10 +3,10 @@ provider "aws" {
   region = var.region
 
   default_tags {
-    tags = {
+    tags = merge(var.tags, {
       Project   = "shopflow"
       Stack     = var.name_prefix
       ManagedBy = "terraform"
-    }
+    })
   }
 }

@@ -23,15 +23,19 @@ variable "region" {
   }
 }
 
-variable "topic_kms_key_id" {
-  description = "KMS key id, ARN or alias that encrypts the topic. The AWS-managed key lets the account's own principals publish; another AWS service that publishes (a CloudWatch alarm, say) needs a customer-managed key."
+variable "kms_key_arn" {
+  description = "ARN of the customer-managed KMS key that encrypts topics, queues and tables; null for keys of AWS, which cost nothing. The key's own policy must let sns.amazonaws.com and cloudwatch.amazonaws.com use it (kms:Decrypt, kms:GenerateDataKey*)."
   type        = string
-  default     = "alias/aws/sns"
-  nullable    = false
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[a-zA-Z0-9-]+$", var.kms_key_arn))
+    error_message = "kms_key_arn must be the ARN of a key (not of an alias: rights are granted on keys)."
+  }
 }
 
 variable "require_tls" {
-  description = "Refuse calls to the topic and the queues that do not come over TLS. Off by default, since a local AWS speaks plain HTTP."
+  description = "Refuse calls to topics and queues that do not come over TLS. Off by default, since a local AWS speaks plain HTTP."
   type        = bool
   default     = false
   nullable    = false
@@ -55,4 +59,58 @@ variable "catalog_overlay" {
   description = "Path of a catalogue that adds services of its own to schemas/catalog.json, such as examples/fraud/catalog.json."
   type        = string
   default     = null
+}
+
+variable "trusted_services" {
+  description = "The AWS services that may run ShopFlow's services, and so take on their roles."
+  type        = set(string)
+  default     = ["lambda.amazonaws.com"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.trusted_services) > 0 && length(setsubtract(var.trusted_services, ["lambda.amazonaws.com", "ecs-tasks.amazonaws.com", "ec2.amazonaws.com"])) == 0
+    error_message = "trusted_services must be one or more of lambda.amazonaws.com, ecs-tasks.amazonaws.com and ec2.amazonaws.com."
+  }
+}
+
+variable "operator_page" {
+  description = "Give the Order Service's role the operator's rights, which its page /ops needs (it is on where OPS_TOKEN is set)."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "alarms" {
+  description = "Make the CloudWatch alarms, the topic that they go to, and the dashboard."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "alarm_emails" {
+  description = "E-mail addresses that alarms go to. Each gets a message that asks it to confirm."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}
+
+variable "alarm_thresholds" {
+  description = "What is still well: seconds that the oldest message of a queue has waited; percent of requests that the API answers with an error of its own; milliseconds that 99 of 100 requests take; requests throttled in 5 minutes; seconds that the oldest order has been unfinished."
+  nullable    = false
+  default     = {}
+
+  type = object({
+    oldest_message_seconds = optional(number, 300)
+    api_error_percent      = optional(number, 1)
+    api_latency_p99_ms     = optional(number, 500)
+    throttled_requests     = optional(number, 10)
+    open_order_seconds     = optional(number, 600)
+  })
+}
+
+variable "tags" {
+  description = "Tags of every resource, beside Project, Stack and ManagedBy."
+  type        = map(string)
+  default     = {}
+  nullable    = false
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -12,14 +12,21 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 from scripts.console import Progress
 from tests.stack import AppliedStack, applied_stack
 
-ON_THE_STACK = ("tests/conformance/", "tests/infra/", "tests/integration/")
+TOGETHER = {
+    "tests/conformance/": "stack",
+    "tests/infra/": "stack",
+    "tests/integration/": "stack",
+    "tests/browser/": "browser",
+    "tests/iam/": "stack",
+}
+"""Which tests share a stack."""
 
 
 class StackTogether(LoadScopeScheduling):  # type: ignore[misc]
-    """Tests on the stack run in one process, one after another, since they share it. The others are dealt out."""
+    """Tests on one stack run in one process, one after another. The others are dealt out."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "stack" if nodeid.startswith(ON_THE_STACK) else nodeid
+        return next((scope for folder, scope in TOGETHER.items() if nodeid.startswith(folder)), nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -30,10 +37,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StackTogethe
 
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Iterator[AppliedStack]:
-    """The applied stack, brought up when the first test asks for it; its progress is shown, since it takes a while."""
+    """The applied stack, brought up when the first test asks for it."""
+    with brought_up(request) as applied:
+        yield applied
+
+
+@contextmanager
+def brought_up(request: pytest.FixtureRequest, kind: str = "") -> Iterator[AppliedStack]:
+    """`applied_stack`, its progress shown, since it takes a while."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with ExitStack() as session:
         with capture.global_and_fixture_disabled():
             print()  # noqa: T201
-            applied = session.enter_context(applied_stack(Progress()))
+            applied = session.enter_context(applied_stack(Progress(), kind))
         yield applied

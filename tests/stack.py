@@ -27,13 +27,15 @@ class AppliedStack:
 
 
 @contextmanager
-def applied_stack(progress: Progress) -> Iterator[AppliedStack]:
+def applied_stack(progress: Progress, kind: str = "") -> Iterator[AppliedStack]:
     """The stack as Terraform and the seed left it: nothing that a session does to it outlives the session.
+
+    Each ``kind`` of tests has a stack of its own, so that they can run beside the others.
 
     The emulator saves its state when it is stopped, not when it is killed. So it is stopped once, right after it was
     brought up, and killed at the end. SHOPFLOW_TEST_STACK names another stack, for two sessions at the same time.
     """
-    stack = stack_for_tests(os.environ.get("SHOPFLOW_TEST_STACK") or "test")
+    stack = stack_for_tests((os.environ.get("SHOPFLOW_TEST_STACK") or "test") + (f"-{kind}" if kind else ""))
     emulator = Embedded(stack)
     with stack.lock(progress, "test session"), pytest.MonkeyPatch.context() as environment:
         _use_local_aws_only(environment)

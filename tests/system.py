@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.relay import Relay
 from shopflow.messaging.retry import Backoff
 from shopflow.ports import Queue, Topic
+from shopflow.telemetry import SILENT, Telemetry
 from tests.clocks import ManualClock, SkewedClock
 from tests.remembering import RememberingContracts
 from tests.taps import Crash, LedgerGateway, Outbound, Tap, Tapped, straight_through
@@ -51,7 +52,8 @@ class System:
 
     ``stock`` seeds the products. ``seed`` decides event ids, jitter and the gateway's draws. Without a ``relay`` nobody
     sweeps. ``scale`` starts more consumers of a service's queue: "payment", "payment-2" … ``skew`` puts the clock of a
-    service so many milliseconds ahead. ``twins`` on ``clock`` take the place of faultless ones.
+    service so many milliseconds ahead. ``twins`` on ``clock`` take the place of faultless ones. ``telemetry``: that
+    of each service.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class System:
         skew: Mapping[str, int] | None = None,
         clock: ManualClock | None = None,
         twins: Twins | None = None,
+        telemetry: Callable[[str], Telemetry] = lambda _: SILENT,
     ) -> None:
         self.clock = clock or ManualClock()
         self.random = random.Random(seed)
@@ -75,6 +78,7 @@ class System:
         self.gateway = LedgerGateway(SimulatedGateway(GatewaySettings(0.8, (300, 800), str(seed)), lambda _: None))
         self.mailer = Outbound()
         self._tap = tap
+        self._telemetry = telemetry
         self._skew = skew or {}
         self._never = threading.Event()
         self._wake_at: dict[str, int] = {}
@@ -86,14 +90,20 @@ class System:
         self.relay = self._relay()
         self._next_sweep = self.clock.now + RELAY_SECONDS * 1000
 
-    def place(self, wanted: Mapping[str, int], payment_method: str | None = None, key: str | None = None) -> Order:
+    def place(
+        self,
+        wanted: Mapping[str, int],
+        payment_method: str | None = None,
+        key: str | None = None,
+        trace_parent: str | None = None,
+    ) -> Order:
         """A client's POST. Raises what the API's use case raises, or `Crash`: then the service is started anew."""
         items = [{"productId": name, "quantity": units} for name, units in wanted.items()]
         body: dict[str, Any] = {"customerId": "CUST-001", "items": items}
         if payment_method:
             body["paymentMethod"] = payment_method
         try:
-            return self.api.place(body, key).order
+            return self.api.place(body, key, trace_parent).order
         except Crash:
             self.api = self._api()
             raise
@@ -180,6 +190,7 @@ class System:
             self._never,
             redelivery=Backoff(4, 4, 300, self.random.random),
             probe=Backoff(1, 2, 20, self.random.random),
+            telemetry=self._telemetry(service),
         )
 
     def _api(self) -> PlaceOrder:
@@ -196,7 +207,8 @@ class System:
 
     def _relay(self) -> Relay:
         ports = self._ports("relay")
-        return Relay(ports.orders, ports.audit, Publisher(ports.topic, CONTRACTS), CATALOG, ports.clock)
+        metrics = self._telemetry("order").metrics
+        return Relay(ports.orders, ports.audit, Publisher(ports.topic, CONTRACTS), CATALOG, ports.clock, metrics)
 
     def _new_key(self) -> str:
         self._keys += 1

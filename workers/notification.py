@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from shopflow.clock import Clock
 from shopflow.domain.event import Event
-from shopflow.domain.order import EventType, Order, notify
+from shopflow.domain.mail import mail_text
+from shopflow.domain.order import Order, notify
 from shopflow.errors import Conflict
 from shopflow.log import about
 from shopflow.messaging.consumer import Done, Handler, Outcome
@@ -62,36 +63,5 @@ class LogMailer:
 
 def mail_about(event: Event, order: Order) -> Mail:
     """The message for the event that ended the order's saga."""
-    subject, text = _TEXTS[event.event_type](order)
-    return Mail(order.customer_id, order.order_id, event.event_id, subject, text)
-
-
-def _confirmation(order: Order) -> tuple[str, str]:
-    lines = [f"  {line.quantity} x {line.product_name}: ${line.line_total}" for line in order.lines]
-    return f"Order {order.order_id} confirmed", "\n".join(
-        [
-            "Thank you for your order.",
-            *lines,
-            f"Amount charged: ${order.charged_amount}",
-            f"Transaction: {order.transaction_id}",
-            "Estimated delivery: 3-5 business days",
-        ]
-    )
-
-
-def _payment_declined(order: Order) -> tuple[str, str]:
-    return f"Payment for order {order.order_id} declined", (
-        f"Your payment of ${order.total_amount} was declined: {order.failure_reason}.\n"
-        "Please try again, or use another payment method."
-    )
-
-
-def _out_of_stock(order: Order) -> tuple[str, str]:
-    return f"Order {order.order_id} could not be fulfilled", (f"{order.failure_reason}.\nNo payment was taken.")
-
-
-_TEXTS: Mapping[str, Callable[[Order], tuple[str, str]]] = {
-    EventType.PAYMENT_PROCESSED: _confirmation,
-    EventType.PAYMENT_FAILED: _payment_declined,
-    EventType.INVENTORY_FAILED: _out_of_stock,
-}
+    message = mail_text(order)
+    return Mail(order.customer_id, order.order_id, event.event_id, message.subject, message.text)

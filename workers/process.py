@@ -6,16 +6,19 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
-from shopflow.catalog import Catalog
+from shopflow.catalog import Catalog, ServiceSpec
 from shopflow.config import Config
 from shopflow.contracts import Contracts
+from shopflow.exporters import telemetry_of
 from shopflow.log import start_logging
 from shopflow.messaging.consumer import PROBE, Consumer, Handler
 from shopflow.messaging.publisher import Publisher
+from shopflow.ports import Queue
+from shopflow.telemetry import Telemetry
 from workers.handlers import Ports, ports_on
 
 log = logging.getLogger(__name__)
@@ -23,34 +26,57 @@ log = logging.getLogger(__name__)
 MakeHandler = Callable[[Ports, Catalog], Handler]
 
 
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A service's handler and what all its consumers share."""
+
+    service: ServiceSpec
+    handler: Handler
+    queue: Queue
+    publisher: Publisher
+    contracts: Contracts
+    config: Config
+    telemetry: Telemetry
+
+    @classmethod
+    def start(cls, name: str, make_handler: MakeHandler, config: Config, catalog: Catalog) -> Worker:
+        """Start logging, and have everything ready to consume. Raises `ConfigError`."""
+        service = catalog.services[name]
+        start_logging(service, config.log_format)
+        aws = connect(config, PATIENT)
+        contracts = Contracts(catalog)
+        handler = make_handler(ports_on(aws, config), catalog)
+        publisher, telemetry = Publisher(aws.topic, contracts), telemetry_of(service, config)
+        return cls(service, handler, aws.queue(name), publisher, contracts, config, telemetry)
+
+    def consumer(self, queue: Queue, stop: threading.Event) -> Consumer:
+        """What takes the messages of ``queue`` through the handler, for one thread."""
+        return Consumer(
+            self.handler,
+            queue,
+            self.publisher,
+            self.contracts,
+            self.service.consumes,
+            stop,
+            wait_seconds=self.config.receive_wait_seconds,
+            visibility_seconds=self.config.visibility_seconds,
+            probe=replace(PROBE, most_seconds=self.config.visibility_seconds / 3),
+            telemetry=self.telemetry,
+        )
+
+
 def run_worker(name: str, make_handler: MakeHandler, config: Config, catalog: Catalog) -> None:
     """Consume the queue of the service ``name`` until SIGTERM or SIGINT, then finish what is in flight.
 
     To be called in the main thread. Raises `ConfigError` when the service's queue is not configured.
     """
-    service = catalog.services[name]
-    start_logging(service, config.log_format)
-    aws = connect(config, PATIENT)
-    contracts = Contracts(catalog)
-    handler = make_handler(ports_on(aws, config), catalog)
-    queue = aws.queue(name)
-    publisher = Publisher(aws.topic, contracts)
+    worker = Worker.start(name, make_handler, config, catalog)
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
 
     def consume() -> None:
-        Consumer(
-            handler,
-            queue,
-            publisher,
-            contracts,
-            service.consumes,
-            stop,
-            wait_seconds=config.receive_wait_seconds,
-            visibility_seconds=config.visibility_seconds,
-            probe=replace(PROBE, most_seconds=config.visibility_seconds / 3),
-        ).run()
+        worker.consumer(worker.queue, stop).run()
 
     threads = [threading.Thread(target=consume, name=f"consumer-{n}") for n in range(config.consumer_threads)]
     for thread in threads:
@@ -58,4 +84,5 @@ def run_worker(name: str, make_handler: MakeHandler, config: Config, catalog: Ca
     log.info("consuming with %d thread(s)", len(threads))
     for thread in threads:
         thread.join()
+    worker.telemetry.tracing.close()
     log.info("stopped")

@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from rich.console import Console
 
 from scripts.console import OK, Progress, run_command
-from scripts.dlq.letters import judge, judge_all, taken
 from scripts.dlq.purge import purge
 from scripts.dlq.redrive import CANARY_SECONDS, Redrive, Wish
 from scripts.dlq.showing import list_table, show_letters
@@ -20,6 +19,7 @@ from shopflow.aws.dead_letters import SqsDeadLetters
 from shopflow.aws.wiring import Aws, connect
 from shopflow.clock import SystemClock
 from shopflow.config import adopt_environment, configured_catalog, load_config, read_environment
+from shopflow.dead_letters import judge, judge_all, taken
 
 MOST_LETTERS = 1000
 MOST_PER_SECOND = 500

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from scripts.console import FAILED, OK, CommandError, Progress
-from scripts.dlq.letters import Judged, judge, taken
 from scripts.dlq.showing import groups, printable
 from scripts.operator_log import OperatorLog
 from shopflow.aws.dead_letters import SqsDeadLetters
+from shopflow.dead_letters import Judged, judge, taken
 
 THINK_SECONDS = 600
 """How long they stay hidden while the question stands."""

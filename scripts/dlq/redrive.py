@@ -9,12 +9,12 @@ from enum import Enum
 from itertools import chain, repeat
 
 from scripts.console import OK, CommandError, Progress
-from scripts.dlq.letters import LOOK_SECONDS, Judged, judge, taken
-from scripts.dlq.showing import explained, printable
+from scripts.dlq.showing import printable
 from scripts.operator_log import OperatorLog
-from shopflow.aws.dead_letters import DeadLetter, SqsDeadLetters
+from shopflow.aws.dead_letters import SqsDeadLetters
+from shopflow.dead_letters import LOOK_SECONDS, Judged, judge, taken
 from shopflow.messaging.dry_run import Kind
-from shopflow.ports import MAX_BATCH_ENTRIES
+from shopflow.ports import MAX_BATCH_ENTRIES, DeadLetter
 
 CANARY_SECONDS = 120
 """Three receives of a message that fails for its own reasons take up to 4 + 16 + 64 s (`REDELIVERY`)."""
@@ -104,13 +104,13 @@ class Redrive:
     def _send_canary(self, canary: Judged) -> None:
         """Send one, and wait for its fate."""
         service, seconds = self._wish.service, self._wish.canary_seconds
-        self._progress.say(f"The first, {canary.message_id}: {printable(explained(canary.verdict))}")
+        self._progress.say(f"The first, {canary.message_id}: {printable(canary.explanation)}")
         with self._progress.step("Sending the first, and waiting for what becomes of it"):
             sent_id = self._dlq.redrive(canary.letter)
             self.sent += 1
             fate = fate_of(sent_id, self._dlq, lambda: _has_effect(service, canary.letter), seconds)
         if fate is Fate.CAME_BACK:
-            again = printable(explained(judge(service, [canary.letter])[0].verdict))
+            again = printable(judge(service, [canary.letter])[0].explanation)
             raise CommandError(
                 f"It came back ({again}). Stopped: nothing else was sent. "
                 f"The log of the {service} service has what happened to it."

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scripts.dlq.letters import Judged
 from shopflow import jsontext
-from shopflow.messaging.dry_run import Kind, Verdict
+from shopflow.dead_letters import Judged
+from shopflow.messaging.dry_run import Kind
 
 MOST_BODY_CHARS = 4000
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -73,13 +73,9 @@ def show_letters(judged: Sequence[Judged], now_ms: int, console: Console, *, who
         console.rule(f"{number} of {len(judged)}: {message.message_id}", align="left", characters="─")
         console.print(f"sent {since} ago, received {message.receive_count} times", markup=False)
         colour = "green" if one.verdict.kind.worth_a_redrive else "red"
-        console.print(printable(explained(one.verdict)), style=colour, markup=False, soft_wrap=True)
+        console.print(printable(one.explanation), style=colour, markup=False, soft_wrap=True)
         console.print(_MEANING[one.verdict.kind], markup=False)
         console.print(body_text(message.body, whole=whole), markup=False, soft_wrap=True)
-
-
-def explained(verdict: Verdict) -> str:
-    return f"{verdict.kind}: {verdict.text}" if verdict.text else str(verdict.kind)
 
 
 def body_text(body: str, *, whole: bool) -> str:

@@ -28,6 +28,7 @@ A local AWS with ShopFlow's topic, queues and tables in it.
 variables:
   CLOUD=localstack       LocalStack in Docker instead of the embedded emulator
   AWS_ENDPOINT_URL=…     use a local AWS that runs already
+  COMPUTE=lambda         the services as Lambda functions, too; without it up takes them away again
   SHOPFLOW_PORT=4570     where the local AWS listens (4566 at first, then where it was last)
   TF_PLUGIN_DIR=…        folder with the AWS provider, for a machine without a way to Terraform's registry
 

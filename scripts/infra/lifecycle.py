@@ -10,19 +10,20 @@ from scripts.infra import envfile
 from scripts.infra.clouds import Cloud, choose, of_record
 from scripts.infra.stack import Stack, write_atomically
 from scripts.infra.terraform import Module, apply, destroy, require_terraform
+from scripts.package import Package, make_package, on_lambda, on_this_machine
 from scripts.products import seed
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import connect
 from shopflow.config import Config, catalog_overlay, load_config
-from shopflow.errors import ShopFlowError
+from shopflow.errors import ConfigError, ShopFlowError
 
 
 def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
     """Have the stack's local AWS answer with every resource in it and its products seeded; write its env file.
 
-    Quick when that is so already. ``settings`` are the exported variables that choose the cloud.
-    Raises `CommandError` or `ConfigError` with what is in the way.
+    Quick when that is so already. ``settings`` are the exported variables that choose the cloud, the catalogue's overlay
+    and what the services run on. Raises `CommandError` or `ConfigError` with what is in the way.
     """
     require_terraform()
     with stack.lock(progress):
@@ -30,7 +31,8 @@ def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
         _stop_another(stack, cloud, progress)
         cloud.start(progress)
         stack.remember(port=stack.port, cloud=cloud.kind, endpoint=cloud.endpoint)
-        _apply_if_needed(Module(stack, cloud.endpoint, catalog_overlay(settings)), progress)
+        package = _package(stack, cloud, settings, progress) if wants_functions(settings) else None
+        _apply_if_needed(Module(stack, cloud.endpoint, catalog_overlay(settings), package), progress)
         config = config_of(stack)
         if new := seed(connect(config, PATIENT).products):
             progress.say(f"✔ Seeded {', '.join(new)}")
@@ -65,6 +67,20 @@ def reset(stack: Stack, progress: Progress) -> None:
 def config_of(stack: Stack) -> Config:
     """The configuration in the stack's env file, whatever is exported. Raises `ConfigError` when nothing is up."""
     return load_config(stack.environment({}))
+
+
+def wants_functions(settings: Mapping[str, str]) -> bool:
+    """Whether the services shall be Lambda functions (COMPUTE=lambda). Raises `ConfigError` for any other wish."""
+    wish = settings.get("COMPUTE") or "none"
+    if wish not in ("none", "lambda"):
+        raise ConfigError(f"COMPUTE={wish} must be lambda, or none for services that are processes.")
+    return wish == "lambda"
+
+
+def _package(stack: Stack, cloud: Cloud, settings: Mapping[str, str], progress: Progress) -> Package:
+    package = Package(stack.folder / "lambda.zip", on_this_machine() if cloud.kind == "embedded" else on_lambda())
+    make_package(package, progress, catalog_overlay(settings))
+    return package
 
 
 def _stop_another(stack: Stack, chosen: Cloud, progress: Progress) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 from scripts.console import CommandError, Progress
 from scripts.infra.stack import ROOT, Stack
 from scripts.infra.terraform_log import ApplyLog
+from scripts.package import Package
 
 MINIMUM_VERSION = (1, 9)
 """As in terraform/versions.tf."""
@@ -36,11 +37,13 @@ class Module:
     stack: Stack
     endpoint: str
     catalog_overlay: Path | None = None
+    package: Package | None = None
+    """What the services run from as Lambda functions; None: they are processes."""
 
     @property
     def variables(self) -> dict[str, str]:
         overlay = {"catalog_overlay": str(self.catalog_overlay)} if self.catalog_overlay else {}
-        return {"name_prefix": self.stack.name_prefix, "region": self.stack.region} | overlay
+        return {"name_prefix": self.stack.name_prefix, "region": self.stack.region} | overlay | self._compute()
 
     @property
     def folder(self) -> Path:
@@ -52,6 +55,8 @@ class Module:
         digest = hashlib.sha256(json.dumps([self.variables, self.endpoint]).encode())
         for source in _sources():
             digest.update(f"\0{source.relative_to(ROOT)}\0".encode() + source.read_bytes())
+        if self.package:
+            digest.update(self.package.file.read_bytes())
         return digest.hexdigest()
 
     def copy(self) -> None:
@@ -60,6 +65,16 @@ class Module:
             target = self.folder.parent / source.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
+
+    def _compute(self) -> dict[str, str]:
+        if self.package is None:
+            return {}
+        return {
+            "compute": "lambda",
+            "lambda_package": str(self.package.file),
+            "lambda_runtime": self.package.target.runtime,
+            "lambda_architecture": self.package.target.architecture,
+        }
 
 
 def _sources() -> list[Path]:

@@ -11,13 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from scripts.console import FAILED, OK, CommandError, Progress, run_command
-from scripts.dlq.letters import judge, taken
 from scripts.verify.looking import Findings, Live, Look
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import Aws, connect
 from shopflow.clock import SystemClock
 from shopflow.config import Config, adopt_environment, load_config
+from shopflow.dead_letters import judge, taken
 from shopflow.errors import Unavailable
 from shopflow.invariants.report import INVARIANTS, Breach, Report
 from shopflow.messaging.dry_run import Kind

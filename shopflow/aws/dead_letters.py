@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from shopflow.aws.calls import translated
+from shopflow.aws.depths import queue_depth
 from shopflow.aws.queues import SqsQueue
-from shopflow.ports import MAX_BATCH_ENTRIES, Message
+from shopflow.ports import MAX_BATCH_ENTRIES, DeadLetter, Message
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 NO_SUCH_ACTION = frozenset({"InvalidAction", "UnsupportedOperation", "UnknownOperation", "NotImplemented"})
 """What emulators answer for an action that they do not have."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """One delivery of a dead message. ``sent_at``: when it was first sent (ms); ``attributes`` as SQS gave them."""
-
-    message: Message
-    sent_at: int
-    attributes: Mapping[str, Any] = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +44,7 @@ class SqsSender:
 
 
 class SqsDeadLetters:
-    """The dead-letter queue at ``dlq_url``, of the queue at ``queue_url``. Each call may raise `Unavailable`."""
+    """`shopflow.ports.DeadLetters` on SQS: the queue at ``dlq_url``, of the one at ``queue_url``."""
 
     def __init__(self, client: SQSClient, dlq_url: str, queue_url: str) -> None:
         self._client = client
@@ -66,13 +58,10 @@ class SqsDeadLetters:
         return self._dlq_url.rpartition("/")[2]
 
     def depth(self) -> int:
-        """Messages in it, about, those in flight included."""
-        wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        attributes = self._attributes(self._dlq_url, wanted)
-        return sum(int(attributes[name]) for name in wanted)
+        with translated("GetQueueAttributes"):
+            return queue_depth(self._client, self._dlq_url).total
 
     def receive(self, most: int, hide_seconds: int, wait_seconds: int) -> list[DeadLetter]:
-        """Up to ``most`` (1-10), hidden for ``hide_seconds`` (0-43,200). Waits up to ``wait_seconds`` for the first."""
         with translated("ReceiveMessage"):
             answer = self._client.receive_message(
                 QueueUrl=self._dlq_url,
@@ -85,7 +74,6 @@ class SqsDeadLetters:
         return [_letter(raw) for raw in answer.get("Messages", [])]
 
     def give_back(self, letters: Sequence[DeadLetter]) -> None:
-        """Make them visible again at once. One that is gone, or received by another since, is none of ours any more."""
         for start in range(0, len(letters), MAX_BATCH_ENTRIES):
             self._dlq.change_visibility({letter.message: 0 for letter in letters[start : start + MAX_BATCH_ENTRIES]})
 
@@ -94,10 +82,6 @@ class SqsDeadLetters:
         return not self._dlq.delete([letter.message])
 
     def redrive(self, letter: DeadLetter) -> str:
-        """Send it to its queue as it is, then delete it here: dying in between doubles it, which consumers bear.
-
-        Returns the id of the new message.
-        """
         message_id = self._sender.send(letter.message.body, letter.attributes)
         self.delete(letter)
         return message_id

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import boto3
 from botocore.exceptions import ClientError
 
 from shopflow.aws.calls import PATIENT, translated
+from shopflow.aws.depths import queue_depth
 from shopflow.config import Config
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
+from shopflow.ports import Depth
 
 T = TypeVar("T")
 _MISSING = frozenset(
     {"NotFound", "ResourceNotFoundException", "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """Messages in one queue, about: waiting, and in flight (received but not deleted yet)."""
-
-    waiting: int
-    in_flight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +37,7 @@ class Findings:
 
     @property
     def dead_letters(self) -> int:
-        return sum(depth.waiting + depth.in_flight for depth in self.dlqs.values() if depth)
+        return sum(depth.total for depth in self.dlqs.values() if depth)
 
 
 def inspect(config: Config) -> Findings:
@@ -58,24 +49,21 @@ def inspect(config: Config) -> Findings:
     dynamodb = session.client("dynamodb", endpoint_url=config.endpoint_url, config=limits)
     names = config.resources
 
+    def depth(url: str) -> Depth | None:
+        return _unless_missing(lambda: queue_depth(sqs, url))
+
     def items(table: str) -> int:
         return dynamodb.describe_table(TableName=table)["Table"]["ItemCount"]
 
     return Findings(
-        queues={service: _depth(sqs, url) for service, url in sorted(names.queue_urls.items())},
-        dlqs={service: _depth(sqs, url) for service, url in sorted(names.dlq_urls.items())},
+        queues={service: depth(url) for service, url in sorted(names.queue_urls.items())},
+        dlqs={service: depth(url) for service, url in sorted(names.dlq_urls.items())},
         tables={
             table: _unless_missing(lambda table=table: items(table))  # type: ignore[misc]
             for table in (names.orders_table, names.inventory_table, names.events_table)
         },
         topic_exists=_unless_missing(lambda: sns.get_topic_attributes(TopicArn=names.topic_arn)) is not None,
     )
-
-
-def _depth(sqs: SQSClient, url: str) -> Depth | None:
-    wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    answer = _unless_missing(lambda: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted))  # type: ignore[arg-type]
-    return Depth(*(int(answer["Attributes"][name]) for name in wanted)) if answer else None  # type: ignore[index]
 
 
 def _unless_missing(call: Callable[[], T]) -> T | None:

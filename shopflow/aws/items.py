@@ -141,12 +141,17 @@ def _header_to_json(header: EventHeader) -> dict[str, str]:
         "eventType": str(header.event_type),
         "timestamp": to_text(header.time_ms),
     }
-    return plain | ({"causationId": header.causation_id} if header.causation_id else {})
+    optional = {"causationId": header.causation_id, "traceParent": header.trace_parent}
+    return plain | {name: value for name, value in optional.items() if value}
 
 
 def _header(plain: Mapping[str, str]) -> EventHeader:
     return EventHeader(
-        plain["eventId"], EventType(plain["eventType"]), to_ms(plain["timestamp"]), plain.get("causationId")
+        plain["eventId"],
+        EventType(plain["eventType"]),
+        to_ms(plain["timestamp"]),
+        plain.get("causationId"),
+        plain.get("traceParent"),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from shopflow.aws.calls import translated
 from shopflow.ports import Message
+from shopflow.tracing import TRACE_PARENT
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -38,6 +39,7 @@ class SqsQueue:
                 QueueUrl=self._url,
                 MaxNumberOfMessages=most,
                 WaitTimeSeconds=wait_seconds,
+                MessageAttributeNames=[TRACE_PARENT],
                 MessageSystemAttributeNames=["ApproximateReceiveCount"],
                 **self._receive_options,
             )
@@ -69,5 +71,9 @@ class SqsQueue:
 
 def _message(raw: Any) -> Message:
     return Message(
-        raw["MessageId"], raw["ReceiptHandle"], raw["Body"], int(raw["Attributes"]["ApproximateReceiveCount"])
+        message_id=raw["MessageId"],
+        receipt_handle=raw["ReceiptHandle"],
+        body=raw["Body"],
+        receive_count=int(raw["Attributes"]["ApproximateReceiveCount"]),
+        trace_parent=raw.get("MessageAttributes", {}).get(TRACE_PARENT, {}).get("StringValue"),
     )

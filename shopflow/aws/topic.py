@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from shopflow.aws.calls import translated
 from shopflow.ports import Outgoing
+from shopflow.tracing import TRACE_PARENT
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -32,10 +33,11 @@ def _entry(outgoing: Outgoing) -> PublishBatchRequestEntryTypeDef:
     return {
         "Id": outgoing.event_id,
         "Message": outgoing.text,
-        "MessageAttributes": attributes_of(outgoing.event_type),
+        "MessageAttributes": attributes_of(outgoing.event_type, outgoing.trace_parent),
     }
 
 
-def attributes_of(event_type: str) -> dict[str, MessageAttributeValueTypeDef]:
-    """What goes along with each event: the filter policies read it."""
-    return {"eventType": {"DataType": "String", "StringValue": str(event_type)}}
+def attributes_of(event_type: str, trace_parent: str | None = None) -> dict[str, MessageAttributeValueTypeDef]:
+    """What goes along with each event: its type for the filter policies, and its trace if it has one."""
+    values = {"eventType": str(event_type), TRACE_PARENT: trace_parent}
+    return {name: {"DataType": "String", "StringValue": value} for name, value in values.items() if value}

@@ -10,6 +10,7 @@ import boto3
 from shopflow.aws.audit import DynamoAuditLog
 from shopflow.aws.calls import CallLimits
 from shopflow.aws.dead_letters import SqsDeadLetters, SqsSender
+from shopflow.aws.depths import SqsBacklogs
 from shopflow.aws.orders import DynamoOrders
 from shopflow.aws.products import DynamoProducts
 from shopflow.aws.queues import SqsQueue
@@ -42,6 +43,10 @@ class Aws:
     def dead_letters(self, service: str) -> SqsDeadLetters:
         """The dead-letter queue of ``service``. Raises `ConfigError` when its URL or its queue's is not configured."""
         return SqsDeadLetters(self._sqs, self._url(service, "DLQ"), self._url(service, "QUEUE"))
+
+    def backlogs(self) -> SqsBacklogs:
+        """The depths of all queues and dead-letter queues that are configured."""
+        return SqsBacklogs(self._sqs, self._config.resources.queue_urls, self._config.resources.dlq_urls)
 
     def sender(self, service: str) -> SqsSender:
         """What puts messages into the queue of ``service``. Raises `ConfigError` when its URL is not configured."""

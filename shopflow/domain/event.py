@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +27,7 @@ class Event:
     """One thing that happened to one order. ``correlation_id`` is the order's id, ``payload`` its complete snapshot.
 
     ``event_type`` is an `EventType` if the order's state machine knows it, else the name that another service gave it.
+    ``trace_parent`` travels beside the event, not in it: the work that brought it about (see `shopflow.tracing`).
     """
 
     event_id: str
@@ -37,6 +38,7 @@ class Event:
     correlation_id: str
     causation_id: str | None
     payload: Payload
+    trace_parent: str | None = field(default=None, compare=False)
 
     @property
     def order_id(self) -> str:

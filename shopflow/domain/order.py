@@ -62,7 +62,7 @@ LEGAL_TRAILS: Mapping[Status, tuple[EventType, ...]] = {
     Status.INVENTORY_FAILED: (EventType.ORDER_CREATED, EventType.INVENTORY_FAILED),
     Status.PAYMENT_FAILED: (*_RESERVED_TRAIL, EventType.PAYMENT_FAILED, EventType.INVENTORY_RELEASED),
 }
-"""The whole audit trail of a finished order, by its terminal status (SPEC, "Status")."""
+"""The whole audit trail of a finished order, by its terminal status."""
 
 
 class IllegalTransition(ValueError):
@@ -85,12 +85,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class EventHeader:
-    """What cannot be rebuilt of an event: its identity. The rest is a pure function of the order (see `event_of`)."""
+    """What cannot be rebuilt of an event: its identity. The rest is a pure function of the order (see `payload_of`).
+
+    ``trace_parent``: the work that brought it about (see `shopflow.tracing`).
+    """
 
     event_id: str
     event_type: EventType
     time_ms: int
     causation_id: str | None = None
+    trace_parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

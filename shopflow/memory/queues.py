@@ -26,6 +26,8 @@ class _Stored:
 
     message_id: str
     body: str
+    sent_at: int
+    trace_parent: str | None = None
     place: int = 0
     receive_count: int = 0
     received_at: int = 0
@@ -36,7 +38,7 @@ class _Stored:
         return f"{self.message_id}/{self.receive_count}"
 
     def delivery(self) -> Message:
-        return Message(self.message_id, self.receipt_handle, self.body, self.receive_count)
+        return Message(self.message_id, self.receipt_handle, self.body, self.receive_count, self.trace_parent)
 
 
 class MemoryQueue:
@@ -71,10 +73,10 @@ class MemoryQueue:
         self._in_flight = 0
         self._lock = Lock()
 
-    def send(self, body: str) -> str:
+    def send(self, body: str, trace_parent: str | None = None) -> str:
         """Append a message. Returns its id."""
         with self._lock:
-            stored = _Stored(f"{self._name}-{next(self._numbers)}", body)
+            stored = _Stored(f"{self._name}-{next(self._numbers)}", body, self._clock.now_ms(), trace_parent)
             self._append(stored)
             return stored.message_id
 
@@ -122,6 +124,11 @@ class MemoryQueue:
         with self._lock:
             self._show_expired()
             return Depth(len(self._messages) - self._in_flight, self._in_flight)
+
+    def sent_at(self, message: Message) -> int:
+        """When it was first sent, in milliseconds. Raises ``KeyError`` when it is not here."""
+        with self._lock:
+            return self._messages[message.message_id].sent_at
 
     def take_over(self, stored: _Stored) -> None:
         """Append a message that another queue gives up: it keeps its id and its receive count."""

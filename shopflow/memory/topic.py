@@ -24,5 +24,5 @@ class MemoryTopic:
         for outgoing in batch:
             for queue, event_types in self._subscriptions:
                 if event_types is None or outgoing.event_type in event_types:
-                    queue.send(outgoing.text)
+                    queue.send(outgoing.text, outgoing.trace_parent)
         return frozenset()

@@ -1,4 +1,4 @@
-"""Closing an order whose last event has no consumer (DESIGN, rule 4)."""
+"""Closing an order whose last event has no consumer (docs/adr/0007)."""
 
 from __future__ import annotations
 

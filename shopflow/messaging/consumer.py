@@ -13,9 +13,10 @@ What becomes of each message is decided by the outcome of its event:
 from __future__ import annotations
 
 import logging
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from threading import Event as Flag
 
 from shopflow.contracts import Contracts
@@ -25,6 +26,8 @@ from shopflow.log import about
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.retry import Backoff
 from shopflow.ports import MAX_BATCH_ENTRIES, Message, Queue
+from shopflow.telemetry import SILENT, Telemetry
+from shopflow.tracing import well_formed
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +99,7 @@ class Consumer:
         visibility_seconds: int = VISIBILITY_SECONDS,
         redelivery: Backoff = REDELIVERY,
         probe: Backoff = PROBE,
+        telemetry: Telemetry = SILENT,
     ) -> None:
         self._handler = handler
         self._queue = queue
@@ -107,6 +111,7 @@ class Consumer:
         self._visibility_seconds = visibility_seconds
         self._redelivery = redelivery
         self._probe = probe
+        self._telemetry = telemetry
         self._held: list[Delivery] = []
         self._failures = 0
 
@@ -133,10 +138,10 @@ class Consumer:
         self._failures = 0
         return 0
 
-    def hand_back(self) -> None:
-        """Make held messages visible at once, for another consumer."""
+    def hand_back(self, delay: Callable[[int], float] = lambda _: 0) -> None:
+        """Make held messages visible, for another consumer, after ``delay(receive count)`` seconds (0 by default)."""
         if self._held:
-            self._give_back({delivery.message: 0 for delivery in self._held})
+            self._give_back({one.message: round(delay(one.message.receive_count)) for one in self._held})
             self._held = []
 
     def _pause(self) -> float:
@@ -151,7 +156,8 @@ class Consumer:
         deliveries, hopeless = [], []
         for message in messages:
             try:
-                deliveries.append(Delivery(message, decode_for(self._consumes, self._contracts, message.body)))
+                event = decode_for(self._consumes, self._contracts, message.body)
+                deliveries.append(Delivery(message, replace(event, trace_parent=well_formed(message.trace_parent))))
             except ContractBreach as error:
                 log.error("message %s breaks its contract: %s", message.message_id, error)
                 hopeless.append(message)
@@ -167,12 +173,26 @@ class Consumer:
         return self._held
 
     def _process(self, deliveries: Sequence[Delivery]) -> None:
+        started = time.monotonic()
         events = list({delivery.event.event_id: delivery.event for delivery in deliveries}.values())
-        outcomes = dict(zip((event.event_id for event in events), self._handle(events), strict=True))
+        outcomes = dict(zip((event.event_id for event in events), self._trace(events), strict=True))
         outcomes |= self._publish(outcomes)
         self._held = [delivery for delivery in deliveries if _is_held(outcomes[delivery.event.event_id])]
         self._acknowledge([one.message for one in deliveries if isinstance(outcomes[one.event.event_id], Done)])
         self._return_failed(deliveries, outcomes)
+        failed = sum(isinstance(outcome, Failed) for outcome in outcomes.values())
+        milliseconds = round((time.monotonic() - started) * 1000)
+        self._telemetry.metrics.put(Handled=len(events) - failed, Failed=failed, BatchMs=milliseconds)
+
+    def _trace(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        """`_handle`, with a span for each event. What the event brings about has that span as its parent."""
+        begin = self._telemetry.tracing.processing
+        spans = [begin(f"process {event.event_type}", event.trace_parent, about(event)) for event in events]
+        pairs = zip(events, spans, strict=True)
+        outcomes = self._handle([replace(event, trace_parent=span.trace_parent) for event, span in pairs])
+        for span, outcome in zip(spans, outcomes, strict=True):
+            span.end(outcome.error if isinstance(outcome, Failed) else None)
+        return outcomes
 
     def _handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """The handler's outcomes. A batch that fails as a whole is tried one by one: none must fail its neighbours."""

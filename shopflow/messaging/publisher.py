@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 class Publisher:
     """Publishes events that are in an outbox already.
 
-    So a refusal is no error: the outbox still owns the event, and the relay publishes it later (DESIGN, rule 3).
+    So a refusal is no error: the outbox still owns the event, and the relay publishes it later (docs/adr/0005).
     """
 
     def __init__(self, topic: Topic, contracts: Contracts) -> None:
@@ -29,7 +29,7 @@ class Publisher:
 
         Raises `ContractBreach` before anything is published when one of them breaks its contract.
         """
-        outgoing = [Outgoing(event.event_id, event.event_type, self._contracts.encode(event)) for event in events]
+        outgoing = [self._outgoing(event) for event in events]
         refused: frozenset[str] = frozenset()
         for batch in _batches(outgoing):
             refused |= self._publish_batch(batch)
@@ -37,6 +37,9 @@ class Publisher:
             if event.event_id in refused:
                 log.warning("not published: stays in the outbox for the relay", extra=about(event))
         return frozenset(event.event_id for event in events) - refused
+
+    def _outgoing(self, event: Event) -> Outgoing:
+        return Outgoing(event.event_id, event.event_type, self._contracts.encode(event), event.trace_parent)
 
     def _publish_batch(self, batch: Sequence[Outgoing]) -> frozenset[str]:
         try:
@@ -51,7 +54,7 @@ def _batches(outgoing: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
     batch: list[Outgoing] = []
     size = 0
     for item in outgoing:
-        item_size = len(item.text.encode()) + len(item.event_type)
+        item_size = len(item.text.encode()) + len(item.event_type) + len(item.trace_parent or "")
         if batch and (len(batch) == MAX_BATCH_ENTRIES or size + item_size > MAX_BATCH_BYTES):
             yield batch
             batch, size = [], 0

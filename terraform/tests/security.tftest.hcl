@@ -1,18 +1,7 @@
-# Who may do what, and encryption. No AWS: the provider is mocked.
+# Who may send and publish, and encryption. No AWS: the provider is mocked.
 
 mock_provider "aws" {
-  mock_resource "aws_sns_topic" {
-    defaults = { arn = "arn:aws:sns:eu-west-1:123456789012:stack-orders" }
-  }
-  mock_data "aws_caller_identity" {
-    defaults = { account_id = "123456789012" }
-  }
-  mock_data "aws_partition" {
-    defaults = { partition = "aws" }
-  }
-  mock_data "aws_region" {
-    defaults = { name = "eu-west-1" }
-  }
+  source = "./tests/mocks"
 }
 
 variables {
@@ -88,4 +77,53 @@ run "everything_is_encrypted_at_rest" {
     condition     = alltrue([for table in module.tables.tables : one(table.server_side_encryption).enabled])
     error_message = "A table is not encrypted."
   }
+
+  assert {
+    condition     = !anytrue([for policy in aws_iam_role_policy.service : strcontains(policy.policy, "kms:")])
+    error_message = "A service has rights to a key that it does not need."
+  }
+}
+
+run "with_a_key_of_ones_own_everything_is_encrypted_with_it" {
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    region      = "eu-west-1"
+    alarms      = true
+  }
+
+  assert {
+    condition = toset(concat(
+      [module.event_bus.topic.kms_master_key_id, module.alarms[0].topic.kms_master_key_id],
+      flatten([for consumer in module.consumer : [consumer.queue.kms_master_key_id, consumer.dlq.kms_master_key_id]]),
+      [for table in module.tables.tables : one(table.server_side_encryption).kms_key_arn],
+    )) == toset([var.kms_key_arn])
+    error_message = "A topic, queue or table is encrypted with another key."
+  }
+
+  assert {
+    condition = alltrue([
+      for policy in concat(values(aws_iam_role_policy.service)[*].policy, [aws_iam_policy.operator.policy]) : [
+        for statement in jsondecode(policy).Statement : statement if statement.Sid == "UseKey"
+        ] == [{
+          Sid      = "UseKey"
+          Effect   = "Allow"
+          Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+          Resource = var.kms_key_arn
+          Condition = { StringEquals = { "kms:ViaService" = [
+            "dynamodb.eu-west-1.amazonaws.com", "sns.eu-west-1.amazonaws.com", "sqs.eu-west-1.amazonaws.com",
+          ] } }
+      }]
+    ])
+    error_message = "A service may not use the key, or may use it otherwise than through the services that it calls."
+  }
+}
+
+run "an_alias_is_no_key" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:alias/orders"
+  }
+
+  expect_failures = [var.kms_key_arn]
 }

@@ -1,9 +1,7 @@
 # The tables and their protection. No AWS: the provider is mocked.
 
 mock_provider "aws" {
-  mock_resource "aws_sns_topic" {
-    defaults = { arn = "arn:aws:sns:eu-west-1:123456789012:stack-orders" }
-  }
+  source = "./tests/mocks"
 }
 
 run "the_tables_have_their_keys" {
@@ -40,12 +38,17 @@ run "the_open_orders_index_is_sparse_and_holds_only_keys" {
   }
 }
 
-run "tables_are_unprotected_unless_asked" {
+run "a_local_stack_can_be_thrown_away_and_has_no_alarms" {
   assert {
     condition = !anytrue(flatten([
       for table in module.tables.tables : [table.deletion_protection_enabled, one(table.point_in_time_recovery).enabled]
     ]))
     error_message = "A table of a local stack cannot be thrown away."
+  }
+
+  assert {
+    condition     = length(module.alarms) == 0 && output.alarm_topic_arn == null && output.dashboard_url == null
+    error_message = "A local stack has alarms."
   }
 }
 

@@ -2,9 +2,7 @@
 # No AWS: the provider is mocked. It makes up a text of its own for every queue's ARN, so no two can be confused.
 
 mock_provider "aws" {
-  mock_resource "aws_sns_topic" {
-    defaults = { arn = "arn:aws:sns:eu-west-1:123456789012:stack-orders" }
-  }
+  source = "./tests/mocks"
 }
 
 variables {

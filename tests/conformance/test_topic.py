@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from shopflow.domain.order import EventType
 from shopflow.ports import MAX_BATCH_ENTRIES, Outgoing
 from tests.conformance.samples import HEADERS
@@ -18,6 +20,14 @@ def test_the_body_of_a_message_is_the_text_to_the_letter(world: World) -> None:
     topic, [queue] = world.topic([None])
     assert topic.publish([outgoing(EventType.ORDER_CREATED)]) == frozenset()
     assert receive_one(world, queue).body == TEXT
+
+
+def test_the_trace_travels_beside_the_text(world: World) -> None:
+    topic, [queue] = world.topic([None])
+    trace_parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    topic.publish([replace(outgoing(EventType.ORDER_CREATED), trace_parent=trace_parent)])
+    message = receive_one(world, queue)
+    assert (message.body, message.trace_parent) == (TEXT, trace_parent)
 
 
 def test_every_subscribed_queue_gets_its_own_copy(world: World) -> None:

@@ -11,35 +11,41 @@ from typing import Any, Protocol, TypeVar
 import boto3
 
 from shopflow.aws.calls import PATIENT
+from shopflow.aws.dead_letters import SqsDeadLetters
+from shopflow.aws.depths import SqsBacklogs
 from shopflow.aws.queues import SqsQueue
 from shopflow.aws.topic import SnsTopic
 from shopflow.aws.wiring import connect
 from shopflow.config import Config
 from shopflow.domain.order import EventType
 from shopflow.memory.audit import MemoryAuditLog
+from shopflow.memory.dead_letters import MemoryBacklogs, MemoryDeadLetters
 from shopflow.memory.orders import MemoryOrders
 from shopflow.memory.products import MemoryProducts
 from shopflow.memory.queues import MemoryQueue
 from shopflow.memory.tables import Tables
 from shopflow.memory.topic import MemoryTopic
-from shopflow.ports import AuditLog, Message, Orders, Products, Queue, Topic
+from shopflow.ports import AuditLog, Backlogs, DeadLetters, Message, Orders, Products, Queue, Topic
 from tests.clocks import ManualClock
 from tests.conformance.samples import fresh_id
 
 T = TypeVar("T")
 Filter = Collection[EventType] | None
 MAX_RECEIVES = 3
+SERVICE = "service"
 PATIENCE_SECONDS = 20
 PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class QueuePair:
-    """An empty queue of one's own, with its dead-letter queue."""
+    """An empty queue of one's own, with its dead-letter queue; ``backlogs`` knows it by the name of ``SERVICE``."""
 
     queue: Queue
     dlq: Queue
     send: Callable[[str], object]
+    dead_letters: DeadLetters
+    backlogs: Backlogs
 
 
 class World(Protocol):
@@ -104,7 +110,8 @@ class MemoryWorld:
             dlq=dlq,
             max_receives=MAX_RECEIVES,
         )
-        return QueuePair(queue, dlq, queue.send)
+        backlogs = MemoryBacklogs({SERVICE: queue}, {SERVICE: dlq})
+        return QueuePair(queue, dlq, queue.send, MemoryDeadLetters(dlq, queue), backlogs)
 
     def topic(self, filters: Sequence[Filter]) -> tuple[Topic, list[Queue]]:
         topic = MemoryTopic()
@@ -138,7 +145,13 @@ class AwsWorld:
         def send(body: str) -> object:
             return self._sqs.send_message(QueueUrl=url, MessageBody=body)
 
-        return QueuePair(SqsQueue(self._sqs, url), SqsQueue(self._sqs, dlq_url), send)
+        return QueuePair(
+            SqsQueue(self._sqs, url),
+            SqsQueue(self._sqs, dlq_url),
+            send,
+            SqsDeadLetters(self._sqs, dlq_url, url),
+            SqsBacklogs(self._sqs, {SERVICE: url}, {SERVICE: dlq_url}),
+        )
 
     def topic(self, filters: Sequence[Filter]) -> tuple[Topic, list[Queue]]:
         arn = self._sns.create_topic(Name=fresh_id("conformance"))["TopicArn"]

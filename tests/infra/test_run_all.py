@@ -10,7 +10,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import pytest
+import requests
 
 from scripts.infra.stack import ROOT
 from tests.infra.test_emulator import free_port
@@ -80,6 +84,24 @@ def test_it_starts_all_services_and_sigterm_stops_them_all_with_exit_code_0(stac
         running.process.terminate()
         assert running.process.wait(PATIENCE_SECONDS) == 0
     assert all(map(has_ended, pids.values()))
+
+
+@pytest.mark.parametrize("given", ["", "a-token-that-nobody-can-guess"])
+def test_it_prints_a_link_that_opens_the_operators_page_and_tells_the_token_to_nobody_else(
+    stack: AppliedStack, given: str
+) -> None:
+    with run_all(stack, OPS_TOKEN=given) as running:
+        said = running.wait_for(says("The operator's page: "))["message"]
+        page, _, token = said.removeprefix("The operator's page: ").partition("#")
+        assert not given or token == given
+        answer = requests.get(page, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_SECONDS)
+        assert (answer.status_code, requests.get(page, timeout=PATIENCE_SECONDS).status_code) == (200, 401)
+        knowing = {name for name, pid in running.children().items() if token.encode() in _environment(pid)}
+        assert knowing == {"api"}
+
+
+def _environment(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def test_a_service_that_is_killed_is_started_again_and_says_so(stack: AppliedStack) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from scripts.services import LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.catalog import load_catalog
 from shopflow.config import load_config
+from tests.faults.lanes import answers, free_port
 from tests.live import Live, eventually, sqs_client
 
 QUICK = {
@@ -31,29 +30,15 @@ QUICK = {
 
 @pytest.fixture(scope="session")
 def live(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    env = stack.env | QUICK | {"PORT": str(_free_port())}
+    env = stack.env | QUICK | {"PORT": str(free_port())}
     config = load_config(env)
     commands = service_commands(load_catalog(), {"inventory": 2})
     logs = LogFiles(_logs(tmp_path_factory))
     with Services(commands, env, logs) as services:
         services.start()
         running = Live(config, connect(config, PATIENT), services, sqs_client(config))
-        eventually(lambda: _answers(running.url), bool)
+        eventually(lambda: answers(running.url), bool)
         yield running
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/health", timeout=1).ok
-    except requests.ConnectionError:
-        return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _logs(tmp_path_factory: pytest.TempPathFactory) -> Path:

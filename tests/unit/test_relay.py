@@ -1,11 +1,13 @@
 """When the relay looks at an open order."""
 
 import itertools
+import threading
 
 import pytest
 
 from shopflow.messaging.relay import is_due
 from shopflow.messaging.retry import Backoff
+from tests.system import System
 
 MINUTE = 60_000
 LOOKS = [30_000, *(minutes * MINUTE for minutes in (1, 2, 4, 8, 16, 32, 60, 120, 180, 240))]
@@ -41,3 +43,27 @@ def test_backoff_grows_to_its_most_within_its_jitter() -> None:
     least = Backoff(2, 3, 50, rand=lambda: 0.0)
     assert [most.delay(attempt) for attempt in (1, 2, 3, 4, 10_000)] == [2, 6, 18, 50, 50]
     assert [least.delay(attempt) for attempt in (1, 2, 3, 4)] == [1, 3, 9, 25]
+
+
+class Waits(threading.Event):
+    """A stop flag that only remembers for how long it was waited for, and is set after so many."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+        self._most = most
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout or 0)
+        return len(self.seconds) > self._most
+
+
+def test_while_no_order_is_open_the_relay_looks_half_as_often() -> None:
+    system = System({"PROD-001": 5}, relay=False)
+    stop = Waits(2)
+    system.relay.run(stop, interval_seconds=30)
+    assert stop.seconds == [30, 60, 60]
+    system.place({"PROD-001": 1}, "pm_card_visa")
+    stop = Waits(2)
+    system.relay.run(stop, interval_seconds=30)
+    assert stop.seconds == [30, 30, 30]

@@ -1,4 +1,4 @@
-"""The five services together, over the in-memory twins: the paths of SPEC, and the seams of DESIGN's seven rules."""
+"""The saga: its paths, and the seams of the rules in docs/architecture.md, over the in-memory twins."""
 
 from __future__ import annotations
 

@@ -17,14 +17,14 @@ from rich.console import Console
 from scripts.console import CommandError, Progress
 from scripts.dlq import redrive as redriving
 from scripts.dlq.__main__ import parse
-from scripts.dlq.letters import Judged
 from scripts.dlq.redrive import Fate, Redrive, Wish, fate_of
 from scripts.dlq.showing import MOST_BODY_CHARS, age, body_text, groups
 from scripts.operator_log import OperatorLog, os_user
-from shopflow.aws.dead_letters import DeadLetter, SqsDeadLetters
+from shopflow.aws.dead_letters import SqsDeadLetters
+from shopflow.dead_letters import Judged
 from shopflow.errors import Unavailable
 from shopflow.messaging.dry_run import Kind, Verdict
-from shopflow.ports import Message
+from shopflow.ports import DeadLetter, Message
 from tests.clocks import ManualClock
 
 WISH = Wish("payment", limit=100, per_second=50, message_ids=frozenset(), everything=False, confirmed=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from scripts.console import MISUSED, OK
+from scripts.run_all import with_token
 from scripts.service_log import ServiceLog
 from scripts.services import Command, Lines, LogFiles, Services, parse_scale, service_commands
 from scripts.watch import BACK_OFF_SECONDS, STEADY_SECONDS, delay, next_count, watch
@@ -224,3 +225,24 @@ def test_a_line_that_is_no_log_record_becomes_one(line: str) -> None:
     record = json.loads(written(line, text=False))
     assert (record["service"], record["message"]) == ("inventory-service", line)
     assert line in written(line, text=True)
+
+
+def test_a_variable_for_one_process_reaches_no_other() -> None:
+    heard = Heard()
+    program = "import os; print(os.environ.get('SECRET'), os.environ.get('SHARED'), flush=True)"
+    commands = [
+        Command("one", "one", (sys.executable, "-c", program), {"SECRET": "hush"}),
+        Command("other", "other", (sys.executable, "-c", program)),
+    ]
+    with Services(commands, {"SHARED": "yes"}, Lines(heard.line)) as running:
+        running.start()
+        heard.until("one", "hush yes")
+    with Services(commands[1:], {"SHARED": "yes"}, Lines(heard.line)) as running:
+        running.start()
+        heard.until("other", "None yes")
+
+
+def test_only_the_order_service_is_told_the_operators_token() -> None:
+    commands = with_token(service_commands(CATALOG, {"inventory": 2}), "a-token")
+    assert {one.label: dict(one.env) for one in commands if one.env} == {"order": {"OPS_TOKEN": "a-token"}}
+    assert "a-token" not in repr(commands)

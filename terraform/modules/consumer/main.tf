@@ -53,7 +53,8 @@ resource "aws_sqs_queue" "dlq" {
   visibility_timeout_seconds = 60
   message_retention_seconds  = 14 * local.day_seconds
   max_message_size           = local.max_message_bytes
-  sqs_managed_sse_enabled    = true
+  sqs_managed_sse_enabled    = var.kms_key_arn == null ? true : null
+  kms_master_key_id          = var.kms_key_arn
   policy                     = local.policies[local.dlq_arn]
 
   redrive_allow_policy = jsonencode({
@@ -68,7 +69,8 @@ resource "aws_sqs_queue" "this" {
   message_retention_seconds  = 4 * local.day_seconds
   receive_wait_time_seconds  = 20
   max_message_size           = local.max_message_bytes
-  sqs_managed_sse_enabled    = true
+  sqs_managed_sse_enabled    = var.kms_key_arn == null ? true : null
+  kms_master_key_id          = var.kms_key_arn
   policy                     = local.policies[local.queue_arn]
 
   redrive_policy = jsonencode({

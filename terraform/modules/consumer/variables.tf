@@ -18,3 +18,9 @@ variable "require_tls" {
   description = "Refuse calls to the queues that do not come over TLS."
   type        = bool
 }
+
+variable "kms_key_arn" {
+  description = "ARN of the customer-managed key that encrypts the queues; null for one of SQS itself."
+  type        = string
+  default     = null
+}

@@ -28,7 +28,7 @@ locals {
 
 resource "aws_sns_topic" "this" {
   name              = var.name
-  kms_master_key_id = var.kms_master_key_id
+  kms_master_key_id = coalesce(var.kms_key_arn, "alias/aws/sns")
 
   policy = jsonencode({
     Version   = "2012-10-17"

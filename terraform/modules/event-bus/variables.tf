@@ -3,9 +3,10 @@ variable "name" {
   type        = string
 }
 
-variable "kms_master_key_id" {
-  description = "KMS key id, ARN or alias that encrypts the topic."
+variable "kms_key_arn" {
+  description = "ARN of the customer-managed key that encrypts the topic; null for the AWS-managed one."
   type        = string
+  default     = null
 }
 
 variable "require_tls" {

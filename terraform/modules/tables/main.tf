@@ -42,6 +42,32 @@ resource "aws_dynamodb_table" "this" {
   }
 
   server_side_encryption {
-    enabled = true
+    enabled     = true
+    kms_key_arn = var.kms_key_arn
   }
+}
+
+# Whoever has what rights, what is in the audit log can only be added to, and only by an INSERT, which never replaces.
+resource "aws_dynamodb_resource_policy" "events" {
+  resource_arn = aws_dynamodb_table.this["events"].arn
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "KeepEvents"
+        Effect    = "Deny"
+        Principal = "*"
+        Action = [
+          "dynamodb:BatchWriteItem",
+          "dynamodb:DeleteItem",
+          "dynamodb:PartiQLDelete",
+          "dynamodb:PartiQLUpdate",
+          "dynamodb:PutItem",
+          "dynamodb:UpdateItem",
+        ]
+        Resource = aws_dynamodb_table.this["events"].arn
+      }
+    ]
+  })
 }

@@ -12,3 +12,9 @@ variable "deletion_protection" {
   description = "Refuse to delete any table."
   type        = bool
 }
+
+variable "kms_key_arn" {
+  description = "ARN of the customer-managed key that encrypts the tables; null for the AWS-managed one."
+  type        = string
+  default     = null
+}

@@ -18,3 +18,12 @@ def shop() -> Shop:
 def client(shop: Shop) -> Iterator[Client]:
     with serving(shop) as server:
         yield Client(server)
+
+
+@pytest.fixture(scope="module")
+def short_flow() -> Iterator[None]:
+    """The flow ends by itself soon, so that its answer can be read whole."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("api.flow.TIME_LIMIT_MS", 20)
+        patch.setattr("api.flow.WAIT_SECONDS", 0.02)
+        yield

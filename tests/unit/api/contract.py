@@ -16,7 +16,7 @@ from shopflow import jsontext
 from tests.unit.api.shop import Answer
 
 URI = "urn:document"
-METHODS = ("get", "head", "options", "post")
+METHODS = ("get", "head", "options", "post", "delete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Contract:
         self._validators[pointer].validate(value)
 
     def _place(self, method: str, path: str, status: int) -> str:
-        found = [each for each in self.document["paths"] if re.fullmatch(each.replace("{orderId}", "[^/]+"), path)]
+        found = [each for each in self.document["paths"] if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", each), path)]
         if not found:
             assert status == 404
             return "/components/responses/PathNotFound"

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from tests.unit.api.shop import FINISHED_ID, SAMPLE
+from tests.unit.api.shop import FINISHED_ID, OPS_TOKEN, SAMPLE
 
 PATHS = (
-    *("/", "/orders", "/products", "/health", "/openapi.json", "/app.js", "/style.css", "*", "//", "/%2e%2e/orders"),
+    *("/", "/orders", "/products", "/health", "/openapi.json", "/catalog", "/flow/stream", "*", "//", "/%2e%2e/orders"),
+    *("/static/app.js", "/static/..", "/static/%2e%2e/service.py", "/static/", "/ops", "/ops/session", "/ops/state"),
+    *("/ops/dead-letters/payment", "/ops/dead-letters/..", "/ops/dead-letters/payment/redrive", "/ops/"),
     *(f"/orders/{order_id}{rest}" for order_id in (FINISHED_ID, "%00", "ORD-1") for rest in ("", "/events", "/stream")),
     *("/orders/", "/orders?a=b", "/health#x", "http://x/products", "http://", "https://x/", "orders", "/" + "a" * 9000),
 )
@@ -28,6 +30,14 @@ HEADERS = (
         "Idempotency-Key: \xe4",
         "X: " + "y" * 17_000,
     ),
+    *(
+        f"Authorization: Bearer {OPS_TOKEN}",
+        "Authorization: Bearer x",
+        "Cookie: ops=1.2",
+        "Origin: null",
+        "Origin: x://y",
+    ),
+    *("If-None-Match: *", "Accept-Encoding: gzip;q=", "Sec-Fetch-Site: cross-site"),
     *("Cookie: a=b", "X : y", " folded", "no colon", "X:\x01", "Range: bytes=0-1", "Accept: */*"),
 )
 SCRAPS = (
@@ -70,6 +80,7 @@ ORDERS: tuple[Any, ...] = (
     *(SAMPLE | {"items": [ITEM | {"productId": value}]} for value in PRODUCTS),
     *(SAMPLE | {"items": [ITEM | {"quantity": value}]} for value in QUANTITIES),
 )
+WISHES: tuple[Any, ...] = ({"all": True}, {"all": 1}, {"messageIds": ["x"]}, {"messageIds": [None]}, {"token": "x"})
 BODIES = (b"", b"{", b"\xff\xfe", b"[" * 60_000, *(json.dumps(order).encode() for order in ORDERS))
 
 
@@ -111,15 +122,22 @@ ORDER = json.dumps(SAMPLE).encode()
 PLAIN = [Draft(f"{method} {path} HTTP/1.1") for method, path in product(METHODS, PATHS)]
 POSTS = [Draft("POST /orders HTTP/1.1", body=body) for body in BODIES]
 KEYED = [Draft("POST /orders HTTP/1.1", (f"Idempotency-Key: {key}",), ORDER) for key in ("one", "two", "", "\xe4")]
+OPERATORS = [
+    Draft(f"{start} HTTP/1.1", (f"Authorization: Bearer {OPS_TOKEN}",), json.dumps(wish).encode())
+    for start, wish in product(
+        ("POST /ops/session", "DELETE /ops/session", "POST /ops/dead-letters/audit/redrive", "GET /ops/state"), WISHES
+    )
+]
 DRESSED = [
-    Draft(f"{start} HTTP/1.1", (header,), ORDER) for start, header in product(("POST /orders", "GET /"), HEADERS)
+    Draft(f"{start} HTTP/1.1", (header,), ORDER)
+    for start, header in product(("POST /orders", "GET /", "GET /ops"), HEADERS)
 ]
 OTHERS = [
     Draft(f"{start} {version}", (), ORDER, honest)
     for start, version, honest in product(("POST /orders", "GET /health"), VERSIONS, (True, False))
 ]
 
-DRAFTS = st.one_of(*(st.sampled_from(drafts) for drafts in (PLAIN, POSTS, POSTS, KEYED, DRESSED, OTHERS)))
+DRAFTS = st.one_of(*(st.sampled_from(drafts) for drafts in (PLAIN, POSTS, POSTS, KEYED, OPERATORS, DRESSED, OTHERS)))
 SCARS = st.just(b"") | st.binary(min_size=3, max_size=6)
 REQUESTS: st.SearchStrategy[bytes] = st.builds(Draft.encode, DRAFTS, SCARS, SCARS)
 HOSTILE: st.SearchStrategy[bytes] = st.one_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,25 +13,32 @@ from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
 from api.http_server import BoundedServer, Limits
-from api.service import build
+from api.ops.dead_letters import Judge
+from api.service import Ports, build
+from shopflow.aws.tables import MAX_BATCH_GET
 from shopflow.catalog import load_catalog
-from shopflow.clock import SystemClock
+from shopflow.clock import Clock, SystemClock
+from shopflow.dead_letters import Judged
 from shopflow.domain.order import Move, Order, notify
 from shopflow.domain.stock import Product
 from shopflow.errors import Unavailable
 from shopflow.memory.audit import MemoryAuditLog
+from shopflow.memory.dead_letters import MemoryBacklogs, MemoryDeadLetters
 from shopflow.memory.orders import MemoryOrders
-from shopflow.memory.products import MemoryProducts
 from shopflow.memory.queues import MemoryQueue
-from shopflow.memory.tables import Tables
 from shopflow.memory.topic import MemoryTopic
-from shopflow.ports import OpenOrder, Outgoing
+from shopflow.messaging.dry_run import Kind, Verdict
+from shopflow.ports import AuditEntry, Backlog, DeadLetter, OpenOrder, Outgoing
+from shopflow.telemetry import SILENT, Telemetry
 from tests.conformance.samples import an_event, an_order, charged, made, reserved
+from tests.twins import wire
 
 HEADPHONES = Product("PROD-001", "Wireless Headphones", Decimal("49.99"), 15, 15)
 KEYBOARD = Product("PROD-002", "Mechanical Keyboard", Decimal("89.99"), 0, 0)
 CATALOG = load_catalog()
 SAMPLE = {"customerId": "CUST-001", "items": [{"productId": "PROD-001", "quantity": 2}]}
+OPS_TOKEN = "only-the-operator-knows"  # noqa: S105 - of a service that lives as long as a test
+AS_OPERATOR = {"Authorization": f"Bearer {OPS_TOKEN}"}
 FINISHED_ID = "ORD-A1B2C3D4"
 """The order that the OpenAPI document has as its example."""
 QUICK = Limits(
@@ -38,8 +46,8 @@ QUICK = Limits(
 )
 
 
-class BreakableOrders:
-    """Orders in memory whose next answers can be lost or withheld."""
+class CountingOrders:
+    """Orders in memory whose next answers can be lost or withheld, and whose reads are counted: the ids of each."""
 
     def __init__(self, orders: MemoryOrders) -> None:
         self._orders = orders
@@ -47,6 +55,7 @@ class BreakableOrders:
         self.lose_answer = False
         self.bug: Exception | None = None
         self.create_gate: threading.Event | None = None
+        self.reads: list[tuple[str, ...]] = []
 
     def create(self, order: Order) -> Order:
         if self.bug:
@@ -62,6 +71,8 @@ class BreakableOrders:
     def read(self, order_ids: Collection[str]) -> dict[str, Order]:
         if self.unavailable:
             raise Unavailable("BatchGetItem")
+        assert len(order_ids) <= MAX_BATCH_GET
+        self.reads.append(tuple(order_ids))
         return self._orders.read(order_ids)
 
     def commit(self, moves: Sequence[Move], stock: Mapping[str, int] | None = None) -> None:
@@ -69,6 +80,39 @@ class BreakableOrders:
 
     def open_orders(self) -> Iterator[OpenOrder]:
         return self._orders.open_orders()
+
+
+class CountingAuditLog(MemoryAuditLog):
+    """An audit log in memory that can be away, and whose queries are counted: the order of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries: list[str] = []
+        self.unavailable = False
+
+    def trail(self, order_id: str) -> list[AuditEntry]:
+        if self.unavailable:
+            raise Unavailable("Query events")
+        self.queries.append(order_id)
+        return super().trail(order_id)
+
+
+class CountingBacklogs(MemoryBacklogs):
+    """Depths in memory; ``looks`` counts them by service."""
+
+    def __init__(self, queues: Mapping[str, MemoryQueue], dlqs: Mapping[str, MemoryQueue]) -> None:
+        super().__init__(queues, dlqs)
+        self.looks: Counter[str] = Counter()
+
+    def of(self, service: str) -> Backlog:
+        self.looks[service] += 1
+        return super().of(service)
+
+
+def judged_by_name(_: str, letters: Sequence[DeadLetter]) -> list[Judged]:
+    """A verdict by the first word of the message: ``poison`` breaks its contract, anything else can be processed."""
+    breach, ready = Verdict(Kind.BREACH, "not JSON"), Verdict(Kind.READY, "would charge $9.99")
+    return [Judged(one, breach if one.message.body.startswith("poison") else ready) for one in letters]
 
 
 class BreakableTopic:
@@ -84,21 +128,34 @@ class BreakableTopic:
 
 @dataclass
 class Shop:
-    """The ports, and the queue that hears every event."""
+    """The ports, and the queue that hears every event. ``clock`` is the service's and the queues'."""
 
-    tables: Tables = field(default_factory=Tables)
-    audit: MemoryAuditLog = field(default_factory=MemoryAuditLog)
+    clock: Clock = field(default_factory=SystemClock)
+    ops_token: str | None = OPS_TOKEN
+    judge: Judge = judged_by_name
+    telemetry: Telemetry = SILENT
 
     def __post_init__(self) -> None:
-        self.orders = BreakableOrders(MemoryOrders(self.tables))
-        self.products = MemoryProducts(self.tables)
-        memory_topic = MemoryTopic()
-        self._queue = MemoryQueue(SystemClock(), "every-event")
-        memory_topic.subscribe(self._queue)
-        self.topic = BreakableTopic(memory_topic)
+        twins = wire(CATALOG, self.clock)
+        self.tables, self.products, self.queues, self.dlqs = twins.tables, twins.products, twins.queues, twins.dlqs
+        self.orders, self.audit = CountingOrders(twins.orders), CountingAuditLog()
+        self._queue = MemoryQueue(self.clock, "every-event")
+        twins.topic.subscribe(self._queue)
+        self.topic = BreakableTopic(twins.topic)
+        self.backlogs = CountingBacklogs(self.queues, self.dlqs)
         for product in (HEADPHONES, KEYBOARD):
             self.products.seed(product)
-        self.parts = build(CATALOG, self.orders, self.products, self.audit, self.topic)
+        self.ports = Ports(self.orders, self.products, self.audit, self.topic, self.backlogs, self.dead_letters)
+        self.restart()
+
+    def restart(self) -> None:
+        """Have a new process on the same ports: it holds nothing from before."""
+        self.parts = build(
+            CATALOG, self.ports, self.clock, ops_token=self.ops_token, judge=self.judge, telemetry=self.telemetry
+        )
+
+    def dead_letters(self, service: str) -> MemoryDeadLetters:
+        return MemoryDeadLetters(self.dlqs[service], self.queues[service])
 
     def finish_an_order(self) -> None:
         """Have an order with the id `FINISHED_ID`, paid and told, and its audit trail."""
@@ -177,8 +234,8 @@ class Client:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.ask("POST", "/orders", body, named)
 
-    def get(self, path: str) -> Answer:
-        return self.ask("GET", path)
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        return self.ask("GET", path, None, headers)
 
 
 def ask(

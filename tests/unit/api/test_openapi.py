@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
+from functools import reduce
 from http.client import HTTPResponse
 from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from api.flow import Feed
+from api.following import Change
 from api.http_parsing import MAX_HEADER_BYTES, MAX_REQUEST_LINE_BYTES
 from api.openapi import load_document
+from api.ops.session import MOST_FAILURES
 from shopflow.domain.order import EventType, Order, decline
+from shopflow.ports import AuditEntry
 from tests.conformance.samples import an_event, an_order, header, made, refused, released, reserved
 from tests.unit.api.contract import Contract, Operation, messages
-from tests.unit.api.shop import FINISHED_ID, QUICK, SAMPLE, Answer, Client, Shop, serving
+from tests.unit.api.shop import AS_OPERATOR, FINISHED_ID, OPS_TOKEN, QUICK, SAMPLE, Answer, Client, Shop, serving
 
+pytestmark = pytest.mark.usefixtures("short_flow")
 CONTRACT = Contract()
 OPERATIONS = list(CONTRACT.operations())
 NAMES = [f"{operation.method} {operation.path}" for operation in OPERATIONS]
@@ -49,12 +56,12 @@ def test_its_example_of_an_order_can_be_placed(client: Client) -> None:
 
 
 def test_every_route_is_in_it_and_everything_in_it_is_a_route(shop: Shop) -> None:
-    api = shop.parts.api
-    routes = [(route.method, route.path) for route in api._routes]
+    api = shop.parts.router
+    routes = [(route.method, route.path) for route in api.routes]
     documented = [(each.method, _target(each.path)) for each in OPERATIONS]
     served = [(method, path) for method, pattern in routes for _, path in documented if pattern.fullmatch(path)]
     assert all(any(pattern.fullmatch(path) for _, path in documented) for _, pattern in routes)
-    assert {each for each in documented if each[0] in ("GET", "POST")} == set(served)
+    assert {each for each in documented if each[0] in ("GET", "POST", "DELETE")} == set(served)
     for method, path in documented:
         api.endpoint(method, path)
     for _, path in documented:
@@ -68,8 +75,11 @@ def test_every_answer_of_an_operation_is_documented_and_every_documented_one_is_
 ) -> None:
     shop.finish_an_order()
     given = set()
-    with serving(shop) as server:
-        for answer in _provoked(Client(server), operation):
+    with serving(shop) as server, serving(Shop(ops_token=None)) as unattended:
+        answers = _provoked(Client(server), operation)
+        if operation.path.startswith("/ops") and operation.method != "OPTIONS":
+            answers += _provoked_by_strangers(Client(server), Client(unattended), operation)
+        for answer in answers:
             CONTRACT.check(operation.method, _target(operation.path), answer)
             given.add(answer.status)
     late_or_down = {408, 500, 503}  # for these see the tests below
@@ -79,13 +89,11 @@ def test_every_answer_of_an_operation_is_documented_and_every_documented_one_is_
 def _provoked(client: Client, operation: Operation) -> list[Answer]:
     """The answers to one right request and to every wrong one that this operation can have."""
     method, path = operation.method, _target(operation.path)
-    body = SAMPLE if method == "POST" else None
-    right: list[tuple[str, Any, Mapping[str, str]]] = [(path, body, {})]
-    if method == "POST":
-        right += [(path, body, KEY), (path, body, KEY), (path, OTHER, KEY), (path, UNKNOWN, {}), (path, {}, {})]
-        right += [(path, body, {"Content-Type": "text/plain"})]
-    elif "{orderId}" in operation.path and method != "OPTIONS":
-        right += [(operation.path.replace("{orderId}", each), None, {}) for each in ("ORD-00000000", "x")]
+    right = [(path, body, headers) for body, headers in _right(operation)]
+    if method not in ("OPTIONS", "POST", "DELETE"):
+        right += [(path, None, {"If-None-Match": "*"})] if 304 in operation.statuses else []
+    if 404 in operation.statuses and "{" in path + operation.path:
+        right += [(each, *_right(operation)[0]) for each in _nowhere(operation.path)]
     answers = [client.ask(method, *each) for each in right]
     wrong = [
         {"Content-Length": "x"},
@@ -97,6 +105,40 @@ def _provoked(client: Client, operation: Operation) -> list[Answer]:
     answers += [_bare(client, f"{method} {path} HTTP/1.1", headers) for headers in wrong]
     answers.append(_bare(client, f"{method} {path}?{'a' * MAX_REQUEST_LINE_BYTES} HTTP/1.1", {}))
     answers.append(_bare(client, f"{method} {path} HTTP/2.0", {}))
+    return answers
+
+
+def _right(operation: Operation) -> list[tuple[Any, Mapping[str, str]]]:
+    """Bodies and headers of requests that the operation understands, the first of which succeeds."""
+    if operation.method == "OPTIONS":
+        return [(None, {})]
+    as_text = {"Content-Type": "text/plain"}
+    bodies = {"/ops/session": {"token": OPS_TOKEN}, "/ops/dead-letters/{service}/redrive": {"all": True}}
+    if operation.method != "POST":
+        return [(None, AS_OPERATOR)]
+    if operation.path == "/orders":
+        keyed = [(SAMPLE, KEY), (SAMPLE, KEY), (OTHER, KEY)]
+        return [(SAMPLE, {}), *keyed, (UNKNOWN, {}), ({}, {}), (SAMPLE, as_text)]
+    body = bodies[operation.path]
+    return [(body, AS_OPERATOR), ({}, AS_OPERATOR), (body, AS_OPERATOR | as_text)]
+
+
+def _nowhere(path: str) -> list[str]:
+    """Paths of that kind under which there is nothing."""
+    return [re.sub(r"\{\w+\}", each, path) for each in ("ORD-00000000", "x")]
+
+
+def _provoked_by_strangers(client: Client, unattended: Client, operation: Operation) -> list[Answer]:
+    """What those are answered who are no operator, or come from elsewhere; ``unattended`` has no operator."""
+    method, path = operation.method, _target(operation.path)
+    body, headers = _right(operation)[0]
+    wrong = {"token": "x"} if operation.path == "/ops/session" and body else body
+    answers = [unattended.ask(method, path, body), client.ask(method, path, wrong)]
+    if method in ("POST", "DELETE"):
+        answers.append(client.ask(method, path, body, {**headers, "Sec-Fetch-Site": "cross-site"}))
+    if 429 in operation.statuses:
+        attempts = {"Authorization": "Bearer x"}
+        answers += [client.ask(method, path, wrong, attempts) for _ in range(MOST_FAILURES + 1)]
     return answers
 
 
@@ -169,8 +211,41 @@ def test_every_message_of_a_stream_is_as_documented(client: Client, shop: Shop) 
         CONTRACT.check_value("/components/schemas/streamMessage", message)
 
 
+def test_an_event_of_a_service_that_was_added_is_shown_as_documented(client: Client, shop: Shop) -> None:
+    shop.finish_an_order()
+    [entry, *_] = shop.audit.trail(FINISHED_ID)
+    checked = replace(entry.event, event_id="01" + "Z" * 24, event_type="fraud.checked", source="fraud-service")
+    shop.audit.insert([replace(checked, payload={"orderId": FINISHED_ID, "score": 7})], stored_at=entry.stored_at)
+    answer = client.get(f"/orders/{FINISHED_ID}/events")
+    assert "fraud.checked" in [entry["eventType"] for entry in answer.json]
+    CONTRACT.check("GET", f"/orders/{FINISHED_ID}/events", answer)
+
+
+def test_every_message_of_the_flow_is_as_documented(shop: Shop) -> None:
+    order = shop.orders.create(replace(an_order(), order_id="ORD-00000001"))
+    feed = Feed()
+    feed.hear(Change(order, (AuditEntry(an_event(order), order.created_at),), status_changed=True))
+    feed.hear_queues({"payment": shop.backlogs.of("payment")})
+    told = feed.take(0)
+    assert [message["type"] for message in told] == ["event", "status", "queues"]
+    for message in told:
+        CONTRACT.check_value("/components/schemas/flowMessage", message)
+
+
+def test_dead_letters_and_open_orders_are_shown_as_documented(client: Client, shop: Shop) -> None:
+    shop.orders.create(replace(an_order(), order_id="ORD-00000001", opened_at=0))
+    for body in ("poison", '{"correlationId": "ORD-00000001", "eventType": "inventory.reserved"}'):
+        shop.dlqs["payment"].send(body)
+    for path, shown in (("/ops/state", "ORD-00000001"), ("/ops/dead-letters/payment", "poison")):
+        answer = client.get(path, AS_OPERATOR)
+        assert shown in answer.text
+        CONTRACT.check("GET", path, answer)
+
+
 def _target(path: str) -> str:
-    return path.replace("{orderId}", FINISHED_ID)
+    """``path`` with the examples of its parameters."""
+    parameters = CONTRACT.document["components"]["parameters"].values()
+    return reduce(lambda found, each: found.replace(f"{{{each['name']}}}", each["example"]), parameters, path)
 
 
 def _pairs(value: Any) -> Any:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
 from itertools import chain, repeat
 from typing import Any
 
+from api.followed import SETTLING_MS
+from api.following import Follower, Watch
+from api.recent import RecentOrders
 from api.routes import MAX_STREAMS
-from api.stream import HEARTBEAT, HEARTBEAT_MS, TIME_LIMIT_MS, OrderStream
+from api.sse import HEARTBEAT, HEARTBEAT_MS
+from api.stream import TIME_LIMIT_MS, OrderStream
 from shopflow.domain import order as steps
 from shopflow.domain.order import Order
 from shopflow.errors import Unavailable
-from shopflow.ports import AuditEntry
+from tests.clocks import ManualClock
 from tests.conformance.samples import (
     a_declined_order,
     a_placed_order,
@@ -30,40 +34,51 @@ from tests.conformance.samples import (
 from tests.unit.api.shop import Client, Shop, serving
 
 
-class StepClock:
-    """Moves on only while a stream waits."""
+class SteppedFollower(Follower):
+    """A follower without a thread. ``happening`` is what happens while a stream waits, one at each wait; then it looks.
 
-    def __init__(self) -> None:
-        self.now = 1_700_000_000_000
+    A wait takes 200 ms.
+    """
 
-    def now_ms(self) -> int:
-        return self.now
+    def __init__(self, shop: Shop, clock: ManualClock, happening: Iterable[Callable[[], object]]) -> None:
+        super().__init__(shop.orders, shop.audit, RecentOrders(), clock, in_background=lambda _: None)
+        self._manual_clock = clock
+        self._happening = iter(happening)
+        self.over = False
+
+    def wait(self, watch: Watch, seconds: float) -> None:
+        self._manual_clock.advance(0.2)
+        step = next(self._happening, None)
+        if step is None:
+            self.over = True
+            return
+        step()
+        with suppress(Unavailable):
+            self.tick()
 
 
 class Watching:
-    """A stream without a socket: ``happening`` is what happens while it waits, one at each wait; after them, 200 ms."""
+    """A stream without a socket: ``happening`` as in `SteppedFollower`; after it nothing happens any more."""
 
     def __init__(self, shop: Shop, order: Order, *happening: Callable[[], object], stays: bool = True) -> None:
-        self._shop, self._order = shop, order
-        self._clock = StepClock()
         nothing: Callable[[], object] = lambda: None  # noqa: E731
-        self._steps = chain(happening, repeat(nothing) if stays else ())
+        self._order = order
+        self._clock = ManualClock()
+        self._started = self._clock.now_ms()
+        self._follower = SteppedFollower(shop, self._clock, chain(happening, repeat(nothing) if stays else ()))
 
     def messages(self) -> list[Any]:
         pieces = [piece for piece in self.pieces() if piece != HEARTBEAT]
         assert all(piece.startswith(b"data: ") and piece.endswith(b"\n\n") for piece in pieces)
         return [json.loads(piece.removeprefix(b"data: ")) for piece in pieces]
 
-    def pieces(self) -> Iterator[bytes]:
-        shop = self._shop
-        return iter(OrderStream(self._order, shop.orders, shop.audit, self._clock, self._hung_up, lambda: None))
+    @property
+    def seconds(self) -> float:
+        """How long it has waited so far."""
+        return (self._clock.now_ms() - self._started) / 1000
 
-    def _hung_up(self, within_seconds: float) -> bool:
-        self._clock.now += round(within_seconds * 1000)
-        step = next(self._steps, None)
-        if step:
-            step()
-        return step is None
+    def pieces(self) -> Iterator[bytes]:
+        return iter(OrderStream(self._order, self._follower, self._clock, lambda _: self._follower.over, lambda: None))
 
 
 def logged(shop: Shop, order: Order) -> None:
@@ -106,7 +121,7 @@ def test_messages_have_the_fields_that_the_contract_names(shop: Shop) -> None:
     logged(shop, order)
     failed = made(shop.orders, refused(order))
     logged(shop, failed)
-    status, created, _, done = Watching(shop, order).messages()
+    status, created, _, done = Watching(shop, failed).messages()
     assert set(status) == {"type", "orderId", "status", "order"}
     assert status["order"]["failureReason"] == "Insufficient stock"
     assert "outbox" not in status["order"]
@@ -118,7 +133,7 @@ def test_an_entry_that_arrives_out_of_order_is_told_once(shop: Shop) -> None:
     order = a_placed_order(shop.orders)
     failed = made(shop.orders, refused(order))
     logged(shop, failed)
-    messages = Watching(shop, order, lambda: None, lambda: logged(shop, order)).messages()
+    messages = Watching(shop, failed, lambda: None, lambda: logged(shop, order)).messages()
     assert told(messages) == ["status INVENTORY_FAILED", "inventory.failed", "order.created", "done INVENTORY_FAILED"]
 
 
@@ -159,16 +174,49 @@ def test_a_table_that_is_away_for_a_while_only_delays_the_news(shop: Shop) -> No
     logged(shop, order)
     failed = made(shop.orders, refused(order))
     logged(shop, failed)
-    reachable = shop.audit.trail
-    failures = iter([Unavailable("Query events")] * 3)
+    shop.audit.unavailable = shop.orders.unavailable = True
 
-    def trail(order_id: str) -> list[AuditEntry]:
-        for failure in failures:
-            raise failure
-        return reachable(order_id)
+    def back() -> None:
+        shop.audit.unavailable = shop.orders.unavailable = False
 
-    shop.audit.trail = trail  # type: ignore[method-assign]
-    assert told(Watching(shop, order).messages())[-1] == "done INVENTORY_FAILED"
+    assert told(Watching(shop, order, lambda: None, lambda: None, back).messages())[-1] == "done INVENTORY_FAILED"
+
+
+def test_a_customer_who_is_told_late_makes_the_status_come_again_with_the_message(shop: Shop) -> None:
+    order = a_placed_order(shop.orders)
+    failed = made(shop.orders, refused(order))
+    for each in (order, failed):
+        logged(shop, each)
+    tell = steps.notify(failed, failed.updated_at + 5)
+    messages = Watching(shop, failed, lambda: None, lambda: made(shop.orders, tell)).messages()
+    assert told(messages)[-2:] == ["status INVENTORY_FAILED", "done INVENTORY_FAILED"]
+    assert "notification" not in messages[0]["order"]
+    assert messages[-2]["order"]["notification"]["text"] == "Insufficient stock.\nNo payment was taken."
+
+
+def test_an_order_whose_customer_is_never_told_is_done_all_the_same(shop: Shop) -> None:
+    order = a_placed_order(shop.orders)
+    failed = made(shop.orders, refused(order))
+    for each in (order, failed):
+        logged(shop, each)
+    watching = Watching(shop, failed)
+    assert told(watching.messages())[-1] == "done INVENTORY_FAILED"
+    assert watching.seconds <= SETTLING_MS / 1000 + 1
+
+
+def test_an_event_that_no_status_tells_of_is_told_too(shop: Shop) -> None:
+    order = a_placed_order(shop.orders)
+    failed = made(shop.orders, refused(order))
+    event_id = header(steps.EventType.ORDER_CREATED).event_id
+    checked = replace(an_event(order), event_id=event_id, event_type="fraud.checked", source="fraud-service")
+    messages = Watching(
+        shop,
+        order,
+        lambda: logged(shop, order),
+        lambda: shop.audit.insert([checked], stored_at=order.updated_at),
+        lambda: logged(shop, failed),
+    ).messages()
+    assert "fraud.checked" in told(messages)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Dead letters taken for a look, each with what would become of it now."""
+"""Dead letters taken for a look, each with what would become of it now: for operators."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from scripts.infra.stack import ROOT
 from shopflow import jsontext
-from shopflow.aws.dead_letters import DeadLetter, SqsDeadLetters
 from shopflow.messaging.dry_run import Kind, Verdict
-from shopflow.ports import MAX_BATCH_ENTRIES
+from shopflow.ports import MAX_BATCH_ENTRIES, DeadLetter, DeadLetters
 
+ROOT = Path(__file__).parent.parent
+"""Where `workers` is found: the real handlers, which nobody else may import."""
 LOOK_SECONDS = 120
 """How long what is looked at stays hidden if we die before giving it back."""
+LOOK_WAIT_SECONDS = 1
+"""How long a look waits for the next message."""
 DRY_RUN_SECONDS = 100
 
 
@@ -32,6 +35,11 @@ class Judged:
         return self.letter.message.message_id
 
     @property
+    def explanation(self) -> str:
+        """The verdict as a sentence."""
+        return f"{self.verdict.kind}: {self.verdict.text}" if self.verdict.text else str(self.verdict.kind)
+
+    @property
     def reason(self) -> str:
         """The verdict without what tells one message from the next: messages are grouped by it."""
         text = re.sub(r"ORD-\w+", "ORD-…", self.verdict.text)
@@ -43,12 +51,12 @@ class Judged:
 
 
 @contextmanager
-def taken(dlq: SqsDeadLetters, most: int, hide_seconds: int = LOOK_SECONDS) -> Iterator[list[DeadLetter]]:
+def taken(dlq: DeadLetters, most: int, hide_seconds: int = LOOK_SECONDS) -> Iterator[list[DeadLetter]]:
     """Up to ``most`` dead letters, hidden from others meanwhile. What is not deleted by the end is given back."""
     letters: list[DeadLetter] = []
     try:
         while len(letters) < most:
-            received = dlq.receive(min(MAX_BATCH_ENTRIES, most - len(letters)), hide_seconds, wait_seconds=1)
+            received = dlq.receive(min(MAX_BATCH_ENTRIES, most - len(letters)), hide_seconds, LOOK_WAIT_SECONDS)
             if not received:
                 break
             letters += received
@@ -57,32 +65,37 @@ def taken(dlq: SqsDeadLetters, most: int, hide_seconds: int = LOOK_SECONDS) -> I
         dlq.give_back(letters)
 
 
-def judge(service: str, letters: Sequence[DeadLetter]) -> list[Judged]:
-    """What ``service`` would do with each now: asked of its real handler, in a process of its own, to no effect."""
-    return judge_all({service: letters})[service]
+def judge(service: str, letters: Sequence[DeadLetter], within_seconds: float = DRY_RUN_SECONDS) -> list[Judged]:
+    """What ``service`` would do with each now: asked of its real handler, in a process of its own, to no effect.
+
+    When that takes longer than ``within_seconds`` it is not known of any.
+    """
+    return judge_all({service: letters}, within_seconds)[service]
 
 
-def judge_all(letters: Mapping[str, Sequence[DeadLetter]]) -> dict[str, list[Judged]]:
+def judge_all(
+    letters: Mapping[str, Sequence[DeadLetter]], within_seconds: float = DRY_RUN_SECONDS
+) -> dict[str, list[Judged]]:
     """`judge`, of several services in one process."""
     bodies = {service: [letter.message.body for letter in some] for service, some in letters.items() if some}
-    verdicts = _dry_run(bodies) if bodies else {}
+    verdicts = _dry_run(bodies, within_seconds) if bodies else {}
     return {
         service: [Judged(one, verdict) for one, verdict in zip(some, verdicts.get(service, ()), strict=True)]
         for service, some in letters.items()
     }
 
 
-def _dry_run(bodies: Mapping[str, Sequence[str]]) -> dict[str, list[Verdict]]:
+def _dry_run(bodies: Mapping[str, Sequence[str]], within_seconds: float) -> dict[str, list[Verdict]]:
     try:
         answer = subprocess.run(
             [sys.executable, "-m", "workers.dry_run"],
             input=jsontext.dumps(bodies).encode(),
             cwd=ROOT,
             capture_output=True,
-            timeout=DRY_RUN_SECONDS,
+            timeout=within_seconds,
         )
     except subprocess.TimeoutExpired:
-        return _unknown(bodies, f"the dry run took over {DRY_RUN_SECONDS} s")
+        return _unknown(bodies, f"the dry run took over {within_seconds:g} s")
     if answer.returncode:
         lines = answer.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {answer.returncode}"]
         return _unknown(bodies, f"the dry run failed: {lines[-1]}")

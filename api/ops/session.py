@@ -1,0 +1,94 @@
+"""Who is the operator: whoever knows the token, and for twelve hours the browser that signed in with it.
+
+Nothing is stored: the cookie carries its own end, sealed with a key that is the token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+from collections import deque
+from http import HTTPStatus
+
+from api.http_message import Head, HttpError
+from shopflow.clock import Clock
+
+COOKIE = "ops"
+SESSION_SECONDS = 12 * 3600
+MOST_FAILURES = 10
+FAILURES_SECONDS = 60
+"""After so many wrong tokens in that time none is looked at until the first of them is that old."""
+_ATTRIBUTES = "HttpOnly; SameSite=Strict; Path=/ops"
+_MOST_DIGITS = 15
+OFF = "the operator's page is off: it needs OPS_TOKEN to be set"
+
+
+class Sessions:
+    """Thread-safe. ``token`` None: there is no operator, and every call raises `HttpError` 401."""
+
+    def __init__(self, token: str | None, clock: Clock) -> None:
+        self._token = token.encode() if token else None
+        self._clock = clock
+        self._failures: deque[int] = deque(maxlen=MOST_FAILURES)
+        self._lock = threading.Lock()
+
+    @property
+    def on(self) -> bool:
+        """Whether there is an operator at all."""
+        return self._token is not None
+
+    def sign_in(self, token: str) -> str:
+        """The Set-Cookie header of a new session. Raises `HttpError` 401 for a wrong token, 429 for too many."""
+        self._check_token(token.encode(errors="surrogatepass"))
+        ends = str(self._clock.now_ms() + SESSION_SECONDS * 1000)
+        return f"{COOKIE}={ends}.{self._seal(ends)}; {_ATTRIBUTES}; Max-Age={SESSION_SECONDS}"
+
+    def sign_out(self) -> str:
+        """The Set-Cookie header that ends a session."""
+        if not self.on:
+            raise _unauthorised(OFF)
+        return f"{COOKIE}=; {_ATTRIBUTES}; Max-Age=0"
+
+    def check(self, head: Head) -> None:
+        """Check that the request is the operator's. Raises `HttpError` 401, and 429 for too many wrong tokens."""
+        if self._token is None:
+            raise _unauthorised(OFF)
+        if any(self._is_valid(cookie) for cookie in _cookies(head)):
+            return
+        scheme, _, token = (head.only("Authorization") or "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise _unauthorised("sign in first, or send the operator's token: Authorization: Bearer …")
+        self._check_token(token.strip().encode("latin-1"))
+
+    def _check_token(self, token: bytes) -> None:
+        if self._token is None:
+            raise _unauthorised(OFF)
+        with self._lock:
+            now = self._clock.now_ms()
+            if len(self._failures) == MOST_FAILURES and 0 <= now - self._failures[0] < FAILURES_SECONDS * 1000:
+                message = "too many wrong tokens: wait a minute"
+                raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, message, {"Retry-After": str(FAILURES_SECONDS)})
+            if not hmac.compare_digest(token, self._token):
+                self._failures.append(now)
+                raise _unauthorised("this is not the operator's token")
+
+    def _is_valid(self, cookie: str) -> bool:
+        ends, _, seal = cookie.partition(".")
+        if not (ends.isascii() and ends.isdecimal() and len(ends) <= _MOST_DIGITS):
+            return False
+        genuine = hmac.compare_digest(seal.encode("latin-1"), self._seal(ends).encode())
+        return genuine and self._clock.now_ms() < int(ends)
+
+    def _seal(self, ends: str) -> str:
+        return hmac.digest(self._token or b"", f"operator's session until {ends}".encode(), hashlib.sha256).hex()
+
+
+def _cookies(head: Head) -> list[str]:
+    """The values of the cookies of our name."""
+    pairs = ";".join(head.headers.get("cookie", ())).split(";")
+    return [value.strip() for name, _, value in (pair.partition("=") for pair in pairs) if name.strip() == COOKIE]
+
+
+def _unauthorised(message: str) -> HttpError:
+    return HttpError(HTTPStatus.UNAUTHORIZED, message, {"WWW-Authenticate": "Bearer"})

@@ -1,0 +1,96 @@
+"""Orders through the whole chain, in the ways that more than one part needs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from scripts.bench.calls import CallsByProcess, Totals, begun_between, read_calls, totals
+from scripts.bench.costs import OrderCost, Usage
+from scripts.bench.figures import Conditions
+from scripts.bench.load import VISA, HttpClient, place_orders
+from scripts.bench.testbed import WORKERS, Testbed
+from scripts.console import CommandError
+from scripts.services import ORDER
+from shopflow.domain.order import Order
+
+CLIENTS = 16
+READ_AT_ONCE = 100
+INSTANT_GATEWAY = {"PAYMENT_LATENCY_MIN_MS": "0", "PAYMENT_LATENCY_MAX_MS": "0"}
+CLOSE_SECONDS = 30
+LOOK_SECONDS = 0.05
+LAST_CALL = "DeleteMessageBatch"
+_SQS = frozenset({"ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"})
+_SNS = frozenset({"PublishBatch"})
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Orders from their POST to their end, and the calls that it took."""
+
+    orders: tuple[Order, ...]
+    calls: CallsByProcess
+    conditions: Conditions
+
+    @property
+    def cost(self) -> OrderCost:
+        return OrderCost(len(self.orders), usage_of(totals(self.calls)))
+
+
+def usage_of(counted: Totals) -> Usage:
+    """What was counted, as it is paid for. Every payload here is far below the size that counts as two requests."""
+    requests = Counter(counted.requests)
+    return Usage(
+        calls=requests,
+        sqs_requests=sum(requests[name] for name in _SQS),
+        sns_requests=sum(requests[name] for name in _SNS),
+        write_units=counted.write_units,
+        read_units=counted.read_units,
+    )
+
+
+def saturated(bed: Testbed, count: int, payment_methods: Sequence[str] = (VISA,)) -> Run:
+    """Place ``count`` orders, then start one worker after the other, each on the backlog that the one before it left.
+
+    So every batch is as full as it can be, whatever else the machine does. The gateway answers at once.
+    """
+    started = time.monotonic()
+    product_id = bed.product()
+    with bed.watch() as watch, ExitStack() as stack:
+        stack.enter_context(bed.running(bed.logging_calls(bed.commands(ORDER))))
+        clients = [HttpClient(bed.address, product_id, payment_methods).place for _ in range(CLIENTS)]
+        load = place_orders(clients, count)
+        for service in WORKERS:
+            worker = bed.logging_calls(bed.commands(service))
+            stack.enter_context(bed.running(worker, SQS_WAIT_SECONDS="20", **INSTANT_GATEWAY))
+            bed.wait_until_drained(service)
+        bed.wait_until_drained()
+        orders = finished(bed, load.order_ids)
+    made = begun_between(read_calls(bed.calls_folder), started, math.inf)
+    return Run(tuple(orders), until_last_deletion(made), watch.conditions)
+
+
+def until_last_deletion(calls: CallsByProcess) -> CallsByProcess:
+    """What follows the last message's deletion is idling."""
+    deletions = [call.started for made in calls.values() for call in made if call.operation == LAST_CALL]
+    return begun_between(calls, 0, max(deletions, default=0) + 1e-6)
+
+
+def finished(bed: Testbed, order_ids: Sequence[str]) -> list[Order]:
+    """The orders, once all of them are closed. Raises `CommandError` when that takes too long."""
+    deadline = time.monotonic() + CLOSE_SECONDS
+    while time.monotonic() < deadline:
+        orders = read_all(bed, order_ids)
+        if len(orders) == len(order_ids) and not any(order.opened_at for order in orders):
+            return orders
+        time.sleep(LOOK_SECONDS)
+    raise CommandError(f"Not every order ends: see the logs in {bed.folder}")
+
+
+def read_all(bed: Testbed, order_ids: Sequence[str]) -> list[Order]:
+    chunks = (order_ids[start : start + READ_AT_ONCE] for start in range(0, len(order_ids), READ_AT_ONCE))
+    return [order for chunk in chunks for order in bed.aws.orders.read(chunk).values()]

@@ -1,0 +1,1 @@
+"""Contracts that evolve: `python -m scripts.contracts --help`."""

@@ -1,0 +1,50 @@
+"""Dead-letter queues in memory, and the way back from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from shopflow.memory.queues import MemoryQueue
+from shopflow.ports import MAX_BATCH_ENTRIES, Backlog, DeadLetter, Depth
+
+
+class MemoryDeadLetters:
+    """`shopflow.ports.DeadLetters`: ``dlq``, of ``queue``."""
+
+    def __init__(self, dlq: MemoryQueue, queue: MemoryQueue) -> None:
+        self._dlq = dlq
+        self._queue = queue
+
+    def depth(self) -> int:
+        return _depth(self._dlq).total
+
+    def receive(self, most: int, hide_seconds: int, wait_seconds: int) -> list[DeadLetter]:
+        messages = self._dlq.receive(most, wait_seconds)
+        letters = [DeadLetter(message, self._dlq.sent_at(message), {}) for message in messages]
+        self._dlq.change_visibility(dict.fromkeys(messages, hide_seconds))
+        return letters
+
+    def give_back(self, letters: Sequence[DeadLetter]) -> None:
+        for start in range(0, len(letters), MAX_BATCH_ENTRIES):
+            self._dlq.change_visibility({one.message: 0 for one in letters[start : start + MAX_BATCH_ENTRIES]})
+
+    def redrive(self, letter: DeadLetter) -> str:
+        message_id = self._queue.send(letter.message.body)
+        self._dlq.delete([letter.message])
+        return message_id
+
+
+class MemoryBacklogs:
+    """`shopflow.ports.Backlogs` of queues and dead-letter queues by service."""
+
+    def __init__(self, queues: Mapping[str, MemoryQueue], dlqs: Mapping[str, MemoryQueue]) -> None:
+        self._queues = queues
+        self._dlqs = dlqs
+
+    def of(self, service: str) -> Backlog:
+        return Backlog(_depth(self._queues[service]), _depth(self._dlqs[service]))
+
+
+def _depth(queue: MemoryQueue) -> Depth:
+    depth = queue.depth()
+    return Depth(depth.visible, depth.in_flight)

@@ -1,0 +1,116 @@
+# What the services run on. `none`: processes that somebody else starts, as on a developer's machine. `lambda`: one
+# function per service out of one package, fed by its queue, by an HTTP API, or by a schedule.
+
+locals {
+  on_lambda = var.compute == "lambda"
+
+  # The package holds the services of schemas/catalog.json. A service that an overlay adds brings its own compute.
+  lambda_workers = local.on_lambda ? { for name, consumes in local.consumers : name => module.consumer[name] if contains(keys(local.catalog.services), name) } : {}
+
+  # What every service reads (shopflow/config.py). `make package` puts the overlay where it is named here.
+  common_environment = merge(var.catalog_overlay == null ? {} : { SHOPFLOW_CATALOG_OVERLAY = "overlay/catalog.json" }, {
+    METRICS                    = "emf"
+    SHOPFLOW_TOPIC_ARN         = module.event_bus.topic.arn
+    SHOPFLOW_ORDERS_TABLE      = module.tables.tables["orders"].name
+    SHOPFLOW_INVENTORY_TABLE   = module.tables.tables["inventory"].name
+    SHOPFLOW_EVENTS_TABLE      = module.tables.tables["events"].name
+    SHOPFLOW_OPEN_ORDERS_INDEX = module.tables.open_orders_index
+  })
+
+  queue_urls = merge([
+    for name, consumer in module.consumer : {
+      "SHOPFLOW_${upper(name)}_QUEUE_URL" = consumer.queue.url
+      "SHOPFLOW_${upper(name)}_DLQ_URL"   = consumer.dlq.url
+    }
+  ]...)
+
+  relay_minutes = 1
+
+  # A worker's timeout is below its queue's visibility timeout (60 s): Lambda refuses the mapping otherwise.
+  worker_functions = {
+    for name, consumer in local.lambda_workers : name => {
+      description     = local.catalog.services[name].title
+      handler         = "workers.lambda_handler.${name}"
+      timeout_seconds = 50
+      environment     = { "SHOPFLOW_${upper(name)}_QUEUE_URL" = consumer.queue.url }
+    }
+  }
+
+  # An HTTP API gives up after 30 s, and every call of the API is bounded well below.
+  order_functions = local.on_lambda ? {
+    order = {
+      description     = "The Order Service's API"
+      handler         = "api.lambda_handler.http"
+      timeout_seconds = 29
+      environment     = local.queue_urls
+    }
+    relay = {
+      description     = "Publishes what was committed but never published"
+      handler         = "api.lambda_handler.relay"
+      timeout_seconds = 60 * local.relay_minutes
+      environment     = { RELAY_INTERVAL_SECONDS = tostring(60 * local.relay_minutes) }
+    }
+  } : {}
+
+  # For the rights that a function needs beside its service's own (modules/permissions).
+  function_log_groups = { for name, one in module.function : name => { log_group_arn = one.log_group.arn } }
+}
+
+module "function" {
+  source   = "./modules/lambda-function"
+  for_each = merge(local.worker_functions, local.order_functions)
+
+  name               = "${var.name_prefix}-${each.key}"
+  description        = "ShopFlow: ${each.value.description}"
+  handler            = each.value.handler
+  package            = coalesce(var.lambda_package, "${path.module}/../.local/package/lambda.zip")
+  runtime            = var.lambda_runtime
+  architecture       = var.lambda_architecture
+  role_arn           = aws_iam_role.service[each.key].arn
+  environment        = merge(local.common_environment, each.value.environment, lookup(var.service_settings, each.key, {}))
+  memory_mb          = var.lambda_memory_mb
+  timeout_seconds    = each.value.timeout_seconds
+  log_retention_days = var.log_retention_days
+}
+
+resource "aws_lambda_event_source_mapping" "worker" {
+  for_each = local.lambda_workers
+
+  event_source_arn        = each.value.queue.arn
+  function_name           = module.function[each.key].function.arn
+  batch_size              = 10
+  function_response_types = ["ReportBatchItemFailures"]
+
+  scaling_config {
+    maximum_concurrency = var.worker_concurrency
+  }
+
+  depends_on = [aws_iam_role_policy.service] # Lambda polls the queue under the function's role
+}
+
+module "relay_schedule" {
+  source = "./modules/schedule"
+  count  = local.on_lambda ? 1 : 0
+
+  name        = "${var.name_prefix}-relay"
+  description = "Has the relay look at the open orders"
+  expression  = "rate(${local.relay_minutes} minute)"
+  function    = module.function["relay"].function
+}
+
+module "http_api" {
+  source = "./modules/http-api"
+  count  = local.on_lambda ? 1 : 0
+
+  name                = "${var.name_prefix}-orders"
+  description         = "The Order Service"
+  function            = module.function["order"].function
+  requests_per_second = var.api_requests_per_second
+  burst_requests      = var.api_burst_requests
+  log_retention_days  = var.log_retention_days
+}
+
+output "api_url" {
+  description = "Where the Order Service answers; null when nothing of it runs on AWS."
+  value       = local.on_lambda ? module.http_api[0].api.api_endpoint : null
+}

@@ -1,0 +1,54 @@
+variable "name" {
+  description = "Name of the function."
+  type        = string
+}
+
+variable "description" {
+  description = "What the function does, in a few words."
+  type        = string
+}
+
+variable "handler" {
+  description = "What is called in the package: a module and an attribute of it, such as api.lambda_handler.http."
+  type        = string
+}
+
+variable "package" {
+  description = "Path of the zip that `make package` makes."
+  type        = string
+}
+
+variable "runtime" {
+  description = "Lambda runtime, of the Python version that the package was made for."
+  type        = string
+}
+
+variable "architecture" {
+  description = "Processor architecture that the package was made for: x86_64 or arm64."
+  type        = string
+}
+
+variable "role_arn" {
+  description = "ARN of the role that the function runs under."
+  type        = string
+}
+
+variable "environment" {
+  description = "Environment variables of the function."
+  type        = map(string)
+}
+
+variable "memory_mb" {
+  description = "Memory in MiB. Processor time comes in proportion: 1769 MiB is one processor."
+  type        = number
+}
+
+variable "timeout_seconds" {
+  description = "Seconds after which an invocation is cut off."
+  type        = number
+}
+
+variable "log_retention_days" {
+  description = "Days that log lines are kept."
+  type        = number
+}

@@ -1,0 +1,4 @@
+output "rule" {
+  description = "The rule, with all its attributes."
+  value       = aws_cloudwatch_event_rule.this
+}

@@ -1,0 +1,37 @@
+# What a mocked AWS answers, for all tests of this folder. Whatever is not here gets a text of its own made up: no two
+# queues' ARNs can be confused, say. Here is what the provider checks the form of, and what names are built from.
+
+mock_data "aws_caller_identity" {
+  defaults = { account_id = "123456789012" }
+}
+
+mock_data "aws_partition" {
+  defaults = { partition = "aws" }
+}
+
+mock_data "aws_region" {
+  defaults = { name = "eu-west-1" }
+}
+
+mock_resource "aws_sns_topic" {
+  defaults = { arn = "arn:aws:sns:eu-west-1:123456789012:stack-orders" }
+}
+
+mock_resource "aws_iam_policy" {
+  defaults = { arn = "arn:aws:iam::123456789012:policy/stack-operator" }
+}
+
+override_resource {
+  target = module.tables.aws_dynamodb_table.this["orders"]
+  values = { arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/stack-orders" }
+}
+
+override_resource {
+  target = module.tables.aws_dynamodb_table.this["inventory"]
+  values = { arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/stack-inventory" }
+}
+
+override_resource {
+  target = module.tables.aws_dynamodb_table.this["events"]
+  values = { arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/stack-events" }
+}

@@ -1,0 +1,266 @@
+# Who may do what: the policies as a table, right by right. No AWS: the provider is mocked. That the services need
+# exactly this is shown by tests/iam, which run them.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  name_prefix = "stack"
+  topic       = "arn:aws:sns:eu-west-1:123456789012:stack-orders"
+  orders      = "arn:aws:dynamodb:eu-west-1:123456789012:table/stack-orders"
+  open_orders = "arn:aws:dynamodb:eu-west-1:123456789012:table/stack-orders/index/open-orders"
+  inventory   = "arn:aws:dynamodb:eu-west-1:123456789012:table/stack-inventory"
+  events      = "arn:aws:dynamodb:eu-west-1:123456789012:table/stack-events"
+}
+
+run "every_service_has_the_rights_that_its_work_needs_and_no_others_on_its_own_role" {
+  assert {
+    condition = {
+      for service, policy in aws_iam_role_policy.service : service => toset(flatten([
+        for statement in jsondecode(policy.policy).Statement : [
+          for action in flatten([statement.Action]) : "${action} ${statement.Resource}"
+        ] if !startswith(flatten([statement.Action])[0], "sqs:")
+      ]))
+      } == {
+      order = toset([
+        "dynamodb:PutItem ${var.orders}", "dynamodb:BatchGetItem ${var.orders}",
+        "dynamodb:BatchGetItem ${var.inventory}", "dynamodb:Scan ${var.inventory}",
+        "dynamodb:Query ${var.events}",
+        "sns:Publish ${var.topic}",
+      ])
+      relay = toset([
+        "dynamodb:Scan ${var.open_orders}",
+        "dynamodb:BatchGetItem ${var.orders}", "dynamodb:UpdateItem ${var.orders}",
+        "dynamodb:GetItem ${var.events}",
+        "sns:Publish ${var.topic}",
+      ])
+      inventory = toset([
+        "dynamodb:BatchGetItem ${var.orders}", "dynamodb:UpdateItem ${var.orders}",
+        "dynamodb:BatchGetItem ${var.inventory}", "dynamodb:UpdateItem ${var.inventory}",
+        "dynamodb:GetItem ${var.events}",
+        "sns:Publish ${var.topic}",
+      ])
+      payment = toset([
+        "dynamodb:BatchGetItem ${var.orders}", "dynamodb:UpdateItem ${var.orders}",
+        "sns:Publish ${var.topic}",
+      ])
+      notification = toset(["dynamodb:BatchGetItem ${var.orders}", "dynamodb:UpdateItem ${var.orders}"])
+      audit        = toset(["dynamodb:PartiQLInsert ${var.events}"])
+    }
+    error_message = "A service may do more, or less, than its work is."
+  }
+
+  assert {
+    condition = {
+      for service, policy in aws_iam_role_policy.service : service => [
+        for statement in jsondecode(policy.policy).Statement : { actions = statement.Action, queue = statement.Resource }
+        if statement.Sid == "ConsumeItsQueue"
+      ]
+      } == {
+      for service in concat(keys(module.consumer), ["order", "relay"]) : service => [
+        for name, consumer in module.consumer : {
+          actions = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"]
+          queue   = consumer.queue.arn
+        } if name == service
+      ]
+    }
+    error_message = "A service may not consume its own queue, or may consume another's."
+  }
+
+  assert {
+    condition = [
+      for service, policy in aws_iam_role_policy.service : service
+      if anytrue([for statement in jsondecode(policy.policy).Statement : contains(flatten([statement.Action]), "sqs:GetQueueAttributes")])
+    ] == ["order"]
+    error_message = "Somebody but the Order Service counts messages."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in concat(values(aws_iam_role_policy.service)[*].policy, [aws_iam_policy.operator.policy]) : [
+        !strcontains(policy, "*"),
+        [for statement in jsondecode(policy).Statement : [
+          statement.Effect == "Allow",
+          length(flatten([statement.Resource])) > 0,
+          length(flatten([statement.Action])) > 0,
+        ]],
+      ]
+    ]))
+    error_message = "A policy has a wildcard, or a statement that names no action or no resource."
+  }
+
+  assert {
+    condition = {
+      for name, policy in merge({ operator = aws_iam_policy.operator.policy }, { for service, own in aws_iam_role_policy.service : service => own.policy }) :
+      name => join(" ", sort(flatten([for statement in jsondecode(policy).Statement : statement.Action if contains(flatten([statement.Resource]), var.events)])))
+      } == {
+      order        = "dynamodb:Query"
+      relay        = "dynamodb:GetItem"
+      inventory    = "dynamodb:GetItem"
+      operator     = "dynamodb:GetItem"
+      audit        = "dynamodb:PartiQLInsert"
+      payment      = ""
+      notification = ""
+    }
+    error_message = "Somebody may do more to the audit log than read it or, if it is audit, add to it."
+  }
+
+  assert {
+    condition = [for statement in jsondecode(module.tables.events_policy).Statement : merge(statement, { Action = sort(statement.Action) })] == [
+      {
+        Sid       = "KeepEvents"
+        Effect    = "Deny"
+        Principal = "*"
+        Resource  = var.events
+        Action = tolist([
+          "dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PartiQLDelete", "dynamodb:PartiQLUpdate",
+          "dynamodb:PutItem", "dynamodb:UpdateItem",
+        ])
+      }
+    ]
+    error_message = "The events table itself does not refuse to change or delete events, whoever asks."
+  }
+
+  assert {
+    condition = toset(flatten([
+      for statement in jsondecode(aws_iam_policy.operator.policy).Statement : [
+        for pair in setproduct(flatten([statement.Action]), flatten([statement.Resource])) : join(" ", pair)
+      ]
+      ])) == toset(concat(
+      flatten([
+        for consumer in module.consumer : [
+          "sqs:GetQueueAttributes ${consumer.queue.arn}",
+          "sqs:SendMessage ${consumer.queue.arn}",
+          "sqs:GetQueueAttributes ${consumer.dlq.arn}",
+          "sqs:ReceiveMessage ${consumer.dlq.arn}",
+          "sqs:DeleteMessage ${consumer.dlq.arn}",
+          "sqs:ChangeMessageVisibility ${consumer.dlq.arn}",
+        ]
+      ]),
+      [
+        "dynamodb:BatchGetItem ${var.orders}",
+        "dynamodb:BatchGetItem ${var.inventory}",
+        "dynamodb:Scan ${var.open_orders}",
+        "dynamodb:GetItem ${var.events}",
+      ],
+    ))
+    error_message = "The operator's policy allows more, or less, than its page needs."
+  }
+
+  assert {
+    condition     = alltrue([for service, role in aws_iam_role.service : role.name == "stack-${service}" && aws_iam_role_policy.service[service].role == role.id])
+    error_message = "A service's policy is on another's role."
+  }
+
+  assert {
+    condition = alltrue([
+      for role in aws_iam_role.service : jsondecode(role.assume_role_policy).Statement == [
+        { Action = "sts:AssumeRole", Effect = "Allow", Principal = { Service = "lambda.amazonaws.com" } }
+      ]
+    ])
+    error_message = "Others than Lambda may take on a role."
+  }
+
+  assert {
+    condition     = aws_iam_role_policy.relay_in_order_service[0].role == aws_iam_role.service["order"].id && aws_iam_role_policy.relay_in_order_service[0].policy == aws_iam_role_policy.service["relay"].policy
+    error_message = "The Order Service's role lacks the rights of the relay, which runs in it."
+  }
+
+  assert {
+    condition     = length(aws_iam_role_policy_attachment.operator_page) == 0
+    error_message = "The Order Service has the operator's rights though nobody asked for its page."
+  }
+}
+
+run "a_service_that_an_overlay_adds_has_a_role_with_the_rights_to_its_queue_and_to_the_topic_if_it_produces_events" {
+  variables {
+    catalog_overlay = "./tests/overlay.json"
+    overlay         = jsondecode(file("./tests/overlay.json"))
+  }
+
+  assert {
+    condition = {
+      for service in keys(var.overlay.services) : service => {
+        for statement in jsondecode(aws_iam_role_policy.service[service].policy).Statement : statement.Sid => statement.Resource
+      }
+      } == {
+      for service in keys(var.overlay.services) : service => merge(
+        { ConsumeItsQueue = module.consumer[service].queue.arn },
+        contains([for event in values(lookup(var.overlay, "events", {})) : event.producer], service) ? { PublishEvents = var.topic } : {},
+      )
+    }
+    error_message = "A service of an overlay lacks the rights that follow from the catalogue, or has others."
+  }
+}
+
+run "with_the_operators_page_and_tasks_of_ecs_the_roles_follow" {
+  variables {
+    operator_page    = true
+    trusted_services = ["ecs-tasks.amazonaws.com"]
+    region           = "eu-west-1"
+  }
+
+  assert {
+    condition     = aws_iam_role_policy_attachment.operator_page[0].role == "stack-order" && aws_iam_role_policy_attachment.operator_page[0].policy_arn == aws_iam_policy.operator.arn
+    error_message = "The Order Service's role has not the operator's rights."
+  }
+
+  assert {
+    condition = alltrue([
+      for role in aws_iam_role.service : [for statement in jsondecode(role.assume_role_policy).Statement : [statement.Principal, statement.Condition]] == [
+        [
+          { Service = "ecs-tasks.amazonaws.com" },
+          {
+            StringEquals = { "aws:SourceAccount" = "123456789012" }
+            ArnLike      = { "aws:SourceArn" = "arn:aws:ecs:eu-west-1:123456789012:*" }
+          },
+        ]
+      ]
+    ])
+    error_message = "A role trusts tasks of other accounts."
+  }
+}
+
+run "a_function_may_besides_write_its_own_log_and_lambda_poll_its_queue_for_it" {
+  module {
+    source = "./modules/permissions"
+  }
+
+  variables {
+    topic_arn         = "the-topic"
+    queue_arns        = { inventory = "inventory-queue", payment = "payment-queue" }
+    dlq_arns          = { inventory = "inventory-dlq", payment = "payment-dlq" }
+    table_arns        = { orders = "orders", inventory = "inventory", events = "events" }
+    open_orders_index = "open-orders"
+    publishers        = ["order", "inventory", "payment", "relay"]
+    functions         = { payment = { log_group_arn = "log-of-payment" }, relay = { log_group_arn = "log-of-relay" } }
+  }
+
+  assert {
+    condition = {
+      for service, policy in output.services : service => [
+        for statement in jsondecode(policy).Statement : join(" ", flatten([statement.Action, statement.Resource]))
+        if contains(["LetLambdaPoll", "WriteLogs"], statement.Sid)
+      ] if contains(["inventory", "payment", "relay"], service)
+      } == {
+      inventory = []
+      payment = [
+        "sqs:GetQueueAttributes payment-queue",
+        "logs:CreateLogStream logs:PutLogEvents log-of-payment:log-stream:*",
+      ]
+      relay = ["logs:CreateLogStream logs:PutLogEvents log-of-relay:log-stream:*"]
+    }
+    error_message = "A function lacks what Lambda does in its name, or what is no function may do it too."
+  }
+}
+
+run "a_service_that_nobody_runs_code_in_is_not_trusted" {
+  command = plan
+
+  variables {
+    trusted_services = ["lambda.amazonaws.com", "s3.amazonaws.com"]
+  }
+
+  expect_failures = [var.trusted_services]
+}

@@ -1,0 +1,66 @@
+"""`shopflow.ports.DeadLetters` and `Backlogs`: what an operator sees of a queue, and the way back into it."""
+
+from __future__ import annotations
+
+from shopflow.ports import Backlog, DeadLetter, Depth
+from tests.conformance.test_queue import died
+from tests.conformance.worlds import SERVICE, QueuePair, World, eventually, receive_one
+
+
+def buried(world: World, body: str = "message") -> QueuePair:
+    """A queue whose only message is dead."""
+    pair = world.queue()
+    pair.send(body)
+    died(world, pair)
+    eventually(world, lambda: pair.queue.receive(1, 0) == [] and pair.dead_letters.depth() == 1)
+    return pair
+
+
+def look(world: World, pair: QueuePair, hide_seconds: int = 60) -> DeadLetter:
+    return eventually(world, lambda: pair.dead_letters.receive(10, hide_seconds, 0))[0]
+
+
+def test_a_dead_letter_is_as_it_was_sent_and_tells_when(world: World) -> None:
+    pair = buried(world, "Größe „L“")
+    letter = look(world, pair)
+    assert letter.message.body == "Größe „L“"
+    assert letter.message.receive_count > 0
+    assert letter.sent_at > 1_700_000_000_000
+
+
+def test_what_is_looked_at_is_hidden_and_still_counted(world: World) -> None:
+    pair = buried(world)
+    look(world, pair)
+    assert pair.dead_letters.receive(10, 60, 0) == []
+    assert pair.dead_letters.depth() == 1
+    assert pair.backlogs.of(SERVICE) == Backlog(Depth(0, 0), Depth(0, 1))
+
+
+def test_what_is_given_back_is_seen_again_at_once(world: World) -> None:
+    pair = buried(world)
+    letter = look(world, pair)
+    pair.dead_letters.give_back([letter])
+    assert look(world, pair).message.message_id == letter.message.message_id
+
+
+def test_what_was_hidden_for_a_moment_only_comes_back_by_itself(world: World) -> None:
+    pair = buried(world)
+    look(world, pair, hide_seconds=1)
+    assert look(world, pair).message.body == "message"
+
+
+def test_a_redriven_message_is_back_in_its_queue_as_a_new_one(world: World) -> None:
+    pair = buried(world)
+    sent_id = pair.dead_letters.redrive(look(world, pair))
+    assert pair.dead_letters.depth() == 0
+    assert pair.backlogs.of(SERVICE) == Backlog(Depth(1, 0), Depth(0, 0))
+    message = receive_one(world, pair.queue)
+    assert (message.message_id, message.body, message.receive_count) == (sent_id, "message", 1)
+
+
+def test_to_give_back_what_is_gone_does_no_harm(world: World) -> None:
+    pair = buried(world)
+    letter = look(world, pair)
+    pair.dead_letters.redrive(letter)
+    pair.dead_letters.give_back([letter])
+    assert pair.dead_letters.depth() == 0

@@ -1,0 +1,115 @@
+"""The fast validator and the one that words the errors agree on every value: which of them is asked changes nothing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from shopflow import jsontext
+from shopflow.catalog import SCHEMAS
+from shopflow.contracts import WordyValidator
+from shopflow.schema_files import load_schemas
+
+SCHEMA_OF = {name: schema for name, schema in load_schemas(SCHEMAS).items() if name != "common"}
+FAST = {name: jsonschema_rs.Draft202012Validator(schema, validate_formats=True) for name, schema in SCHEMA_OF.items()}
+WORDY = {
+    name: WordyValidator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    for name, schema in SCHEMA_OF.items()
+}
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 2000),
+    st.integers(-(10**20), 10**20),
+    st.decimals(-10, 10**13, places=3),
+    st.decimals(0, 10**6, places=2),
+    st.sampled_from([Decimal("2.0"), Decimal("1E+3"), Decimal("0.00"), Decimal("-0.0"), Decimal("1e-20")]),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+    st.sampled_from(
+        ["ORD-A1B2C3D4", "ORD-A1B2C3D4\n", "pm_card_visa", "pm_card\n", "\u00a0", "x" * 201, "1.0", "1.0\n", "\u0130"]
+    ),
+    st.sampled_from(
+        [
+            "2026-01-31T12:00:00.000Z",
+            "2026-02-30T12:00:00.000Z",
+            "2024-02-29T12:00:00.000Z",
+            "2026-01-31T24:00:00.000Z",
+            "2026-01-31T23:59:60.000Z",
+            "2026-01-31T12:00:00.000z",
+            "2026-01-31T12:00:00.000Z\n",
+            "٢٠٢٦-01-31T12:00:00.000Z",
+        ]
+    ),
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+)
+
+
+def valid(name: str) -> Any:
+    """What passes the schema of that name."""
+    if name == "envelope":
+        return jsontext.loads((SCHEMAS / "examples/valid/order.created.json").read_text())
+    document = jsontext.loads((SCHEMAS / f"examples/valid/{name}.json").read_text())
+    return document if name == "place-order" else document["payload"]
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every container within ``value`` with each of its keys."""
+    keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    for key in keys:
+        yield value, key
+        yield from places(value[key])
+
+
+@st.composite
+def mutated(draw: st.DrawFn, name: str) -> Any:
+    """A valid value with up to three places replaced, removed or added to."""
+    value = copy.deepcopy(valid(name))
+    for _ in range(draw(st.integers(0, 3))):
+        found = list(places(value))
+        if not found:
+            return value
+        container, key = draw(st.sampled_from(found))
+        match draw(st.sampled_from(["replace", "remove", "add"])):
+            case "replace":
+                container[key] = draw(VALUES)
+            case "remove":
+                del container[key]
+            case _ if isinstance(container, dict):
+                container[draw(st.text(max_size=4))] = draw(VALUES)
+            case _:
+                container.append(draw(VALUES))
+    return value
+
+
+@pytest.mark.parametrize("name", SCHEMA_OF)
+def test_both_accept_what_is_valid(name: str) -> None:
+    assert FAST[name].is_valid(valid(name))
+    assert WORDY[name].is_valid(valid(name))
+
+
+@pytest.mark.parametrize("name", SCHEMA_OF)
+def test_both_say_the_same_of_a_mutated_value(name: str) -> None:
+    @settings(max_examples=60, derandomize=True, deadline=None, database=None)
+    @given(mutated(name))
+    def agree(value: Any) -> None:
+        assert FAST[name].is_valid(value) is WORDY[name].is_valid(value)
+
+    agree()
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@given(st.sampled_from(sorted(SCHEMA_OF)), VALUES)
+@example("place-order", {"customerId": "C", "items": [{"productId": "P", "quantity": Decimal("2.0")}]})
+def test_both_say_the_same_of_anything(name: str, value: Any) -> None:
+    assert FAST[name].is_valid(value) is WORDY[name].is_valid(value)

@@ -1,0 +1,17 @@
+"""The services under guard, for all tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.iam.guarded import Guarded, guarded
+from tests.stack import AppliedStack
+
+
+@pytest.fixture(scope="session")
+def guard(stack: AppliedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    with guarded(stack, tmp_path_factory.mktemp("iam")) as running:
+        running.make_operator()
+        yield running

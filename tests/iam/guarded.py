@@ -1,0 +1,217 @@
+"""A local AWS that enforces IAM, and the services on it, each under its own role and with every call noted.
+
+The emulator starts from a copy of what Terraform made on the tests' stack, so that nothing is applied a second time.
+
+It asks for four rights by the name of the operation, where AWS asks for an action of another name. `in_its_words` says
+how. Three of them name the same resource. The fourth, for PartiQL, is asked for on "*": so which table a statement is
+about, and whether it inserts or deletes, the emulator does not check at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Any
+from unittest import mock
+
+import boto3
+import requests
+
+from scripts.console import Progress
+from scripts.infra.emulator import Embedded
+from scripts.infra.envfile import CREDENTIALS
+from scripts.infra.health import LOOPBACK
+from scripts.infra.stack import Stack
+from scripts.services import ORDER, LogFiles, Services, service_commands
+from shopflow.aws.calls import PATIENT
+from shopflow.aws.wiring import connect
+from shopflow.catalog import load_catalog
+from shopflow.config import load_config
+from tests.faults.lanes import address, answers, free_port
+from tests.iam.rights import Place, Right, granted_by, needed_by
+from tests.live import Live, eventually, sqs_client
+from tests.stack import AppliedStack
+
+ACCOUNT = "000000000000"
+RELAY, OPERATOR = "relay", "operator"
+RECORDING = Path(__file__).with_name("recording")
+QUICK = {
+    "PAYMENT_LATENCY_MIN_MS": "5",
+    "PAYMENT_LATENCY_MAX_MS": "20",
+    "RELAY_INTERVAL_SECONDS": "1",
+    "SQS_WAIT_SECONDS": "1",
+    "SQS_VISIBILITY_SECONDS": "5",
+    "LOG_FORMAT": "json",
+}
+_SAME_RESOURCE = {
+    "sqs:ChangeMessageVisibility": "sqs:ChangeMessageVisibilityBatch",
+    "sqs:DeleteMessage": "sqs:DeleteMessageBatch",
+    "sns:Publish": "sns:PublishBatch",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The API of an operator's page, for who knows its token."""
+
+    url: str
+    token: str
+
+    def get(self, path: str) -> Any:
+        return self._answer("GET", path)
+
+    def post(self, path: str, body: Any) -> Any:
+        return self._answer("POST", path, body)
+
+    def _answer(self, method: str, path: str, body: Any = None) -> Any:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        answer = requests.request(method, self.url + path, json=body, headers=headers, timeout=60)
+        assert answer.ok, answer.text
+        return answer.json()
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """The stack, under guard. ``live`` is seen with an administrator's eyes; ``env`` has no credentials."""
+
+    live: Live
+    place: Place
+    prefix: str
+    env: Mapping[str, str]
+    services: Mapping[str, Services]
+    calls: Path
+    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    def credentials(self, role: str) -> dict[str, str]:
+        """Of a session in the role of a service, of the relay or of an operator, as environment variables."""
+        arn = f"arn:aws:iam::{ACCOUNT}:role/{self.prefix}-{role}"
+        given = self._admin("sts").assume_role(RoleArn=arn, RoleSessionName=role)["Credentials"]
+        return {
+            "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": given["SessionToken"],
+        }
+
+    def environment(self, role: str) -> dict[str, str]:
+        """The whole environment of a process in that role, which notes its calls under the role's name."""
+        noting = {"PYTHONPATH": str(RECORDING), "CALLS_FILE": str(self.calls / role)}
+        return {**self.env, **self.credentials(role), **noting}
+
+    def client(self, service: str, role: str) -> Any:
+        """A client in that role, the same one each time."""
+        if (role, service) not in self._clients:
+            key, secret, token = self.credentials(role).values()
+            session = boto3.session.Session(key, secret, token, region_name=self.place.region)
+            endpoint = self.live.config.endpoint_url
+            self._clients[role, service] = session.client(service, endpoint_url=endpoint)  # type: ignore[call-overload]
+        return self._clients[role, service]
+
+    @contextmanager
+    def operators_page(self) -> Iterator[Page]:
+        """An Order Service that has the operator's rights and no others, for its page /ops."""
+        token, port = token_urlsafe(), free_port()
+        env = self.environment(OPERATOR) | address(port) | {"OPS_TOKEN": token, "RELAY": "off"}
+        commands = [command for command in service_commands(load_catalog()) if command.service == ORDER]
+        with Services(commands, env, LogFiles(self.calls.parent / "logs" / OPERATOR)) as services:
+            services.start()
+            page = Page(f"http://{LOOPBACK}:{port}", token)
+            eventually(lambda: answers(page.url), bool)
+            yield page
+
+    def granted(self, role: str) -> frozenset[Right]:
+        """What Terraform lets the role do. The relay's policy is its own, also where the Order Service has it too."""
+        iam = self._admin("iam")
+        if role == OPERATOR:
+            arn = f"arn:aws:iam::{ACCOUNT}:policy/{self.prefix}-{OPERATOR}"
+            policy = iam.get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]["Document"]
+        else:
+            policy = iam.get_role_policy(RoleName=f"{self.prefix}-{role}", PolicyName=role)["PolicyDocument"]
+        return granted_by(policy)
+
+    def used(self) -> dict[str, frozenset[Right]]:
+        """The rights that the calls noted so far needed, by role; what the relay's thread did is the relay's."""
+        used: dict[str, frozenset[Right]] = {}
+        for file in self.calls.iterdir():
+            for call in map(json.loads, file.read_text().splitlines()):
+                role = RELAY if call["thread"] == RELAY else file.name
+                rights = needed_by(call["service"], call["operation"], call["params"], self.place)
+                used[role] = used.get(role, frozenset()) | rights
+        return used
+
+    def make_operator(self) -> None:
+        """A role that has the operator's policy and nothing else."""
+        iam = self._admin("iam")
+        name = f"{self.prefix}-{OPERATOR}"
+        trust = iam.get_role(RoleName=f"{self.prefix}-{ORDER}")["Role"]["AssumeRolePolicyDocument"]
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        iam.attach_role_policy(RoleName=name, PolicyArn=f"arn:aws:iam::{ACCOUNT}:policy/{name}")
+        self.say_in_its_words(OPERATOR)
+
+    def say_in_its_words(self, role: str) -> None:
+        """Give the role, beside its rights, the same rights in the emulator's words."""
+        policies = [role, RELAY] if role == ORDER else [role]
+        rights = {right for name in policies for right in self.granted(name)}
+        if statements := in_its_words(rights):
+            document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+            self._admin("iam").put_role_policy(
+                RoleName=f"{self.prefix}-{role}", PolicyName="in-its-words", PolicyDocument=document
+            )
+
+    def _admin(self, service: str) -> Any:
+        return boto3.session.Session().client(
+            service,  # type: ignore[call-overload]
+            region_name=self.place.region,
+            endpoint_url=self.live.config.endpoint_url,
+        )
+
+
+def in_its_words(rights: set[Right]) -> list[dict[str, str]]:
+    """Those rights that the emulator asks for by another name than AWS does, as statements of a policy."""
+    asked = {Right(_SAME_RESOURCE[right.action], right.resource) for right in rights if right.action in _SAME_RESOURCE}
+    if any(right.action == "dynamodb:PartiQLInsert" for right in rights):
+        asked.add(Right("dynamodb:BatchExecuteStatement", "*"))
+    return [{"Effect": "Allow", "Action": right.action, "Resource": right.resource} for right in sorted(asked)]
+
+
+@contextmanager
+def guarded(applied: AppliedStack, folder: Path) -> Iterator[Guarded]:
+    """The stack on an emulator of its own that enforces IAM, with all services running on it."""
+    stack = Stack("iam", folder / "stack", folder / "env", free_port(), applied.stack.name_prefix)
+    shutil.copytree(applied.stack.folder / "emulator" / "state", stack.folder / "emulator" / "state")
+    emulator = Embedded(stack)
+    with ExitStack() as running:
+        with mock.patch.dict(os.environ, {"AUTH": "true"}):
+            emulator.start(Progress())
+        running.callback(emulator.kill)
+        guard = _guard(applied, stack, folder)
+        for role in [*guard.services, RELAY]:
+            guard.say_in_its_words(role)
+        for services in guard.services.values():
+            services.start()
+            running.callback(services.stop)
+        eventually(lambda: answers(guard.live.url), bool)
+        yield guard
+
+
+def _guard(applied: AppliedStack, stack: Stack, folder: Path) -> Guarded:
+    moved = {
+        name: value.replace(applied.stack.own_endpoint, stack.own_endpoint)
+        for name, value in applied.env.items()
+        if name not in CREDENTIALS and name != "SHOPFLOW_ENV_FILE"
+    }
+    env = moved | QUICK | address(free_port()) | {"SHOPFLOW_ENV_FILE": os.devnull}
+    calls = folder / "calls"
+    calls.mkdir()
+    config = load_config(env)
+    services: dict[str, Services] = {}
+    live = Live(config, connect(config, PATIENT), Services([], env, LogFiles(folder)), sqs_client(config))
+    guard = Guarded(live, Place(stack.region, ACCOUNT), stack.name_prefix, env, services, calls)
+    for command in service_commands(load_catalog()):
+        services[command.service] = Services([command], guard.environment(command.service), LogFiles(folder / "logs"))
+    return guard

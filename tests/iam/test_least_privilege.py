@@ -1,0 +1,54 @@
+"""Each service works under its own role, and uses every right that it has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from unittest import mock
+
+import pytest
+
+from shopflow.aws.calls import PATIENT
+from shopflow.aws.wiring import connect
+from shopflow.clock import SystemClock
+from shopflow.domain.order import Status
+from shopflow.messaging.publisher import Publisher
+from shopflow.messaging.relay import Relay
+from tests.iam import scenarios
+from tests.iam.guarded import OPERATOR, RELAY, Guarded
+from tests.iam.rights import Right, told
+from tests.system import CATALOG, CONTRACTS
+
+ROLES = [*CATALOG.services, RELAY]
+Used = Mapping[str, frozenset[Right]]
+
+
+@pytest.fixture(scope="module")
+def used(guard: Guarded) -> Used:
+    """The rights used in the main job, in faults and in a redrive, by role."""
+    ran = scenarios.end_to_end(guard)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    scenarios.a_killed_worker(guard)
+    scenarios.poison(guard)
+    scenarios.what_crashes_left(guard.live)
+    scenarios.somebody_watches(guard)
+    scenarios.an_operator(guard)
+    return guard.used()
+
+
+@pytest.mark.parametrize("role", [*ROLES, OPERATOR])
+def test_a_role_is_granted_what_it_uses_and_nothing_else(guard: Guarded, used: Used, role: str) -> None:
+    granted = guard.granted(role)
+    assert told(used[role] - granted) == [], "needed, but not granted"
+    assert told(granted - used[role]) == [], "granted, but never used"
+
+
+def test_the_relay_finishes_an_order_under_a_role_of_its_own(guard: Guarded) -> None:
+    """As where it runs by schedule."""
+    with mock.patch.dict(os.environ, guard.credentials(RELAY)):
+        aws = connect(guard.live.config, PATIENT)
+    relay = Relay(aws.orders, aws.audit, Publisher(aws.topic, CONTRACTS), CATALOG, SystemClock())
+    order, _ = scenarios.committed(guard.live, guard.live.product(stock=2), SystemClock())
+    assert order.order_id in [entry.order_id for entry in aws.orders.open_orders()]
+    relay.look_at(order.order_id)
+    assert guard.live.closed([order.order_id])[0].status is Status.COMPLETED

@@ -1,0 +1,126 @@
+"""The storefront's files, the catalogue and the OpenAPI document: cached by the client, and compressed."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import socket
+from collections.abc import Mapping
+from contextlib import closing
+from http.client import HTTPMessage
+from pathlib import Path
+
+import pytest
+
+from api.documents import HTML, Document, Files
+from api.http_message import Head, HttpError, Request
+from api.service import STATIC
+from shopflow.catalog import load_catalog
+from tests.unit.api.shop import Client
+from tests.unit.api.test_http import get, statuses, until_closed
+
+PARTS = sorted(file.relative_to(STATIC).as_posix() for file in STATIC.rglob("*") if file.suffix in (".js", ".css"))
+CACHED = ["/", "/catalog", "/openapi.json", *(f"/static/{name}" for name in PARTS)]
+PAGES = sorted(STATIC.glob("*.html"))
+
+
+def fetch(client: Client, path: str, headers: Mapping[str, str]) -> tuple[int, HTTPMessage, bytes]:
+    with closing(client.connect()) as connection:
+        connection.request("GET", path, headers=dict(headers))
+        with connection.getresponse() as response:
+            return response.status, response.headers, response.read()
+
+
+@pytest.mark.parametrize("path", CACHED)
+def test_a_document_is_asked_for_again_and_not_sent_again(client: Client, path: str) -> None:
+    status, headers, body = fetch(client, path, {})
+    assert (status, headers["Cache-Control"], headers["Vary"]) == (200, "no-cache", "Accept-Encoding")
+    for known in (headers["ETag"], f'"other", {headers["ETag"]}', f"W/{headers['ETag']}", "*"):
+        again, its_headers, nothing = fetch(client, path, {"If-None-Match": known})
+        assert (again, nothing, its_headers["ETag"]) == (304, b"", headers["ETag"])
+        assert "Content-Length" not in its_headers
+    assert fetch(client, path, {"If-None-Match": '"other"'})[2] == body
+
+
+@pytest.mark.parametrize("path", CACHED)
+def test_a_document_is_compressed_for_who_takes_it(client: Client, path: str) -> None:
+    _, plain_headers, plain = fetch(client, path, {"Accept-Encoding": "identity"})
+    _, headers, body = fetch(client, path, {"Accept-Encoding": "br, GZIP;q=0.5"})
+    if "Content-Encoding" not in headers:
+        assert len(gzip.compress(plain)) >= len(plain)
+        return
+    assert gzip.decompress(body) == plain
+    assert len(body) < len(plain)
+    assert headers["ETag"] != plain_headers["ETag"]
+    assert fetch(client, path, {"Accept-Encoding": "gzip", "If-None-Match": plain_headers["ETag"]})[0] == 200
+
+
+@pytest.mark.parametrize("refusing", ["", "identity", "br", "gzip;q=0", "gzip; q=0.000", "xgzip"])
+def test_who_does_not_take_gzip_is_sent_none(client: Client, refusing: str) -> None:
+    assert "Content-Encoding" not in fetch(client, "/openapi.json", {"Accept-Encoding": refusing})[1]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("/static/", "/static/nothing.js", "/static/../routes.py", "/static/%2e%2e/routes.py", "/static//etc/passwd"),
+        *("/static/..", "/static/./index.html", "/static/....//service.py", "/static/../../../etc/passwd", "/static"),
+        *("/static/index.html", "/static/ops.html", "/static/sign-in.html", "/static/..\\routes.py"),
+    ],
+)
+def test_no_path_leads_out_of_the_folder_and_pages_are_found_at_their_own_paths_only(
+    client: Client, target: str
+) -> None:
+    with socket.create_connection(client.address, timeout=10) as connection:
+        connection.sendall(get(target, "Connection: close"))
+        assert statuses(until_closed(connection)) == [404]
+
+
+@pytest.mark.parametrize("path", ["/", *(f"/static/{name}" for name in PARTS)])
+def test_the_storefront_runs_only_its_own_scripts(client: Client, path: str) -> None:
+    policy = fetch(client, path, {})[1]["Content-Security-Policy"]
+    directives = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert (directives["default-src"], directives["script-src"], directives["style-src"]) == (
+        "'none'",
+        "'self'",
+        "'self'",
+    )
+    assert directives["frame-ancestors"] == "'none'"
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_has_nothing_inline_and_nothing_from_elsewhere(page: Path) -> None:
+    text = page.read_text()
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", text)
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", text)
+
+
+def test_only_known_kinds_of_files_are_served(tmp_path: Path) -> None:
+    for name in ("index.html", "app.js", "notes.txt", ".secret", "sub/part.js"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"content of {name}")
+    files = Files(tmp_path)
+    assert files.part(_request({}), "sub/part.js").body == b"content of sub/part.js"
+    for name in ("notes.txt", ".secret", "index.html", "sub/../app.js"):
+        with pytest.raises(HttpError, match="no such file"):
+            files.part(_request({}), name)
+
+
+def test_a_file_that_is_changed_has_another_validator() -> None:
+    first, second = (Document(text, HTML).answer(_request({})).headers["ETag"] for text in (b"one", b"two"))
+    assert first != second
+
+
+def test_the_catalogue_tells_who_consumes_what_in_its_order(client: Client) -> None:
+    shown = client.get("/catalog").json
+    catalog = load_catalog()
+    assert list(shown["events"]) == list(catalog.events)
+    assert shown["events"]["order.created"] == {"producer": "order", "version": "1.0", "status": "PENDING"}
+    assert list(shown["services"]) == ["order", "inventory", "payment", "notification", "audit"]
+    assert shown["services"]["audit"] == {"title": "Audit", "colour": "blue", "consumes": list(catalog.events)}
+    assert shown["services"]["inventory"]["consumes"] == ["order.created", "payment.failed"]
+
+
+def _request(headers: Mapping[str, tuple[str, ...]]) -> Request:
+    return Request(Head("GET", "/", (1, 1), headers), b"", lambda _: False)

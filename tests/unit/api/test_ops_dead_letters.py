@@ -1,0 +1,189 @@
+"""Dead letters: what the operator sees of them, and what a redrive sends."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from api.ops import dead_letters
+from api.ops.dead_letters import MOST_BODY_CHARACTERS, MOST_REDRIVEN, MOST_SHOWN, REDRIVE_SECONDS, DeadLetterDesk, Wish
+from shopflow.dead_letters import Judged
+from shopflow.domain.times import to_text
+from shopflow.errors import Unavailable
+from shopflow.memory.dead_letters import MemoryDeadLetters
+from shopflow.ports import DeadLetter
+from tests.clocks import ManualClock
+from tests.unit.api.shop import AS_OPERATOR, Answer, Client, Shop, judged_by_name, serving
+
+LETTERS = "/ops/dead-letters/payment"
+ENVELOPE = json.dumps({"correlationId": "ORD-00000001", "eventType": "inventory.reserved"})
+
+
+def bury(shop: Shop, *bodies: str, service: str = "payment") -> list[str]:
+    return [shop.dlqs[service].send(body) for body in bodies]
+
+
+def redrive(client: Client, body: Any) -> Answer:
+    return client.ask("POST", f"{LETTERS}/redrive", body, AS_OPERATOR)
+
+
+def sent(shop: Shop, service: str = "payment") -> list[str]:
+    return [message.body for message in shop.queues[service].receive(10, 0)]
+
+
+def test_each_is_shown_with_its_reason_and_what_it_is_about() -> None:
+    clock = ManualClock()
+    shop = Shop(clock)
+    poison, ready = bury(shop, "poison", ENVELOPE)
+    with serving(shop) as server:
+        shown = Client(server).get(LETTERS, AS_OPERATOR).json
+    assert shown["deadLetters"] == 2
+    assert shown["letters"] == [
+        {
+            "messageId": poison,
+            "sentAt": to_text(clock.now),
+            "receiveCount": 1,
+            "kind": "breach",
+            "reason": "breaks its contract: not JSON",
+            "redrivable": False,
+            "orderId": None,
+            "eventType": None,
+            "body": "poison",
+        },
+        {
+            "messageId": ready,
+            "sentAt": to_text(clock.now),
+            "receiveCount": 1,
+            "kind": "ready",
+            "reason": "can be processed: would charge $9.99",
+            "redrivable": True,
+            "orderId": "ORD-00000001",
+            "eventType": "inventory.reserved",
+            "body": ENVELOPE,
+        },
+    ]
+
+
+@pytest.mark.parametrize("body", ["[1]", "7", "{", '{"correlationId": 1, "eventType": {}}', "\u2028<script>"])
+def test_whatever_a_message_holds_it_is_shown(client: Client, shop: Shop, body: str) -> None:
+    bury(shop, body)
+    [letter] = client.get(LETTERS, AS_OPERATOR).json["letters"]
+    assert (letter["body"], letter["orderId"], letter["eventType"]) == (body, None, None)
+
+
+def test_so_many_are_shown_and_no_more_and_of_a_long_one_the_beginning(client: Client, shop: Shop) -> None:
+    bury(shop, "x" * (MOST_BODY_CHARACTERS + 1), *(["message"] * MOST_SHOWN))
+    shown = client.get(LETTERS, AS_OPERATOR).json
+    assert (shown["deadLetters"], len(shown["letters"])) == (MOST_SHOWN + 1, MOST_SHOWN)
+    assert len(shown["letters"][0]["body"]) == MOST_BODY_CHARACTERS
+
+
+def test_looking_takes_nothing_away(client: Client, shop: Shop) -> None:
+    bury(shop, "poison", "message")
+    for _ in range(2):
+        assert len(client.get(LETTERS, AS_OPERATOR).json["letters"]) == 2
+    assert (shop.dlqs["payment"].depth().visible, sent(shop)) == (2, [])
+
+
+def test_all_that_can_be_processed_are_redriven_and_the_others_stay(client: Client, shop: Shop) -> None:
+    bury(shop, "one", "poison", "two")
+    answer = redrive(client, {"all": True})
+    assert (answer.status, answer.json) == (200, {"redriven": 2, "left": 1})
+    assert sent(shop) == ["one", "two"]
+    assert shop.dlqs["payment"].depth().visible == 1
+
+
+def test_the_named_ones_are_redriven_whatever_would_become_of_them(client: Client, shop: Shop) -> None:
+    poison, _ = bury(shop, "poison", "message")
+    assert redrive(client, {"messageIds": [poison, "nobody"]}).json == {"redriven": 1, "left": 1}
+    assert sent(shop) == ["poison"]
+
+
+def test_a_double_click_redrives_once(client: Client, shop: Shop) -> None:
+    ids = bury(shop, "message")
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(lambda _: redrive(client, {"messageIds": ids}).json["redriven"], range(5)))
+    assert sorted(answers) == [0, 0, 0, 0, 1]
+    assert sent(shop) == ["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *({}, [], None, {"all": False}, {"all": 1}, {"messageIds": []}, {"messageIds": "x"}, {"messageIds": [1]}),
+        *({"messageIds": [""]}, {"messageIds": ["x" * 101]}, {"all": True, "messageIds": ["x"]}, {"some": True}),
+        {"messageIds": ["x"] * (MOST_REDRIVEN + 1)},
+    ],
+    ids=lambda body: str(body)[:40],
+)
+def test_an_unclear_wish_is_a_400_and_nothing_is_sent(client: Client, shop: Shop, body: Any) -> None:
+    bury(shop, "message")
+    assert redrive(client, body if body is not None else b"null").status == 400
+    assert sent(shop) == []
+
+
+@pytest.mark.parametrize("service", ["order", "nobody", "..", "payment%00"])
+def test_a_service_without_a_queue_is_not_found(client: Client, service: str) -> None:
+    assert client.get(f"/ops/dead-letters/{service}", AS_OPERATOR).status == 404
+    path = f"/ops/dead-letters/{service}/redrive"
+    assert client.ask("POST", path, {"all": True}, AS_OPERATOR).status == 404
+
+
+def test_what_takes_too_long_stops_and_tells_what_is_left() -> None:
+    clock = ManualClock()
+    shop = Shop(clock)
+    bury(shop, "one", "two", "three")
+
+    class Slow(MemoryDeadLetters):
+        def redrive(self, letter: DeadLetter) -> str:
+            clock.advance(REDRIVE_SECONDS / 2)
+            return super().redrive(letter)
+
+    desk = DeadLetterDesk(lambda _: Slow(shop.dlqs["payment"], shop.queues["payment"]), clock, judged_by_name)
+    assert desk.redrive("payment", Wish(None)) == {"redriven": 2, "left": 1}
+    assert shop.dlqs["payment"].depth().visible == 1
+
+
+def test_one_redrive_takes_so_many_and_no_more(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_letters, "MOST_REDRIVEN", 15)
+    bury(shop, *(["message"] * 20))
+    desk = DeadLetterDesk(shop.dead_letters, shop.clock, judged_by_name)
+    assert desk.redrive("payment", Wish(None)) == {"redriven": 15, "left": 5}
+
+
+def test_when_a_look_fails_everything_is_given_back(shop: Shop) -> None:
+    def judge(_: str, letters: Sequence[DeadLetter]) -> list[Judged]:
+        raise Unavailable("away")
+
+    shop.judge = judge
+    shop.restart()
+    bury(shop, "message")
+    with serving(shop) as server:
+        assert redrive(Client(server), {"all": True}).status == 503
+    assert shop.dlqs["payment"].depth().visible == 1
+
+
+def test_while_one_look_takes_its_time_another_is_told_to_come_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "BUSY_SECONDS", 0.01)
+    looking, go_on = threading.Event(), threading.Event()
+
+    def judge(service: str, letters: Sequence[DeadLetter]) -> list[Judged]:
+        looking.set()
+        assert go_on.wait(10)
+        return judged_by_name(service, letters)
+
+    desk = DeadLetterDesk(shop.dead_letters, shop.clock, judge)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(desk.look, "payment")
+        assert looking.wait(10)
+        with pytest.raises(Unavailable):
+            desk.look("payment")
+        go_on.set()
+        assert first.result() == {"deadLetters": 0, "letters": []}

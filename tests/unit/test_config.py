@@ -1,0 +1,47 @@
+"""The operator's token: long enough, shown to nobody, inherited by nobody."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+
+import pytest
+
+from shopflow.config import MIN_TOKEN_CHARACTERS, adopt_environment, load_config
+from shopflow.errors import ConfigError
+
+ENVIRONMENT: Mapping[str, str] = {
+    "SHOPFLOW_TOPIC_ARN": "arn:aws:sns:us-east-1:000000000000:orders",
+    "SHOPFLOW_ORDERS_TABLE": "orders",
+    "SHOPFLOW_INVENTORY_TABLE": "inventory",
+    "SHOPFLOW_EVENTS_TABLE": "events",
+    "SHOPFLOW_OPEN_ORDERS_INDEX": "open-orders",
+}
+
+
+@pytest.mark.parametrize("settings", [{}, {"OPS_TOKEN": ""}])
+def test_without_a_token_there_is_no_operator(settings: dict[str, str]) -> None:
+    assert load_config({**ENVIRONMENT, **settings}).ops_token is None
+
+
+def test_a_token_that_could_be_guessed_is_refused_and_not_repeated() -> None:
+    short = "q" * (MIN_TOKEN_CHARACTERS - 1)
+    with pytest.raises(ConfigError, match=f"OPS_TOKEN must have at least {MIN_TOKEN_CHARACTERS}") as error:
+        load_config({**ENVIRONMENT, "OPS_TOKEN": short})
+    assert short not in str(error.value)
+
+
+def test_the_token_is_not_shown_with_the_configuration() -> None:
+    token = secrets.token_hex(MIN_TOKEN_CHARACTERS)
+    config = load_config({**ENVIRONMENT, "OPS_TOKEN": token})
+    assert config.ops_token == token
+    assert token not in repr(config)
+
+
+def test_the_processes_that_a_service_starts_do_not_inherit_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOPFLOW_ENV_FILE", os.devnull)
+    token = secrets.token_hex(MIN_TOKEN_CHARACTERS)
+    monkeypatch.setenv("OPS_TOKEN", token)
+    assert adopt_environment()["OPS_TOKEN"] == token
+    assert "OPS_TOKEN" not in os.environ

@@ -1,0 +1,204 @@
+"""The Order Service behind an HTTP API, and its relay by schedule."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from api import lambda_handler
+from api.gateway import MAX_BODY_BYTES, answer
+from api.http_message import Response
+from api.lambda_handler import OVERLAP_MS, Service
+from api.routing import Router, route
+from shopflow.errors import Unavailable
+from tests.unit.api.shop import FINISHED_ID, OPS_TOKEN, SAMPLE, Shop
+
+MINUTE_MS = 60_000
+HTML = "text/html; charset=utf-8"
+
+
+def event(method: str, path: str, body: str | None = None, **more: Any) -> dict[str, Any]:
+    """As API Gateway sends it: header names in lower case, no body at all when there is none."""
+    headers = {"host": "abc.execute-api.eu-west-1.amazonaws.com"} | more.pop("headers", {})
+    if body is not None:
+        headers = {"content-type": "application/json"} | headers
+        more["body"] = body
+    http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"}
+    base = {"version": "2.0", "rawPath": path, "rawQueryString": "", "isBase64Encoded": False}
+    return base | {"headers": headers, "requestContext": {"http": http}} | more
+
+
+def ask(shop: Shop, method: str, path: str, body: str | None = None, **more: Any) -> Mapping[str, Any]:
+    return answer(shop.parts.api, event(method, path, body, **more))
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+def test_an_order_is_placed(shop: Shop) -> None:
+    answered = ask(shop, "POST", "/orders", json.dumps(SAMPLE))
+    placed = json.loads(answered["body"])
+    assert answered["statusCode"] == 201
+    assert [order.order_id for order in shop.saved] == [placed["orderId"]]
+    assert answered["headers"]["Location"] == f"/orders/{placed['orderId']}"
+    assert answered["headers"]["X-Content-Type-Options"] == "nosniff"
+
+
+def test_headers_reach_the_service_whatever_their_case(shop: Shop) -> None:
+    first = ask(shop, "POST", "/orders", json.dumps(SAMPLE), headers={"Idempotency-Key": "key-1"})
+    again = ask(shop, "POST", "/orders", json.dumps(SAMPLE), headers={"idempotency-key": "key-1"})
+    assert (first["body"], again["headers"]["Idempotent-Replayed"]) == (again["body"], "true")
+
+
+def test_a_body_in_base64_is_read(shop: Shop) -> None:
+    body = base64.b64encode(json.dumps(SAMPLE).encode()).decode()
+    assert ask(shop, "POST", "/orders", body, isBase64Encoded=True)["statusCode"] == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        ("x" * (MAX_BODY_BYTES + 1), {}, 413),
+        ("{}", {"content-type": "text/plain"}, 415),
+        ("{", {}, 400),
+        (None, {"content-type": "application/json"}, 400),
+    ],
+)
+def test_a_body_that_cannot_be_taken_is_refused(
+    shop: Shop, body: str | None, headers: dict[str, str], status: int
+) -> None:
+    answered = ask(shop, "POST", "/orders", body, headers=headers)
+    assert answered["statusCode"] == status
+    assert set(json.loads(answered["body"])) == {"error"}
+    assert shop.saved == []
+
+
+def test_an_unknown_path_and_another_method_are_refused(shop: Shop) -> None:
+    assert ask(shop, "GET", "/nowhere")["statusCode"] == 404
+    refused = ask(shop, "PUT", "/orders", "{}")
+    assert (refused["statusCode"], refused["headers"]["Allow"]) == (405, "OPTIONS, POST")
+
+
+def test_a_bug_is_a_500_that_tells_nothing_of_it(shop: Shop) -> None:
+    shop.orders.bug = KeyError("secret")
+    answered = ask(shop, "POST", "/orders", json.dumps(SAMPLE))
+    assert (answered["statusCode"], json.loads(answered["body"])) == (500, {"error": "internal error"})
+
+
+def test_a_head_request_is_answered_without_a_body(shop: Shop) -> None:
+    answered = ask(shop, "HEAD", "/products")
+    assert (answered["statusCode"], answered["body"]) == (200, "")
+
+
+def test_a_compressed_page_travels_as_base64(shop: Shop) -> None:
+    plain = ask(shop, "GET", "/")
+    packed = ask(shop, "GET", "/", headers={"accept-encoding": "gzip"})
+    assert (plain["isBase64Encoded"], packed["isBase64Encoded"]) == (False, True)
+    assert plain["headers"]["Content-Type"] == packed["headers"]["Content-Type"] == HTML
+    assert gzip.decompress(base64.b64decode(packed["body"])).decode() == plain["body"]
+
+
+def test_cookies_which_api_gateway_keeps_apart_open_the_operators_page(shop: Shop) -> None:
+    signed_in = ask(shop, "POST", "/ops/session", json.dumps({"token": OPS_TOKEN}))
+    cookie = signed_in["headers"]["Set-Cookie"].partition(";")[0]
+    assert ask(shop, "GET", "/ops/state")["statusCode"] == 401
+    assert ask(shop, "GET", "/ops/state", cookies=["theme=dark", cookie])["statusCode"] == 200
+
+
+def test_a_stream_of_a_finished_order_is_told_whole(shop: Shop) -> None:
+    shop.finish_an_order()
+    answered = ask(shop, "GET", f"/orders/{FINISHED_ID}/stream")
+    assert answered["headers"]["Content-Type"].startswith("text/event-stream")
+    assert '"type": "done"' in answered["body"]
+
+
+def test_a_stream_that_goes_on_is_cut_and_has_its_client_come_again(shop: Shop) -> None:
+    order_id = json.loads(ask(shop, "POST", "/orders", json.dumps(SAMPLE))["body"])["orderId"]
+    body = ask(shop, "GET", f"/orders/{order_id}/stream")["body"]
+    assert body.startswith("retry: 500\n\ndata: ")
+    assert ('"status": "PENDING"' in body, '"done"' in body) == (True, False)
+
+
+class Silence:
+    """A stream that must not be asked for anything."""
+
+    closed = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise AssertionError("only the head was asked for")
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_stream_is_closed_even_if_only_its_head_was_asked_for() -> None:
+    stream = Silence()
+    router = Router([route("GET", "/stream", lambda _: Response(HTTPStatus.OK, stream, "text/event-stream"))])
+    assert answer(router, event("HEAD", "/stream"))["body"] == ""
+    assert stream.closed == 1
+
+
+def test_the_query_is_no_part_of_the_path(shop: Shop) -> None:
+    assert ask(shop, "GET", "/health", rawQueryString="a=b")["statusCode"] == 200
+
+
+@pytest.fixture
+def scheduled(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Invokes the shop's relay as its schedule of every minute does, with the time at which that was due (ms)."""
+    monkeypatch.setattr(lambda_handler, "_service", lambda: Service(shop.parts, MINUTE_MS))
+
+    def invoke(due_at: int) -> None:
+        time = datetime.fromtimestamp(due_at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        lambda_handler.relay({"source": "aws.events", "time": time}, None)
+
+    return invoke
+
+
+@pytest.fixture
+def opened_at(shop: Shop) -> int:
+    """When an order was opened whose event was lost on its way to the topic."""
+    shop.topic.broken = Unavailable("PublishBatch")
+    ask(shop, "POST", "/orders", json.dumps(SAMPLE))
+    shop.topic.broken = None
+    (order,) = shop.saved
+    assert order.opened_at is not None
+    return order.opened_at
+
+
+def test_the_relay_publishes_what_was_lost_in_the_minute_in_which_that_falls_due(
+    shop: Shop, scheduled: Callable[[int], None], opened_at: int
+) -> None:
+    scheduled(opened_at + 20_000)
+    assert shop.published() == []
+    scheduled(opened_at + 80_000)
+    assert [published["eventType"] for published in shop.published()] == ["order.created"]
+
+
+@pytest.mark.parametrize("late_ms", [0, 3_000, OVERLAP_MS - 1_000])
+def test_no_look_is_left_out_and_none_taken_over_and_over_however_late_the_schedule_comes(
+    shop: Shop, scheduled: Callable[[int], None], opened_at: int, late_ms: int
+) -> None:
+    for minute in range(40):
+        scheduled(opened_at + 58_000 + minute * MINUTE_MS + late_ms * ((minute + 1) % 2))
+    looks = 6  # when the order is 30 s or 1 min, then 2, 4, 8, 16 and 32 min old
+    assert looks <= len(shop.published()) <= 2 * looks
+
+
+def test_a_sweep_that_is_cut_short_raises_so_that_lambda_tries_the_same_minute_again(
+    shop: Shop, scheduled: Callable[[int], None], opened_at: int
+) -> None:
+    shop.orders.unavailable = True
+    with pytest.raises(Unavailable):
+        scheduled(opened_at + 80_000)
+    shop.orders.unavailable = False
+    scheduled(opened_at + 80_000)
+    assert len(shop.published()) == 1

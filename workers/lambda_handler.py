@@ -1,0 +1,117 @@
+"""The workers as AWS Lambda functions: ``workers.lambda_handler.inventory`` and so on, each fed by its own queue.
+
+Handlers and consumer are the processes' own. What differs is whose hands the messages are in: Lambda has received them
+and deletes those that are not reported as failed, and an invocation ends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from threading import Event as Flag
+from typing import Any, Protocol
+
+from shopflow.config import adopt_environment, configured_catalog, load_config
+from shopflow.messaging.consumer import Consumer
+from shopflow.messaging.retry import Backoff
+from shopflow.ports import Message, Queue
+from shopflow.tracing import TRACE_PARENT
+from workers.handlers import HANDLERS
+from workers.process import Worker
+
+LAST_TRY_SECONDS = 25
+"""With less than that left of an invocation nothing is tried again: so long may a call take that goes unanswered
+(`shopflow.aws.calls.PATIENT`)."""
+OUTAGE = Backoff(first_seconds=120, factor=30, most_seconds=3600)
+"""For messages whose dependency was down for a whole invocation. Each invocation is a receive, and the third is the
+last: so an outage of half an hour sends nothing to the dead-letter queue."""
+
+BatchResponse = dict[str, list[dict[str, str]]]
+
+
+class Context(Protocol):
+    """What is used of the context that Lambda hands over."""
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+class Delivered:
+    """`shopflow.ports.Queue` over the messages of one invocation: received already, deleted by Lambda afterwards."""
+
+    def __init__(self, messages: Sequence[Message], queue: Queue) -> None:
+        self._waiting = list(messages)
+        self._undeleted = dict.fromkeys(messages)
+        self._queue = queue
+
+    def receive(self, most: int, wait_seconds: int) -> list[Message]:  # noqa: ARG002 (nothing more will come)
+        received, self._waiting = self._waiting[:most], self._waiting[most:]
+        return received
+
+    def delete(self, messages: Sequence[Message]) -> list[Message]:
+        for message in messages:
+            del self._undeleted[message]
+        return []
+
+    def change_visibility(self, seconds: Mapping[Message, int]) -> list[Message]:
+        return self._queue.change_visibility(seconds)
+
+    @property
+    def all_received(self) -> bool:
+        return not self._waiting
+
+    @property
+    def response(self) -> BatchResponse:
+        """What Lambda is told: what was not deleted has failed, and comes again when its visibility timeout ends."""
+        return {"batchItemFailures": [{"itemIdentifier": message.message_id} for message in self._undeleted]}
+
+
+def work(
+    messages: Sequence[Message],
+    queue: Queue,
+    consumer_of: Callable[[Queue, Flag], Consumer],
+    seconds_left: Callable[[], float],
+    sleep: Callable[[float], None] = time.sleep,
+) -> BatchResponse:
+    """Take the messages of one invocation through a consumer, trying again while a dependency is down and time is left.
+
+    ``queue`` is where they are from, ``consumer_of`` makes the consumer of a queue.
+    """
+    batch = Delivered(messages, queue)
+    consumer = consumer_of(batch, Flag())
+    while (pause := consumer.step()) or not batch.all_received:
+        if seconds_left() < pause + LAST_TRY_SECONDS:
+            break
+        sleep(pause)
+    consumer.hand_back(OUTAGE.delay)
+    return batch.response
+
+
+def message_of(record: Mapping[str, Any]) -> Message:
+    """The message in a record of Lambda's SQS event."""
+    return Message(
+        message_id=record["messageId"],
+        receipt_handle=record["receiptHandle"],
+        body=record["body"],
+        receive_count=int(record["attributes"]["ApproximateReceiveCount"]),
+        trace_parent=record["messageAttributes"].get(TRACE_PARENT, {}).get("stringValue"),
+    )
+
+
+@cache
+def _worker(name: str) -> Worker:
+    """Made at the first invocation, and kept for as long as Lambda keeps the process."""
+    env = adopt_environment()
+    return Worker.start(name, HANDLERS[name], load_config(env), configured_catalog(env))
+
+
+def _serve(name: str, event: Mapping[str, Any], context: Context) -> BatchResponse:
+    worker = _worker(name)
+    messages = [message_of(record) for record in event["Records"]]
+    return work(messages, worker.queue, worker.consumer, lambda: context.get_remaining_time_in_millis() / 1000)
+
+
+inventory = partial(_serve, "inventory")
+payment = partial(_serve, "payment")
+notification = partial(_serve, "notification")
+audit = partial(_serve, "audit")
