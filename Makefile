@@ -93,7 +93,7 @@ package: $(RUN) ## the zip that AWS Lambda runs all services from (ARCHITECTURE=
 	@$(PY) -m scripts.package $${ARCHITECTURE:+"--architecture=$$ARCHITECTURE"} $${LAMBDA_PYTHON:+"--python=$$LAMBDA_PYTHON"}
 
 ##@ Quality
-test: $(DEV) ## all tests, on a stack of their own
+test: $(DEV) $(SCAN) ## all tests, on a stack of their own
 	@$(PY) -m pytest -q -n auto
 
 sim: $(DEV) ## all services through storms of faults over in-memory twins: make sim SEEDS=100000 (FIRST=1000)

@@ -22,6 +22,7 @@ from api.ops.session import Sessions
 from api.ops.state import State
 from api.placing import PlaceOrder
 from api.prices import RecentProducts
+from api.publishing import SharedPublisher
 from api.queues import QueueWatch, recent_backlogs
 from api.recent import RecentOrders
 from api.routes import OrderApi, ShopApi
@@ -37,7 +38,7 @@ from shopflow.errors import ConfigError
 from shopflow.exporters import telemetry_of
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.relay import Relay
-from shopflow.ports import AuditLog, Backlogs, DeadLetters, Orders, Products, Topic
+from shopflow.ports import MAX_BATCH_ENTRIES, AuditLog, Backlogs, DeadLetters, Orders, Products, Topic
 from shopflow.telemetry import SILENT, Telemetry
 
 log = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ def _place_order(
         contracts=contracts,
         products=RecentProducts(ports.products, clock),
         orders=ports.orders,
-        publish=publisher.publish,
+        publish=SharedPublisher(publisher.publish, MAX_BATCH_ENTRIES).publish,
         headers=Headers(clock),
         new_key=lambda: secrets.token_urlsafe(KEY_BYTES),
     )

@@ -62,8 +62,7 @@ class Counted:
 def at_saturation(payment_methods: Sequence[str]) -> OrderCost:
     """One-line orders, one for each payment method, all placed at once: every batch is full."""
     counted = Counted()
-    for method in payment_methods:
-        counted.system.place({"PROD-001": 1}, method)
+    counted.system.place_together({"PROD-001": 1}, payment_methods)
     counted.work_off(DOWN_THE_CHAIN)
     return _checked(counted, len(payment_methods))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from api.prices import RecentProducts
 from shopflow.catalog import load_catalog
 from shopflow.clock import Headers
 from shopflow.config import GatewaySettings
+from shopflow.domain.event import Event
 from shopflow.domain.order import Order
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.publisher import Publisher
@@ -108,6 +109,15 @@ class System:
             self.api = self._api()
             raise
 
+    def place_together(self, wanted: Mapping[str, int], payment_methods: Sequence[str]) -> None:
+        """Clients' POSTs at the same time, one for each payment method: they share publishes (`SharedPublisher`)."""
+        held: list[Event] = []
+        api, self.api = self.api, self._api(held)
+        for payment_method in payment_methods:
+            self.place(wanted, payment_method)
+        self.api = api
+        Publisher(self._ports("order").topic, CONTRACTS).publish(held)
+
     def step(self, name: str) -> None:
         """One round of one consumer, unless it is at work already (a tap may call this in the middle of its round).
 
@@ -193,14 +203,16 @@ class System:
             telemetry=self._telemetry(service),
         )
 
-    def _api(self) -> PlaceOrder:
+    def _api(self, held: list[Event] | None = None) -> PlaceOrder:
+        """The use case. What it would publish is only ``held``, if that is given."""
         ports = self._ports("order")
+        publish = Publisher(ports.topic, CONTRACTS).publish if held is None else held.extend
         return PlaceOrder(
             catalog=CATALOG,
             contracts=CONTRACTS,
             products=RecentProducts(ports.products, ports.clock),
             orders=ports.orders,
-            publish=Publisher(ports.topic, CONTRACTS).publish,
+            publish=publish,
             headers=ports.headers,
             new_key=self._new_key,
         )

@@ -3,52 +3,42 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from scripts.browser import NoBrowser, chromium
 from scripts.services import LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.catalog import load_catalog
 from shopflow.config import load_config
+from tests.browser.console import Console
+from tests.browser.operator import TOKEN, Operator
+from tests.browser.recording import Recording
+from tests.browser.storefront import Storefront
 from tests.conftest import brought_up
 from tests.faults.lanes import answers, free_port
 from tests.integration.conftest import QUICK
 from tests.live import Live, eventually, sqs_client
 from tests.stack import AppliedStack
 
-TOKEN = "a-token-for-the-operators-page"  # noqa: S105 (of this test run only)
-PATIENCE_MS = 15_000
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync")
-
-
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """A running ShopFlow and the address of its storefront."""
-
-    live: Live
-    token: str
-
-    @property
-    def url(self) -> str:
-        return self.live.url
+PATIENCE_MS = 20_000
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Skips where there is no Chromium, except in CI, where that is a failure."""
-    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if path is None:
-        message = "no Chromium to test the pages in: apt-get install chromium, or brew install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=FLAGS) as launched:
+    expect.set_options(timeout=PATIENCE_MS)
+    with ExitStack() as opened:
+        try:
+            launched = opened.enter_context(chromium())
+        except NoBrowser as error:
+            if os.environ.get("CI"):
+                pytest.fail(str(error))
+            pytest.skip(str(error))
         yield launched
 
 
@@ -60,30 +50,62 @@ def stack(browser: Browser, request: pytest.FixtureRequest) -> Iterator[AppliedS
 
 
 @pytest.fixture(scope="session")
-def shop(stack: AppliedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def live(stack: AppliedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """The five services, with an operator."""
     env = dict(stack.env) | QUICK | {"PORT": str(free_port()), "OPS_TOKEN": TOKEN}
     config = load_config(env)
     with Services(service_commands(load_catalog()), env, LogFiles(tmp_path_factory.mktemp("logs"))) as services:
         services.start()
         running = Live(config, connect(config, PATIENT), services, sqs_client(config))
         eventually(lambda: answers(running.url), bool)
-        yield Shop(running, TOKEN)
+        yield running
 
 
 @pytest.fixture
-def context(browser: Browser, shop: Shop) -> Iterator[BrowserContext]:
+def all_running(live: Live) -> Iterator[None]:
+    """For a test that stops services: whatever becomes of it, they run again after it."""
+    yield
+    live.services.start()
+    eventually(lambda: answers(live.url), bool)
+
+
+@pytest.fixture
+def context(browser: Browser, live: Live) -> Iterator[BrowserContext]:
     """A customer with nothing remembered."""
-    with browser.new_context(base_url=shop.url, viewport={"width": 1280, "height": 900}) as opened:
+    with browser.new_context(base_url=live.url, viewport={"width": 1280, "height": 900}) as opened:
         opened.set_default_timeout(PATIENCE_MS)
         yield opened
 
 
 @pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """A page whose console must stay free of errors."""
+def page(context: BrowserContext, console: Console) -> Page:
+    """A page whose console must stay free of errors, but for those that its test says it provokes."""
     opened = context.new_page()
-    errors: list[str] = []
-    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    yield opened
-    assert errors == []
+    console.listen_to(opened)
+    return opened
+
+
+@pytest.fixture
+def console() -> Iterator[Console]:
+    written = Console()
+    yield written
+    assert written.unexpected() == []
+
+
+@pytest.fixture
+def storefront(page: Page, live: Live) -> Storefront:
+    return Storefront(page, live)
+
+
+@pytest.fixture
+def operator(page: Page, live: Live) -> Iterator[Operator]:
+    """The operator, over dead-letter queues that are empty again after the test."""
+    yield Operator(page, live)
+    for url in live.config.resources.dlq_urls.values():
+        live.sqs.purge_queue(QueueUrl=url)
+
+
+@pytest.fixture
+def recording(page: Page) -> Recording:
+    """What the flow diagram shows, from the page's first moment on."""
+    return Recording.start(page)

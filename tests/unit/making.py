@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from shopflow.domain.event import Event
 from shopflow.domain.order import EventHeader, EventType, Line, Move, Order, charge, create, decline, refuse, reserve
 
 T0 = 1_769_860_800_000  # 2026-01-31T12:00:00Z
@@ -43,3 +44,8 @@ def applied(move: Move, current: Order) -> Order:
     from dataclasses import replace
 
     return replace(current, **move.changes())
+
+
+def an_event_named(event_id: str) -> Event:
+    """An event of which nothing matters but its id."""
+    return Event(event_id, EventType.ORDER_CREATED, "1.0", T0, "order-service", "ORD-A1B2C3D4", None, {})

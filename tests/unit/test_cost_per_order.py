@@ -28,19 +28,12 @@ def happy() -> OrderCost:
     return at_saturation([VISA] * ORDERS)
 
 
-@pytest.mark.xfail(strict=True, reason="6.21 calls: a publish for every POST, two updates for every order")
 def test_a_paid_order_takes_few_calls_when_batches_are_full(happy: OrderCost) -> None:
     assert happy.calls <= MOST_CALLS, happy.calls_by_operation
 
 
-@pytest.mark.xfail(strict=True, reason="$7.84: three consistent reads of every order, a publish for every POST")
 def test_a_million_paid_orders_cost_a_few_dollars(happy: OrderCost) -> None:
     assert happy.dollars_per_million() <= MOST_DOLLARS_A_MILLION, happy.usage
-
-
-def test_what_misses_its_target_gets_no_worse(happy: OrderCost) -> None:
-    assert happy.calls <= 6.21, happy.calls_by_operation
-    assert happy.dollars_per_million() <= 7.85, happy.usage
 
 
 def test_a_paid_order_takes_few_write_units(happy: OrderCost) -> None:

@@ -1,0 +1,72 @@
+"""One publish for all requests that wait for one: at many orders a second a call for ten of them, not ten calls."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from shopflow.domain.event import Event
+
+log = logging.getLogger(__name__)
+
+Publish = Callable[[Sequence[Event]], object]
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """What one request wants published. ``done``: it went out with others; ``alone``: it must go out by itself."""
+
+    events: Sequence[Event]
+    done: bool = False
+    alone: bool = False
+
+
+class SharedPublisher:
+    """Publishes for concurrent requests (group commit): one at a time does, for all that came while the last one did.
+
+    Nobody waits for company: a request that finds no publish under way begins one at once. What is lost with a crash
+    in between is still in the outbox (docs/adr/0034). ``most``: requests that share a publish.
+    """
+
+    def __init__(self, publish: Publish, most: int) -> None:
+        self._publish = publish
+        self._most = most
+        self._waiting: list[_Waiting] = []
+        self._busy = False
+        self._changed = threading.Condition()
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Publish ``events``, as far as the topic takes them. Raises what publishing them alone raises."""
+        mine = _Waiting(events)
+        with self._changed:
+            self._waiting.append(mine)
+        while batch := self._my_turn(mine):
+            self._publish_for(batch)
+        if mine.alone:
+            self._publish(events)
+
+    def _my_turn(self, mine: _Waiting) -> Sequence[_Waiting]:
+        """What it is up to this thread to publish now; nothing, once ``mine`` is settled."""
+        with self._changed:
+            self._changed.wait_for(lambda: mine.done or mine.alone or not self._busy)
+            if mine.done or mine.alone:
+                return ()
+            self._busy = True
+            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            return batch
+
+    def _publish_for(self, batch: Sequence[_Waiting]) -> None:
+        together = False
+        try:
+            self._publish([event for one in batch for event in one.events])
+            together = True
+        except Exception as error:
+            log.warning("publishing %d events one by one: %s", len(batch), error)
+        finally:
+            with self._changed:
+                self._busy = False
+                for one in batch:
+                    one.done, one.alone = together, not together
+                self._changed.notify_all()
