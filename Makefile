@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 SCAN := $(VENV)/scan/.done
-export PRODUCT UNITS ID SEEDS FIRST # as variables of the environment no value can be mistaken for shell code
+export PRODUCT UNITS ID SEEDS FIRST AGAINST # as variables of the environment no value can be mistaken for shell code
 
 .DEFAULT_GOAL := help
 .PHONY: help venv infra-up infra-down infra-reset infra-status run-all run-order run-inventory run-payment \
@@ -116,8 +116,9 @@ lint: $(DEV)
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/hadolint Dockerfile
 
-contracts: $(DEV)
+contracts: $(DEV) ## no event or request changed in a way that breaks a service (AGAINST=v1.0.0: since that tag)
 	@$(PY) -m pytest -q tests/contracts
+	@$(PY) -m scripts.contracts $${AGAINST:+"--against=$$AGAINST"}
 
 terraform-check: $(RUN) $(SCAN)
 	@$(PY) -m scripts.terraform_check

@@ -52,6 +52,10 @@ exit codes: 0 measured, whether targets were met or not (a line for each that wa
 """
 
 
+WIDTH = 120
+"""Of the table when it goes to a file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """``folder``: where results and plots go."""
@@ -83,7 +87,7 @@ def parse(arguments: Sequence[str]) -> Options:
 
 def main() -> int:
     options = parse(sys.argv[1:])
-    cores, console = choose_cores(), Console(highlight=False)
+    cores, console = choose_cores(), Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     if not cores.pinned:
         console.print("Processes are not pinned: that takes Linux and two cores.", style="yellow")
     with running_on(cores.rest), prepared_stack(Steps(console)) as stack:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 
+from scripts.bench.costs import Usage
+
 SUFFIX = ".calls"
 SECONDS_A_DAY = 86_400
+LAST_CALL = "DeleteMessageBatch"
+_SQS = frozenset({"ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"})
+_SNS = frozenset({"PublishBatch"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +57,36 @@ def begun_between(calls: CallsByProcess, start: float, end: float) -> dict[str, 
     return {process: [call for call in made if start <= call.started < end] for process, made in calls.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """What calls add up to: requests (retries included) by operation, and units."""
-
-    requests: Mapping[str, int]
-    read_units: float
-    write_units: float
-    mean_entries: Mapping[str, float]
-
-    @property
-    def all_requests(self) -> int:
-        return sum(self.requests.values())
-
-
-def totals(calls: CallsByProcess) -> Totals:
-    every = [call for made in calls.values() for call in made]
-    by_operation: dict[str, list[Call]] = defaultdict(list)
-    for call in every:
-        by_operation[call.operation].append(call)
-    return Totals(
-        requests={name: sum(call.attempts for call in made) for name, made in sorted(by_operation.items())},
-        read_units=sum(call.read_units for call in every),
-        write_units=sum(call.write_units for call in every),
-        mean_entries={name: fmean(call.entries for call in made) for name, made in sorted(by_operation.items())},
+def usage_of(calls: CallsByProcess) -> Usage:
+    """What they use, retries included. Every payload here is far below the size that counts as two requests."""
+    made = everything(calls)
+    requests: Counter[str] = Counter()
+    for call in made:
+        requests[call.operation] += call.attempts
+    return Usage(
+        calls=requests,
+        sqs_requests=sum(requests[name] for name in _SQS),
+        sns_requests=sum(requests[name] for name in _SNS),
+        write_units=sum(call.write_units for call in made),
+        read_units=sum(call.read_units for call in made),
     )
+
+
+def everything(calls: CallsByProcess) -> list[Call]:
+    """The calls of all processes."""
+    return [call for made in calls.values() for call in made]
+
+
+def messages_a_receive(calls: CallsByProcess) -> float:
+    """How many messages a receive brought on average, of those that brought any; 0 when none did."""
+    brought = [call.entries for call in everything(calls) if call.operation == "ReceiveMessage" and call.entries]
+    return fmean(brought) if brought else 0.0
+
+
+def until_last_deletion(calls: CallsByProcess) -> CallsByProcess:
+    """What follows the last message's deletion is idling."""
+    deletions = [call.started for call in everything(calls) if call.operation == LAST_CALL]
+    return begun_between(calls, 0, max(deletions, default=0) + 1e-6)
 
 
 def requests_a_day(calls: CallsByProcess, window_seconds: float) -> dict[str, float]:
@@ -96,9 +106,3 @@ def requests_a_day(calls: CallsByProcess, window_seconds: float) -> dict[str, fl
 def _pace(starts: Sequence[float]) -> float | None:
     gaps = [later - earlier for earlier, later in pairwise(sorted(starts))]
     return fmean(gaps) if gaps else None
-
-
-def mean_seconds(calls: Iterable[Call], operation: str) -> float | None:
-    """How long the operation took on average, None if it was never called."""
-    seconds = [call.seconds for call in calls if call.operation == operation]
-    return fmean(seconds) if seconds else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from scripts.bench.calls import Call, read_calls
+from scripts.bench.calls import Call, everything, read_calls
 from scripts.bench.figures import Figure, Result, Target, at_least, at_most
 from scripts.bench.instrumented import CONFLICT_RATE
 from scripts.bench.load import HttpClient, place_orders
@@ -42,8 +42,7 @@ def measure(bench: Bench) -> Result:
             seconds = time.monotonic() - started
         orders = Counter(order.status for order in read_all(bed, load.order_ids))
         left = bed.aws.products.read([product_id])[product_id].stock
-    made = [call for of_process in read_calls(bed.calls_folder).values() for call in of_process]
-    transactions = [call for call in made if call.operation == TRANSACTION]
+    transactions = [call for call in everything(read_calls(bed.calls_folder)) if call.operation == TRANSACTION]
     rows: tuple[tuple[str, float, str, Target | None], ...] = (
         ("orders reserved", orders[Status.INVENTORY_RESERVED], "orders", at_least(count)),
         ("orders failed", orders[Status.INVENTORY_FAILED], "orders", at_most(0)),

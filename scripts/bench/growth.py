@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
+from scripts.bench.calls import everything
 from scripts.bench.figures import Conditions, Figure, Plot, Result, Row, at_most
 from scripts.bench.processes import children, resident_mib
 from scripts.bench.runner import Bench
@@ -58,7 +59,7 @@ def measure(bench: Bench) -> Result:
 
 def _look(bench: Bench, bed: Testbed, stored: int) -> Level:
     run = saturated(bed, bench.sized(200, 30))
-    made = [call for of_process in run.calls.values() for call in of_process]
+    made = everything(run.calls)
     medians = [median(call.seconds for call in made if call.operation == name) for name in KEYED]
     order_id = run.orders[0].order_id
     scan = _median_ms(lambda: list(bed.aws.orders.open_orders()))

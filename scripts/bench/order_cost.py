@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from scripts.bench.calls import begun_between, read_calls, requests_a_day
+from scripts.bench.calls import begun_between, messages_a_receive, read_calls, requests_a_day, until_last_deletion
 from scripts.bench.costs import MILLION, PRICES, OrderCost
 from scripts.bench.figures import Conditions, Figure, Plot, Result, Row, Target, at_most
 from scripts.bench.load import DECLINED, VISA, HttpClient, Place
 from scripts.bench.runner import Bench
-from scripts.bench.runs import Run, finished, saturated, until_last_deletion
+from scripts.bench.runs import Run, finished, saturated
 from scripts.bench.testbed import WORKERS, Testbed
 from scripts.services import ORDER
 
@@ -84,6 +84,7 @@ def _of_run(
         ("write units", cost.write_units, "an order", units),
         ("read units", cost.read_units, "an order", None),
         ("cost", cost.dollars_per_million(), "$ a million", dollars),
+        ("messages a receive", messages_a_receive(run.calls), "", None),
         *((operation, number, "an order", None) for operation, number in cost.calls_by_operation.items()),
     ]
     return [Figure(f"{name}: {what}", value, unit, target, run.conditions) for what, value, unit, target in rows]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from scripts.bench.calls import CallsByProcess, Totals, begun_between, read_calls, totals
-from scripts.bench.costs import OrderCost, Usage
+from scripts.bench.calls import CallsByProcess, begun_between, read_calls, until_last_deletion, usage_of
+from scripts.bench.costs import OrderCost
 from scripts.bench.figures import Conditions
 from scripts.bench.load import VISA, HttpClient, place_orders
 from scripts.bench.testbed import WORKERS, Testbed
@@ -23,9 +22,6 @@ READ_AT_ONCE = 100
 INSTANT_GATEWAY = {"PAYMENT_LATENCY_MIN_MS": "0", "PAYMENT_LATENCY_MAX_MS": "0"}
 CLOSE_SECONDS = 30
 LOOK_SECONDS = 0.05
-LAST_CALL = "DeleteMessageBatch"
-_SQS = frozenset({"ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"})
-_SNS = frozenset({"PublishBatch"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +34,7 @@ class Run:
 
     @property
     def cost(self) -> OrderCost:
-        return OrderCost(len(self.orders), usage_of(totals(self.calls)))
-
-
-def usage_of(counted: Totals) -> Usage:
-    """What was counted, as it is paid for. Every payload here is far below the size that counts as two requests."""
-    requests = Counter(counted.requests)
-    return Usage(
-        calls=requests,
-        sqs_requests=sum(requests[name] for name in _SQS),
-        sns_requests=sum(requests[name] for name in _SNS),
-        write_units=counted.write_units,
-        read_units=counted.read_units,
-    )
+        return OrderCost(len(self.orders), usage_of(self.calls))
 
 
 def saturated(bed: Testbed, count: int, payment_methods: Sequence[str] = (VISA,)) -> Run:
@@ -72,12 +56,6 @@ def saturated(bed: Testbed, count: int, payment_methods: Sequence[str] = (VISA,)
         orders = finished(bed, load.order_ids)
     made = begun_between(read_calls(bed.calls_folder), started, math.inf)
     return Run(tuple(orders), until_last_deletion(made), watch.conditions)
-
-
-def until_last_deletion(calls: CallsByProcess) -> CallsByProcess:
-    """What follows the last message's deletion is idling."""
-    deletions = [call.started for made in calls.values() for call in made if call.operation == LAST_CALL]
-    return begun_between(calls, 0, max(deletions, default=0) + 1e-6)
 
 
 def finished(bed: Testbed, order_ids: Sequence[str]) -> list[Order]:

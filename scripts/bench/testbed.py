@@ -42,7 +42,8 @@ class Watch:
         self._bare = bare
         self._pid = emulator_pid
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._sample, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._failure: Exception | None = None
         self.backlog = 0
         self.largest_backlog = 0
 
@@ -60,8 +61,16 @@ class Watch:
 
     @property
     def conditions(self) -> Conditions:
-        """Of the whole block, once it has ended."""
+        """Of the whole block, once it has ended. Raises `CommandError` when the queues could not be looked at."""
+        if self._failure:
+            raise CommandError(f"The emulator does not answer: {self._failure}")
         return Conditions(self._used / self._elapsed, self.largest_backlog)
+
+    def _run(self) -> None:
+        try:
+            self._sample()
+        except Exception as failure:
+            self._failure = failure
 
     def _sample(self) -> None:
         while True:

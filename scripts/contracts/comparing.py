@@ -16,17 +16,26 @@ CLIENTS = "clients that are in use"
 
 
 @dataclass(frozen=True, slots=True)
-class Break:
-    """A direction in which messages would be refused: by whom, while doing what, and which.
+class Direction:
+    """Who reads what was written under another version of a contract: ``doing`` says it in words."""
 
-    ``findings``: what the rules say. ``example``: if they say nothing, what is wrong with a message that was made and
-    refused all the same.
+    readers: tuple[str, ...]
+    doing: str
+    written: Schema
+    read: Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Readers that would refuse messages. ``findings``: what the rules say.
+
+    ``example``: if they say nothing, what is wrong with a message that was made and refused all the same.
     """
 
     readers: tuple[str, ...]
     doing: str
-    findings: tuple[Finding, ...]
-    example: str | None
+    findings: tuple[Finding, ...] = ()
+    example: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +54,14 @@ def compare(before: Release, now: Release, show: Callable[[str], None]) -> list[
 
 
 def breaks(before: Contract, now: Contract) -> list[Break]:
-    """In which directions a new minor version that looks like ``now`` would break readers."""
-    return [found for found in _directions(before, now) if found.findings or found.example]
+    """In which directions a new minor version that looks like ``now`` would break readers.
+
+    Rules first; examples, which take seconds, are made only of a change that passes them.
+    """
+    directions = list(_directions(before, now))
+    by_rules = [Break(one.readers, one.doing, tuple(refused(one.written, one.read))) for one in directions]
+    found = [one for one in by_rules if one.findings]
+    return found or [one for one in map(_tried, directions) if one.example]
 
 
 def _verdict(name: str, before: Contract | None, now: Contract | None, show: Callable[[str], None]) -> Verdict:
@@ -74,24 +89,22 @@ def _come_or_gone(name: str, before: Contract | None, now: Contract | None) -> V
     if now:
         return Verdict(name, f"{now.version}: new")
     assert before is not None  # noqa: S101 - one of the two is there
-    lost = Break((*before.readers, AUDIT_TRAIL), "reading what was published", (), None)
+    lost = Break((*before.readers, AUDIT_TRAIL), "reading what was published")
     return Verdict(name, "removed", "keep it: the audit trail holds such events for ever", (lost,))
 
 
-def _directions(before: Contract, now: Contract) -> Iterator[Break]:
+def _directions(before: Contract, now: Contract) -> Iterator[Direction]:
     """The new read what the old have written, from queues and from the audit trail; and the old what the new write."""
     if now.is_request:
-        yield _break((CLIENTS,), "old requests to the new code", before.schema, now.schema)
+        yield Direction((CLIENTS,), "old requests to the new code", before.schema, now.schema)
         return
-    yield _break((*now.readers, AUDIT_TRAIL), "new code reading old events", before.schema, now.schema)
-    yield _break(before.readers, "old code reading new events", now.schema, opened(before.schema))
+    yield Direction((*now.readers, AUDIT_TRAIL), "new code reading old events", before.schema, now.schema)
+    yield Direction(before.readers, "old code reading new events", now.schema, opened(before.schema))
 
 
-def _break(readers: tuple[str, ...], doing: str, written: Schema, read: Schema) -> Break:
-    """Examples, which take seconds, are made only where the rules find nothing."""
-    findings = tuple(refused(written, read))
+def _tried(one: Direction) -> Break:
     try:
-        return Break(readers, doing, findings, None if findings else refused_example(written, read))
+        return Break(one.readers, one.doing, example=refused_example(one.written, one.read))
     except NoExamples as error:
         raise ConfigError(f"No example could be made of a schema that changed, so it is not checked: {error}") from None
 

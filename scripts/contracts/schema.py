@@ -7,8 +7,10 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
+from jsonschema.protocols import Validator
 
 from shopflow import jsontext
+from shopflow.contracts import WordyValidator
 
 Schema = Any
 """A JSON Schema without any ``$ref``: an object, or true (anything) or false (nothing)."""
@@ -42,12 +44,13 @@ def same(one: Schema, other: Schema) -> bool:
     return text(one) == text(other)
 
 
-def validator(schema: Schema) -> Draft202012Validator:
+def validator(schema: Schema) -> Validator:
     """Checks as a consumer does, formats too."""
-    return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    checker: Validator = WordyValidator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    return checker
 
 
-def refusal(checker: Draft202012Validator, value: Any) -> str | None:
+def refusal(checker: Validator, value: Any) -> str | None:
     """What is most wrong with ``value``, as «path: message»; None when nothing is."""
     try:
         error = best_match(checker.iter_errors(value))

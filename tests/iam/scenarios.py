@@ -86,7 +86,8 @@ def an_operator(guard: Guarded) -> None:
             shown = page.get(f"/ops/dead-letters/{service.name}")
             redrivable = [letter["messageId"] for letter in shown["letters"] if letter["redrivable"]]
             assert redrivable
-            assert page.post(f"/ops/dead-letters/{service.name}/redrive", {"all": True})["redriven"] == len(redrivable)
+            sent = page.post(f"/ops/dead-letters/{service.name}/redrive", {"messageIds": redrivable})
+            assert sent["redriven"] == len(redrivable)
     live.closed(orders)
 
 

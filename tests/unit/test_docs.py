@@ -278,3 +278,10 @@ def test_what_is_not_there_is_found() -> None:
     assert unknown_targets(source) == ["gone", "gone-too", "gone-as-well"]
     assert unknown_modules(source) == ["scripts.gone"]
     assert unknown_tests(source) == ["test_that_was_never_written"]
+
+
+def test_every_alarm_leads_to_its_section_of_the_runbook() -> None:
+    files = [path for path in FILES if path.suffix == ".tf"]
+    anchors = [name for path in files for name in re.findall(r"\$\{local\.runbook\}([\w-]+)", path.read_text())]
+    assert anchors
+    assert set(anchors) <= page(ROOT / "docs" / "operations.md").anchors
