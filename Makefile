@@ -5,11 +5,13 @@ PY := $(VENV)/bin/python
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 SCAN := $(VENV)/scan/.done
-export PRODUCT UNITS ID SEEDS FIRST AGAINST # as variables of the environment no value can be mistaken for shell code
+BENCH := $(VENV)/.bench
+export PRODUCT UNITS ID SEEDS FIRST AGAINST PARTS QUICK # as variables of the environment no value can be mistaken for shell code
 
 .DEFAULT_GOAL := help
 .PHONY: help venv infra-up infra-down infra-reset infra-status run-all run-order run-inventory run-payment \
-  run-notification run-audit e2e check-order replay dlq restock verify package test sim mutants crash-matrix outages check lint contracts terraform-check clean
+  run-notification run-audit e2e check-order replay dlq restock verify package test sim mutants crash-matrix outages bench \
+  screenshots check lint contracts terraform-check clean
 
 help: ## list the targets
 	@awk -F ':.*## |^##@ ' '/^##@ / { printf "\n%s\n", $$2 } /^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +39,11 @@ $(SCAN): requirements-scan.txt | $(PY)
 	@echo "Installing requirements-scan.txt into $(VENV)/scan (up to a minute) …"
 	@$(PY) -m venv $(VENV)/scan
 	@$(VENV)/scan/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-scan.txt
+	@touch $@
+
+$(BENCH): requirements-bench.txt $(RUN)
+	@echo "Installing requirements-bench.txt into $(VENV) (up to a minute) …"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@touch $@
 
 ##@ Local AWS
@@ -105,8 +112,14 @@ mutants: $(DEV) ## put deliberate faults into the code, one at a time: which tes
 crash-matrix: $(DEV) ## kill a real process before and after every call that it makes (about 20 minutes)
 	@$(PY) -m tests.faults.crash_matrix_live
 
+screenshots: $(DEV) infra-up ## the pictures of the README, taken anew of real orders in Chromium
+	@$(PY) -m scripts.screenshots
+
 outages: $(DEV) ## gateway down, local AWS frozen, SNS failing, under a load of orders (about 6 minutes)
 	@$(PY) -m tests.faults.outages
+
+bench: $(BENCH) ## speed and cost against their targets, into docs/bench (half an hour; PARTS="api pipeline", QUICK=1)
+	@$(PY) -m scripts.bench $${QUICK:+--quick} $$PARTS
 
 check: lint contracts terraform-check ## everything that needs no local AWS: lint, types, contracts, Terraform
 

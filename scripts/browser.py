@@ -22,13 +22,19 @@ class NoBrowser(CommandError):
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium of this machine. Raises `NoBrowser` where there is none, or no Playwright to drive it."""
+    """A headless Chromium of this machine. Raises `NoBrowser` where there is none, or no Playwright to drive it.
+
+    What goes wrong with it in the block, such as a page that does not show what it should, becomes a `CommandError`.
+    """
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if path is None:
         raise NoBrowser("There is no Chromium: apt-get install chromium, or brew install --cask chromium")
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import Error, sync_playwright
     except ModuleNotFoundError:
         raise NoBrowser("Playwright is missing: pip install -r requirements-dev.txt") from None
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=FLAGS) as browser:
-        yield browser
+    try:
+        with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=FLAGS) as browser:
+            yield browser
+    except Error as error:
+        raise CommandError(f"Chromium: {' '.join(error.message.split())}") from error

@@ -12,7 +12,8 @@ const EVERY_MS = 2000;
 start();
 
 async function start() {
-  history.replaceState(null, "", location.pathname); // a link with the token, opened while signed in
+  forgetFragment();
+  addEventListener("hashchange", forgetFragment);
   byId("sign-out").addEventListener("click", signOut);
   let catalog = null;
   try {
@@ -29,6 +30,11 @@ async function start() {
   );
   const refresh = regularly(() => look(catalog, order, letters), EVERY_MS);
   document.addEventListener("visibilitychange", () => document.hidden && show("paused", "paused"));
+}
+
+/** The link with the token may be opened while signed in. */
+function forgetFragment() {
+  history.replaceState(null, "", location.pathname);
 }
 
 async function look(catalog, order, letters) {

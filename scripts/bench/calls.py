@@ -50,7 +50,8 @@ CallsByProcess = Mapping[str, Sequence[Call]]
 
 def read_calls(folder: Path) -> dict[str, list[Call]]:
     """The calls in a folder's logs, by process."""
-    return {path.stem: [Call.parse(line) for line in path.open()] for path in sorted(folder.glob(f"*{SUFFIX}"))}
+    logs = sorted(folder.glob(f"*{SUFFIX}"))
+    return {log.stem: [Call.parse(line) for line in log.read_text().splitlines()] for log in logs}
 
 
 def begun_between(calls: CallsByProcess, start: float, end: float) -> dict[str, list[Call]]:

@@ -90,7 +90,7 @@ class Conflicts:
 
     def __init__(self, rate: float, path: Path) -> None:
         self._rate = rate
-        self._file = path.open("w")
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
 
     def observe(self, client: Any) -> None:
         client.meta.events.register("before-send.dynamodb.TransactWriteItems", self._before_send)

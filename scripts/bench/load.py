@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -38,23 +38,33 @@ class Load:
 
 
 class HttpClient:
-    """One keep-alive connection to the Order Service. ``payment_methods`` take turns."""
+    """One keep-alive connection to the Order Service. Each order pays by the next of ``payment_methods``."""
 
-    def __init__(self, address: tuple[str, int], product_id: str, payment_methods: Sequence[str] = (VISA,)) -> None:
+    def __init__(self, address: tuple[str, int], product_id: str, payment_methods: Iterator[str] | None = None) -> None:
         self._connection = http.client.HTTPConnection(*address, timeout=TIMEOUT_SECONDS)
         self._connection.connect()
         self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         body = {"customerId": "CUST-BENCH", "items": [{"productId": product_id, "quantity": 1}]}
-        self._bodies = itertools.cycle([json.dumps(body | {"paymentMethod": one}).encode() for one in payment_methods])
+        self._payment_methods = payment_methods or itertools.repeat(VISA)
+        self._order = body
 
     def place(self) -> str:
         """Place an order. Raises `CommandError` when it is not accepted."""
-        self._connection.request("POST", "/orders", next(self._bodies), {"Content-Type": "application/json"})
+        body = json.dumps(self._order | {"paymentMethod": next(self._payment_methods)}).encode()
+        self._connection.request("POST", "/orders", body, {"Content-Type": "application/json"})
         response = self._connection.getresponse()
         text = response.read()
         if response.status != 201:
             raise CommandError(f"POST /orders answered {response.status}: {text.decode(errors='replace')}")
         return str(json.loads(text)["orderId"])
+
+
+def http_clients(
+    address: tuple[str, int], product_id: str, number: int, payment_methods: Sequence[str] = (VISA,)
+) -> list[Place]:
+    """Clients among whom ``payment_methods`` go round: the share of each holds of all orders, not of each client's."""
+    turns = itertools.cycle(payment_methods)
+    return [HttpClient(address, product_id, turns).place for _ in range(number)]
 
 
 def place_orders(clients: Sequence[Place], count: int, before_each: Callable[[], None] = lambda: None) -> Load:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 from scripts.bench.calls import CallsByProcess, begun_between, read_calls, until_last_deletion, usage_of
 from scripts.bench.costs import OrderCost
 from scripts.bench.figures import Conditions
-from scripts.bench.load import VISA, HttpClient, place_orders
+from scripts.bench.load import VISA, http_clients, place_orders
 from scripts.bench.testbed import WORKERS, Testbed
 from scripts.console import CommandError
 from scripts.services import ORDER
-from shopflow.domain.order import Order
+from shopflow.domain.order import Order, Status
 
 CLIENTS = 16
 READ_AT_ONCE = 100
-INSTANT_GATEWAY = {"PAYMENT_LATENCY_MIN_MS": "0", "PAYMENT_LATENCY_MAX_MS": "0"}
+STAGED = {"SQS_WAIT_SECONDS": "20", "RELAY": "off", "PAYMENT_LATENCY_MIN_MS": "0", "PAYMENT_LATENCY_MAX_MS": "0"}
+"""The audit log is written last, so the relay would find no receipts and publish again what was published."""
 CLOSE_SECONDS = 30
 LOOK_SECONDS = 0.05
 
@@ -33,6 +33,11 @@ class Run:
     conditions: Conditions
 
     @property
+    def declined(self) -> float:
+        """The share of the orders whose payment failed (0-1)."""
+        return sum(order.status is Status.PAYMENT_FAILED for order in self.orders) / len(self.orders)
+
+    @property
     def cost(self) -> OrderCost:
         return OrderCost(len(self.orders), usage_of(self.calls))
 
@@ -44,13 +49,11 @@ def saturated(bed: Testbed, count: int, payment_methods: Sequence[str] = (VISA,)
     """
     started = time.monotonic()
     product_id = bed.product()
-    with bed.watch() as watch, ExitStack() as stack:
-        stack.enter_context(bed.running(bed.logging_calls(bed.commands(ORDER))))
-        clients = [HttpClient(bed.address, product_id, payment_methods).place for _ in range(CLIENTS)]
-        load = place_orders(clients, count)
+    commands = bed.logging_calls(bed.commands(ORDER, *WORKERS))
+    with bed.watch() as watch, bed.running(commands, only=(ORDER,), **STAGED) as services:
+        load = place_orders(http_clients(bed.address, product_id, CLIENTS, payment_methods), count)
         for service in WORKERS:
-            worker = bed.logging_calls(bed.commands(service))
-            stack.enter_context(bed.running(worker, SQS_WAIT_SECONDS="20", **INSTANT_GATEWAY))
+            services.start(service)
             bed.wait_until_drained(service)
         bed.wait_until_drained()
         orders = finished(bed, load.order_ids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from shopflow.errors import ConfigError
 from shopflow.schema_files import load_schemas
 
 REQUEST = "place-order"
-FILES = ("schemas", "api/openapi.json")
+FILES = ("schemas", "api/openapi.json", "examples")
 """Where contracts are, from the root of the source."""
+OVERLAYS = "examples/*/catalog.json"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -67,18 +68,26 @@ Release = Mapping[str, Contract]
 
 
 def load_release(root: Path, label: str) -> Release:
-    """The contracts of the source at ``root``, which people know as ``label``.
+    """The contracts of the source at ``root``, which people know as ``label``; those of its overlays too.
 
     Raises `ConfigError` when they cannot be read.
     """
     try:
-        catalog = jsontext.loads((root / "schemas" / "catalog.json").read_text())
-        schemas = load_schemas(root / "schemas")
+        catalogs = [root / "schemas" / "catalog.json", *sorted(root.glob(OVERLAYS))]
+        catalog = _merged([jsontext.loads(file.read_text()) for file in catalogs])
+        schemas = load_schemas(root / "schemas", *(file.parent / "schemas" for file in catalogs[1:]))
         api_version = jsontext.loads((root / "api" / "openapi.json").read_text())["info"]["version"]
         request = Contract(REQUEST, Version.of(api_version), normal(schemas[REQUEST]), ("order",))
         return {name: _event(name, catalog, schemas) for name in catalog["events"]} | {REQUEST: request}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"The contracts of {label} cannot be read: {error!r}") from None
+
+
+def _merged(catalogs: Sequence[Any]) -> dict[str, Any]:
+    return {
+        kind: {name: spec for one in catalogs for name, spec in one.get(kind, {}).items()}
+        for kind in ("events", "services")
+    }
 
 
 def message(envelope: Schema, name: str, payload: Schema) -> Schema:

@@ -16,6 +16,8 @@ Schema = Any
 """A JSON Schema without any ``$ref``: an object, or true (anything) or false (nothing)."""
 
 MAX_REFUSAL_CHARS = 200
+OUT_OF_RANGE = "a number is out of range"
+"""Of decimal arithmetic: beyond 28 digits nothing can tell whether it is a multiple of 0.01."""
 ANNOTATIONS = frozenset(
     {"$schema", "$id", "$comment", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"}
 )
@@ -55,7 +57,7 @@ def refusal(checker: Validator, value: Any) -> str | None:
     try:
         error = best_match(checker.iter_errors(value))
     except ArithmeticError:
-        return "a number is out of range"
+        return OUT_OF_RANGE
     return f"{error.json_path.removeprefix('$.')}: {error.message}"[:MAX_REFUSAL_CHARS] if error else None
 
 

@@ -22,8 +22,8 @@ from shopflow.errors import ConfigError, ShopFlowError
 def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
     """Have the stack's local AWS answer with every resource in it and its products seeded; write its env file.
 
-    Quick when that is so already. ``settings`` are the exported variables that choose the cloud, the catalogue's overlay
-    and what the services run on. Raises `CommandError` or `ConfigError` with what is in the way.
+    Quick when that is so already. ``settings`` are the exported variables that choose the cloud, the overlay of the
+    catalogue and what the services run on. Raises `CommandError` or `ConfigError` with what is in the way.
     """
     require_terraform()
     with stack.lock(progress):

@@ -55,8 +55,8 @@ class Module:
         digest = hashlib.sha256(json.dumps([self.variables, self.endpoint]).encode())
         for source in _sources():
             digest.update(f"\0{source.relative_to(ROOT)}\0".encode() + source.read_bytes())
-        if self.package:
-            digest.update(self.package.file.read_bytes())
+        for file in (self.package and self.package.file, self.catalog_overlay):
+            digest.update(file.read_bytes() if file else b"")
         return digest.hexdigest()
 
     def copy(self) -> None:

@@ -96,7 +96,11 @@ run "without_compute_there_is_no_function_and_nothing_that_would_call_one" {
   }
 }
 
-run "every_service_of_the_catalogue_and_the_relay_are_functions_each_under_its_own_role" {
+run "every_service_of_the_catalogue_and_the_relay_are_functions_that_know_and_may_do_their_own_work" {
+  variables {
+    service_settings = { payment = { PAYMENT_SUCCESS_RATE = "1" } }
+  }
+
   assert {
     condition     = toset(keys(module.function)) == setunion(keys(var.catalogue.services), ["relay"])
     error_message = "The functions are not the catalogue's services and the relay."
@@ -127,35 +131,6 @@ run "every_service_of_the_catalogue_and_the_relay_are_functions_each_under_its_o
     ])
     error_message = "A function's log is somewhere else, or kept for ever."
   }
-}
-
-run "every_queue_feeds_its_own_worker_which_names_the_messages_that_failed" {
-  assert {
-    condition = { for name, mapping in aws_lambda_event_source_mapping.worker : name => mapping.event_source_arn } == {
-      for name, service in var.catalogue.services : name => "arn:aws:sqs:eu-west-1:123456789012:stack-${name}-queue" if length(service.consumes) > 0
-    }
-    error_message = "A queue feeds another's function, or none."
-  }
-
-  assert {
-    condition = alltrue([
-      for mapping in aws_lambda_event_source_mapping.worker :
-      mapping.function_response_types == toset(["ReportBatchItemFailures"]) && mapping.batch_size == 10 && one(mapping.scaling_config).maximum_concurrency == 10
-    ])
-    error_message = "A failed message would fail its batch, or a queue could take all of the account's concurrency."
-  }
-
-  assert {
-    # Lambda refuses the mapping otherwise, and two functions would have the same message.
-    condition     = alltrue([for name in keys(aws_lambda_event_source_mapping.worker) : module.function[name].function.timeout < module.consumer[name].queue.visibility_timeout_seconds])
-    error_message = "A message could be received again while its function still runs."
-  }
-}
-
-run "each_function_is_told_what_it_reads_and_only_the_api_knows_other_services_queues" {
-  variables {
-    service_settings = { payment = { PAYMENT_SUCCESS_RATE = "1" } }
-  }
 
   assert {
     condition = nonsensitive(alltrue([
@@ -182,7 +157,28 @@ run "each_function_is_told_what_it_reads_and_only_the_api_knows_other_services_q
   }
 }
 
-run "the_relay_is_told_the_interval_that_its_schedule_has" {
+run "queues_a_schedule_and_an_api_invoke_them_each_its_own_and_within_limits" {
+  assert {
+    condition = { for name, mapping in aws_lambda_event_source_mapping.worker : name => mapping.event_source_arn } == {
+      for name, service in var.catalogue.services : name => "arn:aws:sqs:eu-west-1:123456789012:stack-${name}-queue" if length(service.consumes) > 0
+    }
+    error_message = "A queue feeds another's function, or none."
+  }
+
+  assert {
+    condition = alltrue([
+      for mapping in aws_lambda_event_source_mapping.worker :
+      mapping.function_response_types == toset(["ReportBatchItemFailures"]) && mapping.batch_size == 10 && one(mapping.scaling_config).maximum_concurrency == 10
+    ])
+    error_message = "A failed message would fail its batch, or a queue could take all of the account's concurrency."
+  }
+
+  assert {
+    # Lambda refuses the mapping otherwise, and two functions would have the same message.
+    condition     = alltrue([for name in keys(aws_lambda_event_source_mapping.worker) : module.function[name].function.timeout < module.consumer[name].queue.visibility_timeout_seconds])
+    error_message = "A message could be received again while its function still runs."
+  }
+
   assert {
     condition     = module.relay_schedule[0].rule.schedule_expression == "rate(1 minute)"
     error_message = "The relay does not run every minute."
@@ -191,6 +187,16 @@ run "the_relay_is_told_the_interval_that_its_schedule_has" {
   assert {
     condition     = nonsensitive(one(module.function["relay"].function.environment).variables.RELAY_INTERVAL_SECONDS) == "60"
     error_message = "The relay would leave times out, or sweep them twice."
+  }
+
+  assert {
+    condition     = module.http_api[0].function_name == "stack-order"
+    error_message = "A request does not reach the Order Service."
+  }
+
+  assert {
+    condition     = one(module.http_api[0].stage.default_route_settings).throttling_rate_limit == 500 && one(module.http_api[0].stage.default_route_settings).throttling_burst_limit == 1000
+    error_message = "The API takes any number of requests."
   }
 }
 
@@ -207,18 +213,6 @@ run "an_overlay_is_told_to_the_services_but_brings_its_own_compute" {
   assert {
     condition     = nonsensitive(alltrue([for one in module.function : one(one.function.environment).variables.SHOPFLOW_CATALOG_OVERLAY == "overlay/catalog.json"]))
     error_message = "A service would take the overlay's events for breaches of contract."
-  }
-}
-
-run "the_http_api_hands_all_requests_to_the_order_service_and_has_a_limit" {
-  assert {
-    condition     = module.http_api[0].function_name == "stack-order"
-    error_message = "A request does not reach the Order Service."
-  }
-
-  assert {
-    condition     = one(module.http_api[0].stage.default_route_settings).throttling_rate_limit == 500 && one(module.http_api[0].stage.default_route_settings).throttling_burst_limit == 1000
-    error_message = "The API takes any number of requests."
   }
 }
 
@@ -247,24 +241,15 @@ run "only_the_one_route_of_the_api_may_invoke_its_function" {
   }
 }
 
-run "another_compute_is_refused" {
+run "another_compute_and_a_concurrency_that_lambda_does_not_take_are_refused" {
   command = plan
 
   variables {
-    compute = "mainframe"
-  }
-
-  expect_failures = [var.compute]
-}
-
-run "a_concurrency_that_lambda_does_not_take_is_refused" {
-  command = plan
-
-  variables {
+    compute            = "mainframe"
     worker_concurrency = 1
   }
 
-  expect_failures = [var.worker_concurrency]
+  expect_failures = [var.compute, var.worker_concurrency]
 }
 
 run "the_order_service_has_not_the_rights_of_a_relay_beside_it_and_each_throttled_function_raises_an_alarm" {

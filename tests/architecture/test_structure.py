@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("shopflow", "api", "workers", "scripts")
+PACKAGES = ("shopflow", "api", "workers", "scripts", "examples")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 SERVICE_FILES = [path for path in FILES if path.relative_to(ROOT).parts[0] != "scripts"]
 MOST_LINES = 300
@@ -21,6 +21,7 @@ FORBIDDEN = {
     "api": {"workers", "scripts", "tests"},
     "workers": {"api", "scripts", "tests"},
     "scripts": {"api", "workers", "tests"},
+    "examples": {"api", "scripts", "tests"},
 }
 
 
@@ -54,9 +55,9 @@ def test_the_domain_imports_the_standard_library_only(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=_name)
-def test_only_the_aws_package_imports_boto3(path: Path) -> None:
+def test_only_the_aws_package_and_the_benchmarks_yardsticks_import_boto3(path: Path) -> None:
     boto = {"boto3", "botocore", "mypy_boto3_dynamodb", "mypy_boto3_sns", "mypy_boto3_sqs"}
-    if not _name(path).startswith("shopflow/aws/"):
+    if not _name(path).startswith(("shopflow/aws/", "scripts/bench/")):
         assert not {_top(module) for module in _imports(path)} & boto
 
 

@@ -46,7 +46,7 @@ class Operator:
         letters = self.live.aws.dead_letters(service)
 
         def receive() -> int:
-            self.live.sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
+            self.live.sqs.receive_message(QueueUrl=url, VisibilityTimeout=0, WaitTimeSeconds=0)
             return letters.depth()
 
         eventually(receive, bool)

@@ -115,6 +115,16 @@ def test_it_prints_what_was_compared_with_what(repository: Repository) -> None:
     assert f"{len(events) + 1} contracts compared, none refused." in told
 
 
+def test_an_overlay_of_the_examples_has_contracts_too(repository: Repository) -> None:
+    shutil.copytree(ROOT / "examples", repository.root / "examples")
+    repository.commit()
+    repository.edit("examples/fraud/schemas/events/fraud.flagged.schema.json", '"maximum": 100', '"maximum": 90')
+    code, told = repository.compare()
+    assert code == 1
+    assert "would break audit, replay of the audit trail (new code reading old events)" in told
+    assert "payload.score (bounds): written with maximum 100, read with maximum 90" in told
+
+
 def test_a_narrowed_part_of_all_contracts_breaks_all_their_consumers(repository: Repository) -> None:
     repository.edit("schemas/common.schema.json", '"maximum": 1000\n', '"maximum": 500\n')
     code, told = repository.compare()

@@ -73,7 +73,8 @@ def what_crashes_left(live: Live) -> None:
 def somebody_watches(guard: Guarded) -> None:
     """The storefront's picture of the system is open in a browser."""
     with requests.get(f"{guard.live.url}/flow/stream", stream=True, timeout=10) as stream:
-        assert any(b'"queues"' in line for line in stream.iter_lines())
+        lines = stream.iter_lines(chunk_size=1)  # else a quiet stream is not seen before 512 bytes of it have come
+        assert any(b'"queues"' in line for line in lines)
 
 
 def an_operator(guard: Guarded) -> None:

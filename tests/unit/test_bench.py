@@ -20,7 +20,7 @@ from scripts.bench.calls import (
 )
 from scripts.bench.figures import Conditions, Figure, Result, at_least, at_most, percentile, typical_ratio
 from scripts.bench.gateway import gateway_seconds
-from scripts.bench.load import place_orders
+from scripts.bench.load import DECLINED, VISA, http_clients, place_orders
 from scripts.bench.results import FILE, save
 from scripts.bench.table import number, verdict
 from shopflow.config import GatewaySettings
@@ -54,7 +54,10 @@ def test_one_disturbed_round_does_not_move_the_ratio() -> None:
 
 
 def test_calls_are_read_as_they_were_written(tmp_path: Path) -> None:
-    calls = [Call("PutItem", 1.5, 0.25, 2, 0.0, 2.0, 0, ""), Call("ReceiveMessage", 2.0, 20.0, entries=0, error="Timeout")]
+    calls = [
+        Call("PutItem", 1.5, 0.25, 2, 0.0, 2.0, 0, ""),
+        Call("ReceiveMessage", 2.0, 20.0, entries=0, error="Timeout"),
+    ]
     (tmp_path / f"order{SUFFIX}").write_text("".join(call.line() for call in calls))
     assert read_calls(tmp_path) == {"order": calls}
 
@@ -62,7 +65,11 @@ def test_calls_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_retries_are_paid_for_and_each_request_goes_to_its_service() -> None:
     made = {
         "order": [Call("PutItem", 0, 0, attempts=3, write_units=2), Call("PublishBatch", 1, 0)],
-        "audit": [Call("ReceiveMessage", 0, 0, entries=4), Call("DeleteMessageBatch", 1, 0), Call("GetItem", 2, 0, read_units=1)],
+        "audit": [
+            Call("ReceiveMessage", 0, 0, entries=4),
+            Call("DeleteMessageBatch", 1, 0),
+            Call("GetItem", 2, 0, read_units=1),
+        ],
     }
     usage = usage_of(made)
     assert usage.calls == {"PutItem": 3, "PublishBatch": 1, "ReceiveMessage": 1, "DeleteMessageBatch": 1, "GetItem": 1}
@@ -149,3 +156,32 @@ def test_every_missed_target_is_told_by_name() -> None:
 )
 def test_numbers_have_three_digits_that_count(value: float, text: str) -> None:
     assert number(value) == text
+
+
+def test_the_share_of_each_payment_method_holds_however_many_clients_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[str] = []
+
+    class Connected:
+        def __init__(self, *_: object, **__: object) -> None:
+            self.sock = self
+
+        def connect(self) -> None: ...
+
+        def setsockopt(self, *_: object) -> None: ...
+
+        def request(self, _method: str, _path: str, body: bytes, _headers: object) -> None:
+            sent.append(json.loads(body)["paymentMethod"])
+
+        def getresponse(self) -> Connected:
+            return self
+
+        status = 201
+
+        def read(self) -> bytes:
+            return b'{"orderId": "ORD-1"}'
+
+    monkeypatch.setattr("http.client.HTTPConnection", Connected)
+    place_orders(http_clients(("127.0.0.1", 1), "PROD-001", 16, [VISA] * 4 + [DECLINED]), 60)
+    assert sent.count(DECLINED) == 12

@@ -39,7 +39,7 @@ def client(service: str, answer: Callable[[Any], tuple[int, bytes]], *observers:
     def respond(request: Any, **_: Any) -> AWSResponse:
         status, body = answer(request)
         headers: Any = {"content-type": "application/x-amz-json-1.0"}
-        return AWSResponse(request.url, status, headers, Raw(body))  # type: ignore[arg-type]
+        return AWSResponse(request.url, status, headers, Raw(body))
 
     made.meta.events.register_last("before-send", respond)
     return made
@@ -48,7 +48,7 @@ def client(service: str, answer: Callable[[Any], tuple[int, bytes]], *observers:
 @pytest.fixture
 def logged(tmp_path: Path) -> tuple[CallLog, Callable[[], list[Call]]]:
     path = tmp_path / "a.calls"
-    return CallLog(path), lambda: [Call.parse(line) for line in path.open()]
+    return CallLog(path), lambda: [Call.parse(line) for line in path.read_text().splitlines()]
 
 
 Logged = tuple[CallLog, Callable[[], list[Call]]]
@@ -79,8 +79,54 @@ def test_units_of_a_batch_read_are_computed_when_the_endpoint_does_not_say(logge
 
 def test_received_messages_are_counted(logged: Logged) -> None:
     log, calls = logged
-    two = b'{"Messages": [{"MessageId": "1", "Body": "", "ReceiptHandle": "1"}, {"MessageId": "2", "Body": ""}]}'
-    sqs = client("sqs", lambda _: (200, two), log)
-    sqs.meta.events.unregister("after-call.sqs.ReceiveMessage", _md5_check(sqs))
-    sqs.receive_message(QueueUrl="http://127.0.0.1:1/0/q")
+    two = b'{"Messages": [{"MessageId": "1", "Body": ""}, {"MessageId": "2", "Body": ""}]}'
+    client("sqs", lambda _: (200, two), log).receive_message(QueueUrl="http://127.0.0.1:1/0/q")
     assert [call.entries for call in calls()] == [2]
+
+
+def test_a_refused_call_is_logged_with_its_code_and_its_retries(logged: Logged) -> None:
+    log, calls = logged
+    throttled = b'{"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException", "message": "slow down"}'
+    with pytest.raises(ClientError):
+        client("dynamodb", lambda _: (400, throttled), log).update_item(**UPDATE)
+    (call,) = calls()
+    assert (call.error, call.attempts) == ("ThrottlingException", 2)
+
+
+def test_a_call_without_an_answer_is_logged_too(logged: Logged) -> None:
+    log, calls = logged
+
+    def no_answer(_: Any) -> tuple[int, bytes]:
+        raise ConnectionError(error=OSError("gone"))
+
+    with pytest.raises(ConnectionError):
+        client("dynamodb", no_answer, log).update_item(**UPDATE)
+    assert [(call.operation, call.error) for call in calls()] == [("UpdateItem", "ConnectionError")]
+
+
+TRANSACTION: Any = [{"Update": UPDATE}, {"Update": {**UPDATE, "TableName": "u"}}]
+
+
+def test_an_injected_conflict_looks_like_dynamodbs_own(tmp_path: Path) -> None:
+    refusing = client("dynamodb", lambda _: (200, b"{}"), Conflicts(1.0, tmp_path / "lock"))
+    with pytest.raises(refusing.exceptions.TransactionCanceledException) as caught:
+        refusing.transact_write_items(TransactItems=TRANSACTION)
+    assert [reason["Code"] for reason in caught.value.response["CancellationReasons"]] == [
+        "None",
+        "TransactionConflict",
+    ]
+
+
+def test_a_transaction_that_overlaps_another_process_is_refused_and_one_after_it_is_not(tmp_path: Path) -> None:
+    other = client("dynamodb", lambda _: (200, b"{}"), Conflicts(0.0, tmp_path / "lock"))
+    refused: list[str] = []
+
+    def meanwhile(_: Any) -> tuple[int, bytes]:
+        with pytest.raises(other.exceptions.TransactionCanceledException):
+            other.transact_write_items(TransactItems=TRANSACTION)
+        refused.append("other")
+        return 200, b"{}"
+
+    client("dynamodb", meanwhile, Conflicts(0.0, tmp_path / "lock")).transact_write_items(TransactItems=TRANSACTION)
+    assert refused == ["other"]
+    other.transact_write_items(TransactItems=TRANSACTION)

@@ -1,0 +1,1 @@
+"""Services that ShopFlow does not need, to show what a new one takes."""

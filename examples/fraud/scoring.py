@@ -1,0 +1,62 @@
+"""How suspicious an order is: simple rules over the order alone, so the same order always has the same score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+MOST_POINTS = 100
+FLAGGED_FROM = 50
+LARGE_AMOUNT = Decimal(1000)
+MANY_UNITS = 20
+MANY_OF_ONE = 10
+
+Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``points`` for an order that ``applies`` is true of; ``reason`` says why, for a person."""
+
+    points: int
+    reason: str
+    applies: Callable[[Payload], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """0 (nothing odd) to 100 points, and the reason for each rule that gave some."""
+
+    points: int
+    reasons: tuple[str, ...]
+
+    @property
+    def flagged(self) -> bool:
+        return self.points >= FLAGGED_FROM
+
+
+def _large_amount(order: Payload) -> bool:
+    return bool(order["totalAmount"] >= LARGE_AMOUNT)
+
+
+def _many_units(order: Payload) -> bool:
+    return bool(sum(line["quantity"] for line in order["items"]) >= MANY_UNITS)
+
+
+def _many_of_one(order: Payload) -> bool:
+    return any(line["quantity"] >= MANY_OF_ONE for line in order["items"])
+
+
+RULES = (
+    Rule(60, f"the amount is {LARGE_AMOUNT} or more", _large_amount),
+    Rule(40, f"{MANY_UNITS} units or more are ordered at once", _many_units),
+    Rule(30, f"{MANY_OF_ONE} units or more of one product are ordered", _many_of_one),
+)
+
+
+def score(order: Payload) -> Score:
+    """The score of the order that the payload of an `order.created` describes."""
+    met = [rule for rule in RULES if rule.applies(order)]
+    return Score(min(MOST_POINTS, sum(rule.points for rule in met)), tuple(rule.reason for rule in met))

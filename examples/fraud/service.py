@@ -1,0 +1,74 @@
+"""The Fraud Service: flags suspicious orders.
+
+It keeps nothing, so it has no outbox. Instead its event is made of nothing but the event that caused it, and a message
+counts as done only when the topic has accepted what it brought about. Whatever is lost between is simply made again:
+the same event, which the audit log holds once (docs/architecture.md, rule 6).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+
+from ulid import ULID
+
+from examples.fraud.scoring import Score, score
+from shopflow.catalog import Catalog
+from shopflow.contracts import Contracts
+from shopflow.domain.event import Event
+from shopflow.errors import Unavailable
+from shopflow.log import about
+from shopflow.messaging.consumer import Done, Failed, Handler, Outcome
+from shopflow.ports import Outgoing, Topic
+
+FLAGGED = "fraud.flagged"
+NAME = "fraud"
+
+log = logging.getLogger(__name__)
+
+
+class Fraud(Handler):
+    """``contracts`` are those of ``catalog``, which the overlay is part of."""
+
+    def __init__(self, topic: Topic, contracts: Contracts, catalog: Catalog) -> None:
+        self._topic = topic
+        self._contracts = contracts
+        self._catalog = catalog
+
+    def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        scores = {event.event_id: score(event.payload) for event in events}
+        flagged = [event for event in events if scores[event.event_id].flagged]
+        refused = self._publish({event.event_id: self._flag(event, scores[event.event_id]) for event in flagged})
+        for event in flagged:
+            log.info("flagged: %s", "; ".join(scores[event.event_id].reasons), extra=about(event))
+        return [Failed(Unavailable("the topic refused it")) if one.event_id in refused else Done() for one in events]
+
+    def _publish(self, flags: dict[str, Event]) -> frozenset[str]:
+        """Publish ``flags``, which are by the ids of their causes. Returns the causes of those that were refused."""
+        if not flags:
+            return frozenset()
+        refused = self._topic.publish(
+            [
+                Outgoing(flag.event_id, flag.event_type, self._contracts.encode(flag), flag.trace_parent)
+                for flag in flags.values()
+            ]
+        )
+        return frozenset(cause for cause, flag in flags.items() if flag.event_id in refused)
+
+    def _flag(self, cause: Event, scored: Score) -> Event:
+        """The event that ``cause`` brings about, the same each time: 1 ms later, and its id a hash of the other's."""
+        time_ms = cause.time_ms + 1
+        draw = hashlib.sha256(f"{FLAGGED} {cause.event_id}".encode()).digest()
+        return Event(
+            event_id=str(ULID.from_bytes(time_ms.to_bytes(6, "big") + draw[:10])),
+            event_type=FLAGGED,
+            version=self._catalog.events[FLAGGED].version,
+            time_ms=time_ms,
+            source=self._catalog.services[NAME].source,
+            correlation_id=cause.correlation_id,
+            causation_id=cause.event_id,
+            payload={name: cause.payload[name] for name in ("orderId", "customerId", "totalAmount")}
+            | {"score": scored.points, "reasons": list(scored.reasons)},
+            trace_parent=cause.trace_parent,
+        )
