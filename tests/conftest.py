@@ -18,6 +18,7 @@ TOGETHER = {
     "tests/integration/": "stack",
     "tests/browser/": "browser",
     "tests/iam/": "stack",
+    "tests/fraud/": "fraud",
 }
 """Which tests share a stack."""
 
