@@ -22,7 +22,6 @@ from api.ops.session import Sessions
 from api.ops.state import State
 from api.placing import PlaceOrder
 from api.prices import RecentProducts
-from api.publishing import SharedPublisher
 from api.queues import QueueWatch, recent_backlogs
 from api.recent import RecentOrders
 from api.routes import OrderApi, ShopApi
@@ -38,6 +37,7 @@ from shopflow.errors import ConfigError
 from shopflow.exporters import telemetry_of
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.relay import Relay
+from shopflow.messaging.sharing import SharedPublisher
 from shopflow.ports import MAX_BATCH_ENTRIES, AuditLog, Backlogs, DeadLetters, Orders, Products, Topic
 from shopflow.telemetry import SILENT, Telemetry
 

@@ -16,6 +16,7 @@ from shopflow.aws.items import order_to_item
 from shopflow.catalog import load_catalog
 from shopflow.config import Config
 from shopflow.domain.order import EventHeader, EventType, Line, Order, create
+from shopflow.messaging.sharing import SharedPublisher
 
 TEMPLATE_ID = "ORD-TEMPLATE"
 _DEPTHS: Any = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
@@ -75,12 +76,16 @@ class Bare:
 
 
 class BareOrders:
-    """Places orders of one line: a conditional put and a publish, after a read of the product unless told otherwise."""
+    """Places orders of one line: a conditional put and a publish, after a read of the product.
 
-    def __init__(self, bare: Bare, product_id: str, *, reads_product: bool = True) -> None:
+    ``as_often``: reads and publishes no more than the API does, which holds products and shares publishes.
+    """
+
+    def __init__(self, bare: Bare, product_id: str, *, as_often: bool = False) -> None:
         order = template_order(product_id)
         self._bare = bare
-        self._reads_product = reads_product
+        self._reads_product = not as_often
+        self._publish = SharedPublisher(self._publish_batch, 10).publish if as_often else self._publish_batch
         self._product: Any = {bare.resources.inventory_table: {"Keys": [{"productId": {"S": product_id}}]}}
         self._item = order_to_item(order)
         self._event = json.dumps(load_catalog().stored_event(order).to_json(), default=float)
@@ -95,11 +100,12 @@ class BareOrders:
             Item={**self._item, "orderId": {"S": order_id}},
             ConditionExpression="attribute_not_exists(orderId)",
         )
-        self._bare.sns.publish_batch(
-            TopicArn=self._bare.resources.topic_arn,
-            PublishBatchRequestEntries=[entry("order.created", self._event.replace(TEMPLATE_ID, order_id))],
-        )
+        self._publish([self._event.replace(TEMPLATE_ID, order_id)])
         return order_id
+
+    def _publish_batch(self, texts: Sequence[str]) -> None:
+        entries = [entry("order.created", text) for text in texts]
+        self._bare.sns.publish_batch(TopicArn=self._bare.resources.topic_arn, PublishBatchRequestEntries=entries)
 
 
 def entry(event_type: str, text: str) -> Any:

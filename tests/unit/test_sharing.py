@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from api.publishing import SharedPublisher
 from shopflow.domain.event import Event
+from shopflow.messaging.sharing import SharedPublisher
 from tests.unit.making import an_event_named
 
 TEN = 10
@@ -32,11 +32,11 @@ class GatedTopic:
             raise ValueError("not to be published")
 
 
-def waiting(publisher: SharedPublisher) -> int:
+def waiting(publisher: SharedPublisher[Event]) -> int:
     return len(publisher._waiting)
 
 
-def until(publisher: SharedPublisher, count: int) -> None:
+def until(publisher: SharedPublisher[Event], count: int) -> None:
     pause = threading.Event()
     for _ in range(1000):
         if waiting(publisher) == count:

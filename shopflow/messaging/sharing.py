@@ -6,38 +6,37 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from shopflow.domain.event import Event
+from typing import Generic, TypeVar
 
 log = logging.getLogger(__name__)
 
-Publish = Callable[[Sequence[Event]], object]
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
+class _Waiting(Generic[T]):
     """What one request wants published. ``done``: it went out with others; ``alone``: it must go out by itself."""
 
-    events: Sequence[Event]
+    events: Sequence[T]
     done: bool = False
     alone: bool = False
 
 
-class SharedPublisher:
+class SharedPublisher(Generic[T]):
     """Publishes for concurrent requests (group commit): one at a time does, for all that came while the last one did.
 
     Nobody waits for company: a request that finds no publish under way begins one at once. What is lost with a crash
     in between is still in the outbox (docs/adr/0034). ``most``: requests that share a publish.
     """
 
-    def __init__(self, publish: Publish, most: int) -> None:
+    def __init__(self, publish: Callable[[Sequence[T]], object], most: int) -> None:
         self._publish = publish
         self._most = most
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_Waiting[T]] = []
         self._busy = False
         self._changed = threading.Condition()
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[T]) -> None:
         """Publish ``events``, as far as the topic takes them. Raises what publishing them alone raises."""
         mine = _Waiting(events)
         with self._changed:
@@ -47,7 +46,7 @@ class SharedPublisher:
         if mine.alone:
             self._publish(events)
 
-    def _my_turn(self, mine: _Waiting) -> Sequence[_Waiting]:
+    def _my_turn(self, mine: _Waiting[T]) -> Sequence[_Waiting[T]]:
         """What it is up to this thread to publish now; nothing, once ``mine`` is settled."""
         with self._changed:
             self._changed.wait_for(lambda: mine.done or mine.alone or not self._busy)
@@ -57,7 +56,7 @@ class SharedPublisher:
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             return batch
 
-    def _publish_for(self, batch: Sequence[_Waiting]) -> None:
+    def _publish_for(self, batch: Sequence[_Waiting[T]]) -> None:
         together = False
         try:
             self._publish([event for one in batch for event in one.events])
