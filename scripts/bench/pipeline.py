@@ -40,8 +40,8 @@ PAYMENT_THREADS = "8"
 """A batch of ten charges takes as long as its slowest, 0.8 s: so one thread charges about 13 orders a second."""
 NOTES = (
     f"One process of each service, one consumer thread each; payment has {PAYMENT_THREADS} (CONSUMER_THREADS).",
-    "The replay makes the same AWS calls in the same batches from as many processes and threads, and shares publishes as "
-    "the API does: no HTTP, contracts, log or failure handling.",
+    "The replay makes the same AWS calls in the same batches from as many processes and threads, and shares publishes "
+    "as the API does: no HTTP, contracts, log or failure handling.",
     "Latencies are from the orders' own createdAt and notifiedAt; each order's own gateway latency is subtracted.",
     f"Clients wait while a queue holds {MOST_WAITING:,} messages: the emulator slows down with long ones.",
 )
