@@ -1,4 +1,7 @@
-"""What the API tells of its answers beside the access log: metrics of each, and a span of each POST."""
+"""What the API tells of the answers of its endpoints beside the access log: metrics, and a span of each POST.
+
+A request that reaches no endpoint (no such path, malformed, too large) is in the access log only.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,10 @@ class Observed:
             span = self._telemetry.tracing.request(name, well_formed(given))
             try:
                 response = answer(replace(request, trace_parent=span.trace_parent))
+            except HttpError as error:
+                # A server's span fails by the server's faults only (OpenTelemetry, HTTP semantic conventions).
+                span.end(error if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR else None)
+                raise
             except Exception as error:
                 span.end(error)
                 raise

@@ -20,7 +20,7 @@ from jsonschema.validators import extend
 from shopflow import jsontext
 from shopflow.catalog import Catalog
 from shopflow.domain.event import Event
-from shopflow.errors import ContractBreach, InvalidRequest
+from shopflow.errors import ConfigError, ContractBreach, InvalidRequest
 from shopflow.schema_files import load_schemas
 
 MAX_EVENT_BYTES = 256 * 1024
@@ -36,6 +36,9 @@ class Contracts:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         schemas = load_schemas(*catalog.folders)
+        for event_type in catalog.events:
+            if "orderId" not in schemas.get(event_type, {}).get("required", ()):
+                raise ConfigError(f"{event_type}: has no schema, or one that does not require orderId")
         self._strict = _compiled(schemas)
         self._tolerant = _compiled({name: _open(schema) for name, schema in schemas.items()})
 

@@ -59,7 +59,7 @@ class TextFormatter(logging.Formatter):
         if record.levelno >= logging.WARNING:
             message = coloured(message, "red" if record.levelno >= logging.ERROR else "yellow")
         line = f"{_time(record):%H:%M:%S} {self._label} {order_id:<12} {message}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        return f"{line}\n{_printable(self.formatException(record.exc_info))}" if record.exc_info else line
 
 
 def start_logging(service: ServiceSpec, log_format: str, stream: TextIO = sys.stdout) -> None:

@@ -17,11 +17,14 @@ SUFFIX = ".schema.json"
 def load_schemas(*folders: Path) -> dict[str, Any]:
     """The schemas of ``folders`` and of their events/ by name (``order.created``), without any ``$ref``.
 
-    Raises ``OSError``, ``ValueError``, or ``KeyError`` naming a reference that leads nowhere.
+    Raises ``OSError``; ``ValueError``, also for a schema that is there twice: a later folder only adds; or ``KeyError``
+    naming a reference that leads nowhere.
     """
     files = [file for folder in folders for part in (folder, folder / "events") for file in part.glob(f"*{SUFFIX}")]
     schemas = {file.name.removesuffix(SUFFIX): jsontext.loads(file.read_text()) for file in files}
     by_id = {schema["$id"]: schema for schema in schemas.values()}
+    if len(by_id) < len(files):
+        raise ValueError(f"a schema is there twice, by its name or its $id, in {', '.join(map(str, folders))}")
     return {name: _whole(schema, schema, by_id) for name, schema in schemas.items()}
 
 

@@ -20,14 +20,14 @@ from shopflow.ports import DeadLetter, DeadLetters
 log = logging.getLogger(__name__)
 
 MOST_SHOWN = 100
-MOST_REDRIVEN = 1000
-REDRIVE_SECONDS = 20
+MOST_REDRIVEN = 100
+REDRIVE_SECONDS = 5
 """Nothing more is sent after so long: the answer tells how many are left."""
-JUDGE_SECONDS = 30
+JUDGE_SECONDS = 6
 HIDE_SECONDS = 120
 """For how long others do not see what is looked at, if this process dies meanwhile."""
-BUSY_SECONDS = 10
-"""How long to wait for somebody else's look."""
+BUSY_SECONDS = 2
+"""How long to wait for somebody else's look. All in all an answer comes before the page gives up (15 s)."""
 MOST_BODY_CHARACTERS = 8000
 
 Judge = Callable[[str, Sequence[DeadLetter]], list[Judged]]

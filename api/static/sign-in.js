@@ -20,7 +20,11 @@ async function signIn(token) {
 function tokenOfLink() {
   const token = location.hash.slice(1);
   if (token) history.replaceState(null, "", location.pathname);
-  return token;
+  try {
+    return decodeURIComponent(token);
+  } catch {
+    return token; // typed by hand, with a % in it
+  }
 }
 
 function useLink() {

@@ -12,26 +12,37 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 2.0
+"""A client waits, and the relay has its first look at the order only after 30 s."""
+
 
 @dataclass(slots=True, eq=False)
 class _Waiting(Generic[T]):
-    """What one request wants published. ``done``: it went out with others; ``alone``: it must go out by itself."""
+    """What one request wants published. ``done``: nothing is left to do for it; ``alone``: it must go out by itself."""
 
     events: Sequence[T]
     done: bool = False
     alone: bool = False
 
+    @property
+    def settled(self) -> bool:
+        return self.done or self.alone
+
 
 class SharedPublisher(Generic[T]):
     """Publishes for concurrent requests (group commit): one at a time does, for all that came while the last one did.
 
-    Nobody waits for company: a request that finds no publish under way begins one at once. What is lost with a crash
-    in between is still in the outbox (docs/adr/0034). ``most``: requests that share a publish.
+    Nobody waits for company: a request that finds no publish under way begins one at once. Nor for long: after
+    ``patience_seconds`` the event is left to its outbox, where a crash in between leaves it too (docs/adr/0034).
+    ``most``: requests that share a publish.
     """
 
-    def __init__(self, publish: Callable[[Sequence[T]], object], most: int) -> None:
+    def __init__(
+        self, publish: Callable[[Sequence[T]], object], most: int, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         self._publish = publish
         self._most = most
+        self._patience_seconds = patience_seconds
         self._waiting: list[_Waiting[T]] = []
         self._busy = False
         self._changed = threading.Condition()
@@ -49,12 +60,20 @@ class SharedPublisher(Generic[T]):
     def _my_turn(self, mine: _Waiting[T]) -> Sequence[_Waiting[T]]:
         """What it is up to this thread to publish now; nothing, once ``mine`` is settled."""
         with self._changed:
-            self._changed.wait_for(lambda: mine.done or mine.alone or not self._busy)
-            if mine.done or mine.alone:
+            if not self._changed.wait_for(lambda: mine.settled or not self._busy, self._patience_seconds):
+                self._give_up(mine)
+            if mine.settled:
                 return ()
             self._busy = True
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             return batch
+
+    def _give_up(self, mine: _Waiting[T]) -> None:
+        """The topic does not answer. If somebody is publishing ``mine`` right now, they may still succeed."""
+        log.warning("the topic does not answer: left in the outbox for the relay")
+        mine.done = True
+        if mine in self._waiting:
+            self._waiting.remove(mine)
 
     def _publish_for(self, batch: Sequence[_Waiting[T]]) -> None:
         together = False

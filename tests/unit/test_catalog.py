@@ -116,6 +116,20 @@ def test_an_overlay_that_would_change_what_is_there_is_refused(
         configured_catalog({"SHOPFLOW_CATALOG_OVERLAY": str(overlay(tmp_path, content))})
 
 
+def test_an_overlay_may_not_replace_a_contract_that_is_there(tmp_path: Path) -> None:
+    path = overlay(tmp_path, OVERLAY)
+    (tmp_path / "schemas" / "events" / "order.created.schema.json").write_text(jsontext.dumps({"$id": "x"}))
+    with pytest.raises(ValueError, match="there twice"):
+        Contracts(load_catalog(path))
+
+
+def test_an_event_without_a_schema_that_requires_its_order_is_refused_at_the_start(tmp_path: Path) -> None:
+    path = overlay(tmp_path, OVERLAY)
+    (tmp_path / "schemas" / "events" / "loyalty.earned.schema.json").unlink()
+    with pytest.raises(ConfigError, match=r"loyalty\.earned"):
+        Contracts(load_catalog(path))
+
+
 def test_an_overlay_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no-such"):
         configured_catalog({"SHOPFLOW_CATALOG_OVERLAY": str(tmp_path / "no-such.json")})

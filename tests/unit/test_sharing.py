@@ -99,3 +99,17 @@ def test_one_that_cannot_be_published_keeps_no_other_from_it() -> None:
         with pytest.raises(ValueError, match="not to be published"):
             bad.result(10)
     assert ["good"] in topic.calls
+
+
+def test_while_the_topic_does_not_answer_nobody_waits_for_long() -> None:
+    topic = GatedTopic()
+    publisher = SharedPublisher(topic.publish, TEN, patience_seconds=0.05)
+    with ThreadPoolExecutor(31) as pool:
+        first = pool.submit(publisher.publish, [an_event_named("first")])
+        assert topic.entered.acquire(timeout=10)
+        for left in [pool.submit(publisher.publish, [an_event_named(f"left-{n}")]) for n in range(30)]:
+            left.result(5)
+        assert waiting(publisher) == 0
+        topic.gate.set()
+        first.result(10)
+    assert topic.calls == [["first"]]

@@ -104,7 +104,7 @@ locals {
     )
   }
 
-  # What the operator's page and the dead-letter tool do: look, and send back. Why a letter is dead is found out by a
+  # What the operator's page does: look, and send back. (The dead-letter tool has more: docs/operations.md#rights.) Why a letter is dead is found out by a
   # dry run of the service's handler, which reads what the handler would read.
   operator_statements = concat(
     [

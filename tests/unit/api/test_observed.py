@@ -63,12 +63,22 @@ def test_an_order_is_placed_within_the_clients_trace() -> None:
     assert order.outbox.trace_parent == f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-01"
 
 
-def test_a_malformed_trace_parent_is_ignored_and_a_refused_order_is_an_error_in_the_trace() -> None:
+def test_a_malformed_trace_parent_is_ignored_and_a_clients_mistake_is_no_error_in_the_trace() -> None:
     told = Told()
     with serving(Shop(telemetry=told.telemetry)) as server:
         assert Client(server).post({}, traceparent="no").status == HTTPStatus.BAD_REQUEST
     [span] = told.spans
     assert span.parent is None
+    assert span.status.status_code is not StatusCode.ERROR
+
+
+def test_what_we_could_not_do_is_an_error_in_the_trace() -> None:
+    told = Told()
+    shop = Shop(telemetry=told.telemetry)
+    shop.orders.unavailable = True
+    with serving(shop) as server:
+        assert Client(server).post().status == HTTPStatus.SERVICE_UNAVAILABLE
+    [span] = told.spans
     assert span.status.status_code is StatusCode.ERROR
 
 
