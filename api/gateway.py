@@ -79,8 +79,9 @@ def _body_of(response: Response, *, wanted: bool) -> bytes:
 
 
 def _encode(response: Response, body: bytes) -> Answer:
-    """A compressed body is no text, and travels as base64."""
-    headers = headers_of(response)
-    text = "Content-Encoding" not in headers
-    encoded = body.decode() if text else base64.b64encode(body).decode()
-    return {"statusCode": response.status.value, "headers": headers, "body": encoded, "isBase64Encoded": not text}
+    """What is no text, such as a compressed body, travels as base64."""
+    head = {"statusCode": response.status.value, "headers": headers_of(response)}
+    try:
+        return head | {"body": body.decode(), "isBase64Encoded": False}
+    except UnicodeDecodeError:
+        return head | {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}

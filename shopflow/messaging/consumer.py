@@ -163,6 +163,7 @@ class Consumer:
                 hopeless.append(message)
         if hopeless:
             self._give_back(dict.fromkeys(hopeless, 0))
+            self._telemetry.metrics.put(Failed=len(hopeless))
         return deliveries
 
     def _keep_held(self) -> list[Delivery]:
@@ -180,9 +181,10 @@ class Consumer:
         self._held = [delivery for delivery in deliveries if _is_held(outcomes[delivery.event.event_id])]
         self._acknowledge([one.message for one in deliveries if isinstance(outcomes[one.event.event_id], Done)])
         self._return_failed(deliveries, outcomes)
-        failed = sum(isinstance(outcome, Failed) for outcome in outcomes.values())
+        handled = sum(isinstance(outcome, Done) for outcome in outcomes.values())
+        failed = sum(isinstance(outcome, Failed) and not _is_held(outcome) for outcome in outcomes.values())
         milliseconds = round((time.monotonic() - started) * 1000)
-        self._telemetry.metrics.put(Handled=len(events) - failed, Failed=failed, BatchMs=milliseconds)
+        self._telemetry.metrics.put(Handled=handled, Failed=failed, BatchMs=milliseconds)
 
     def _trace(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """`_handle`, with a span for each event. What the event brings about has that span as its parent."""
