@@ -15,16 +15,14 @@ from typing import Any
 
 from api.prices import RecentProducts
 from shopflow import jsontext
-from shopflow.catalog import Catalog
 from shopflow.clock import Headers
-from shopflow.contracts import Contracts
 from shopflow.domain import order as orders_domain
-from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Line, Order
 from shopflow.domain.stock import Product
-from shopflow.errors import ContractBreach, InvalidRequest, Unavailable
+from shopflow.errors import ContractBreach, InvalidRequest, MalformedRow, Unavailable
 from shopflow.log import about
-from shopflow.ports import Orders
+from shopflow.messaging.outbox import Outbox
+from shopflow.ports import Orders, Outgoing
 
 log = logging.getLogger(__name__)
 
@@ -89,16 +87,14 @@ class PlaceOrder:
     def __init__(
         self,
         *,
-        catalog: Catalog,
-        contracts: Contracts,
+        outbox: Outbox,
         products: RecentProducts,
         orders: Orders,
-        publish: Callable[[Sequence[Event]], object],
+        publish: Callable[[Sequence[Outgoing]], object],
         headers: Headers,
         new_key: Callable[[], str],
     ) -> None:
-        self._catalog = catalog
-        self._contracts = contracts
+        self._outbox = outbox
         self._products = products
         self._orders = orders
         self._publish = publish
@@ -111,7 +107,7 @@ class PlaceOrder:
         Raises, with nothing saved, `InvalidRequest` naming the field, `ProductNotFound`, or `KeyReused` when the key
         came with another body; and `Unavailable` when the outcome is unknown: the same key makes it safe to try again.
         """
-        self._contracts.check_request(body)
+        self._outbox.contracts.check_request(body)
         request = OrderRequest.from_json(body)
         key = idempotency_key or self._new_key()
         try:
@@ -121,10 +117,10 @@ class PlaceOrder:
             if earlier is None:
                 raise
             return Placed(earlier, replayed=True)
-        order = self._save(draft, key, request)
+        order, created = self._save(draft, key, request)
         replayed = order.outbox != draft.outbox
-        if not replayed:  # else whoever saved it publishes, or the relay does
-            self._publish_created(order)
+        if not replayed:  # else the request that saved it publishes, or the relay does
+            self._publish_created(created)
         return Placed(order, replayed)
 
     def _draft(self, request: OrderRequest, key: str, trace_parent: str | None) -> Order:
@@ -139,36 +135,42 @@ class PlaceOrder:
             idempotency_key=key,
             request_hash=request.hash,
         )
-        order = orders_domain.create(draft, header)
-        try:
-            # Once saved, its event must be publishable: better no order than one that nobody will ever hear of.
-            self._contracts.encode(self._catalog.stored_event(order))
-        except ContractBreach as breach:
-            raise InvalidRequest(f"items: cannot be ordered: {breach}") from None
-        return order
+        return orders_domain.create(draft, header)
 
     def _priced(self, quantities: Mapping[str, int]) -> tuple[Line, ...]:
-        products = self._products.read(quantities.keys())
+        try:
+            products = self._products.read(quantities.keys())
+        except MalformedRow as malformed:  # the shop does not show it either
+            log.error("%s", malformed)
+            raise ProductNotFound(f"Product not found: {min(malformed.keys)}") from None
         for product_id in quantities:
             if product_id not in products:
                 raise ProductNotFound(f"Product not found: {product_id}")
         return tuple(_line(products[product_id], quantity) for product_id, quantity in quantities.items())
 
-    def _save(self, draft: Order, key: str, request: OrderRequest) -> Order:
-        """The order that stands under ``key``: ``draft``, or the one of an earlier request."""
+    def _save(self, draft: Order, key: str, request: OrderRequest) -> tuple[Order, Outgoing]:
+        """The order that stands under ``key`` (``draft``, or an earlier request's), and the event of ``draft``."""
         for probe in range(MAX_PROBES):
-            standing = self._orders.create(replace(draft, order_id=order_id(key, probe)))
+            order = replace(draft, order_id=order_id(key, probe))
+            created = self._publishable(order)
+            standing = self._orders.create(order)
             if _answers(standing, key, request):
-                return standing
+                return standing, created
         raise Unavailable(f"no free order id in {MAX_PROBES} probes")
+
+    def _publishable(self, order: Order) -> Outgoing:
+        """The event of ``order``. Better no order than one that nobody will ever hear of: raises `InvalidRequest`."""
+        try:
+            return self._outbox.outgoing(order)
+        except ContractBreach as breach:
+            raise InvalidRequest(f"items: cannot be ordered: {breach}") from None
 
     def _earlier(self, key: str, request: OrderRequest) -> Order | None:
         ids = [order_id(key, probe) for probe in range(MAX_PROBES)]
         found = self._orders.read(ids)
         return next((found[each] for each in ids if each in found and _answers(found[each], key, request)), None)
 
-    def _publish_created(self, order: Order) -> None:
-        event = self._catalog.stored_event(order)
+    def _publish_created(self, event: Outgoing) -> None:
         try:
             self._publish([event])
         except Exception:

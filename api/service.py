@@ -35,6 +35,7 @@ from shopflow.contracts import Contracts
 from shopflow.dead_letters import LOOK_WAIT_SECONDS
 from shopflow.errors import ConfigError
 from shopflow.exporters import telemetry_of
+from shopflow.messaging.outbox import Outbox
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.relay import Relay
 from shopflow.messaging.sharing import SharedPublisher
@@ -88,13 +89,13 @@ def build(
 ) -> Parts:
     """The service over its ports, whichever family they are of. ``static``: the folder of the storefront's files."""
     clock = clock or SystemClock()
-    contracts = Contracts(catalog)
-    publisher = Publisher(ports.topic, contracts)
+    outbox = Outbox(catalog, Contracts(catalog))
+    publisher = Publisher(ports.topic)
     files, recent = Files(static), RecentOrders()
     follower = Follower(ports.orders, ports.audit, recent, clock)
     backlogs = recent_backlogs(ports.backlogs, [service.name for service in catalog.consumers], clock)
     order_api = OrderApi(
-        place_order=_place_order(catalog, contracts, ports, publisher, clock),
+        place_order=_place_order(outbox, ports, publisher, clock),
         orders=ports.orders,
         audit=ports.audit,
         recent=recent,
@@ -114,16 +115,13 @@ def build(
     desk = DeadLetterDesk(ports.dead_letters, clock, judge)
     operator_api = OperatorApi(Sessions(ops_token, clock), state, desk, catalog, files)
     router = Router([*order_api.routes, *shop_api.routes, *operator_api.routes])
-    relay = Relay(ports.orders, ports.audit, publisher, catalog, clock, telemetry.metrics)
+    relay = Relay(ports.orders, ports.audit, publisher, outbox, clock, telemetry.metrics)
     return Parts(Observed(router, telemetry), router, relay)
 
 
-def _place_order(
-    catalog: Catalog, contracts: Contracts, ports: Ports, publisher: Publisher, clock: Clock
-) -> PlaceOrder:
+def _place_order(outbox: Outbox, ports: Ports, publisher: Publisher, clock: Clock) -> PlaceOrder:
     return PlaceOrder(
-        catalog=catalog,
-        contracts=contracts,
+        outbox=outbox,
         products=RecentProducts(ports.products, clock),
         orders=ports.orders,
         publish=SharedPublisher(publisher.publish, MAX_BATCH_ENTRIES).publish,

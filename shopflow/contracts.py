@@ -25,6 +25,8 @@ from shopflow.schema_files import load_schemas
 
 MAX_EVENT_BYTES = 256 * 1024
 """SNS and SQS take no larger message."""
+NOT_FOR_QUEUES = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What SNS and SQS refuse in a message (SQS API reference, SendMessage: "A message can include only ...")."""
 MAX_MESSAGE_CHARS = 200
 MAX_ERRORS = 50
 """Looked at for the one to report: a hostile text can hold tens of thousands."""
@@ -43,12 +45,20 @@ class Contracts:
         self._tolerant = _compiled({name: _open(schema) for name, schema in schemas.items()})
 
     def encode(self, event: Event) -> str:
-        """The text of ``event`` for the wire. Raises `ContractBreach` for what no consumer would accept."""
-        envelope = event.to_json()
+        """The text of ``event`` for the wire.
+
+        Raises `ContractBreach` for what no consumer would accept, and for what no queue would carry.
+        """
+        try:
+            envelope = event.to_json()
+        except OverflowError as error:
+            raise ContractBreach(f"timestamp: out of range: {error}") from None
         self._check(envelope, self._strict)
         if event.version != self._catalog.events[event.event_type].version:
             raise ContractBreach(f"{event.event_type}: version {event.version} is not the catalogue's")
         text = jsontext.dumps(envelope)
+        if refused := NOT_FOR_QUEUES.search(text):
+            raise ContractBreach(f"{event.event_type}: holds U+{ord(refused[0]):04X}, which no queue carries")
         if len(text.encode()) > MAX_EVENT_BYTES:
             raise ContractBreach(f"{event.event_type}: larger than {MAX_EVENT_BYTES} bytes")
         return text

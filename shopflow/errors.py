@@ -4,6 +4,8 @@ ShopFlowError
 ├─ ContractBreach    the message can never be processed: let it reach its dead-letter queue soon
 ├─ InvalidRequest    the client's mistake: tell it which field, save nothing
 ├─ Conflict          nothing was written, since a condition failed: read again, decide again
+├─ BadAnswer         a dependency answered what its contract rules out: fail this work alone, try again later
+├─ MalformedRow      a stored row cannot be read: leave it alone, tell the operator which it is
 ├─ Unavailable       a dependency does not answer, the outcome is unknown: keep the work and try again later
 │  └─ Contention     it answers, but is busy with others (throttled, transactions in conflict): nothing was written
 └─ ConfigError       a setting is missing or wrong: stop and say which
@@ -41,6 +43,18 @@ class Conflict(ShopFlowError):
         super().__init__(f"moved on: {sorted(orders)}; short: {sorted(products)}")
         self.orders = orders
         self.products = products
+
+
+class BadAnswer(ShopFlowError):
+    """A dependency answered something that its contract rules out. The text says what; nothing of it was stored."""
+
+
+class MalformedRow(ShopFlowError):
+    """Rows of a table cannot be read, so no decision can rest on them. ``keys`` are their ids."""
+
+    def __init__(self, table: str, keys: frozenset[str]) -> None:
+        super().__init__(f"rows of {table} cannot be read, correct them: {', '.join(sorted(keys))}")
+        self.keys = keys
 
 
 class Unavailable(ShopFlowError):

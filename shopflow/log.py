@@ -10,12 +10,15 @@ from typing import TextIO
 from shopflow import jsontext
 from shopflow.catalog import ServiceSpec
 from shopflow.domain.event import Event
+from shopflow.ports import Outgoing
 
 ANSI = {"cyan": 36, "green": 32, "yellow": 33, "magenta": 35, "blue": 34, "red": 31}
 _FIELDS = ("orderId", "eventId", "eventType")
 
 
-def about(event: Event | None = None, *, order_id: str | None = None, event_id: str | None = None) -> dict[str, str]:
+def about(
+    event: Event | Outgoing | None = None, *, order_id: str | None = None, event_id: str | None = None
+) -> dict[str, str]:
     """The ``extra`` of a log call: the event that the line is about, or the ids that are known."""
     if event is not None:
         return {"orderId": event.order_id, "eventId": event.event_id, "eventType": str(event.event_type)}

@@ -20,6 +20,7 @@ UNITS: Mapping[str, str] = {
     "LatencyMs": "Milliseconds",
     "Handled": "Count",
     "Failed": "Count",
+    "Misrouted": "Count",
     "BatchMs": "Milliseconds",
     "OpenOrders": "Count",
     "OldestOpenOrderSeconds": "Seconds",

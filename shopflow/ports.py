@@ -23,6 +23,10 @@ MAX_BATCH_BYTES = 256 * 1024
 """SNS and SQS: bytes in one batch call, all entries together."""
 MAX_STATEMENTS = 25
 """DynamoDB: statements in one BatchExecuteStatement."""
+_DAY_SECONDS = 24 * 3600
+QUEUE_RETENTION_SECONDS, DLQ_RETENTION_SECONDS = 7 * _DAY_SECONDS, 14 * _DAY_SECONDS
+"""How long the queues keep a message (terraform/modules/consumer). SQS counts from its first sending, also in the
+dead-letter queue: so a message that is older than the longer of the two is gone everywhere."""
 MAX_VISIBILITY_SECONDS = 12 * 3600
 """SQS: from the receive on, however often it is extended."""
 
@@ -51,7 +55,10 @@ class Orders(Protocol):
         ...
 
     def read(self, order_ids: Collection[str]) -> dict[str, Order]:
-        """The orders that exist of at most 100 ids, by id, in a consistent read."""
+        """The orders that exist of at most 100 ids, by id, in a consistent read.
+
+        A row that cannot be read is left out and logged.
+        """
         ...
 
     def commit(self, moves: Sequence[Move], stock: Mapping[str, int] | None = None) -> None:
@@ -64,7 +71,7 @@ class Orders(Protocol):
         ...
 
     def open_orders(self) -> Iterator[OpenOrder]:
-        """All open orders, in no order, eventually consistent, a page at a time."""
+        """All open orders, in no order, eventually consistent, a page at a time. Unreadable rows are left out."""
         ...
 
 
@@ -72,7 +79,10 @@ class EveryOrder(Protocol):
     """The orders table as an operator sees it: no service needs to."""
 
     def all(self) -> Iterator[Order]:
-        """Every order, in no order, in a consistent read, a page at a time."""
+        """Every order, in no order, in a consistent read, a page at a time.
+
+        A row that cannot be read is left out and logged.
+        """
         ...
 
 
@@ -80,19 +90,28 @@ class Products(Protocol):
     """The inventory table."""
 
     def read(self, product_ids: Collection[str], *, consistent: bool = True) -> dict[str, Product]:
-        """The products that exist of ``product_ids``, by id."""
+        """The products that exist of ``product_ids``, by id.
+
+        Raises `MalformedRow` when one exists but cannot be read: a refusal "does not exist" would be untrue.
+        """
         ...
 
     def all(self) -> list[Product]:
-        """The whole assortment, sorted by id; eventually consistent."""
+        """The whole assortment, sorted by id; eventually consistent. Unreadable rows are left out and logged."""
         ...
 
     def seed(self, product: Product) -> bool:
-        """Insert the product unless it exists. Returns whether it was inserted."""
+        """Insert the product unless it exists. Returns whether it was inserted.
+
+        Raises ``ValueError``, with nothing written, for a product that could not be read back.
+        """
         ...
 
     def restock(self, product_id: str, units: int) -> Product | None:
-        """Add ``units`` to the stock and to the units ever received, in one write. None: there is no such product."""
+        """Add ``units`` to the stock and to the units ever received, in one write. None: there is no such product.
+
+        Raises `MalformedRow`, with nothing written, when its row cannot be read.
+        """
         ...
 
 
@@ -125,12 +144,16 @@ class AuditLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An event's wire text, with what travels beside it: the type, which the subscriptions filter on, and the trace."""
+    """An event's wire text, with what travels beside it: the type, which the subscriptions filter on, and the trace.
+
+    ``order_id`` does not travel: it names the order in the log.
+    """
 
     event_id: str
     event_type: str
     text: str
     trace_parent: str | None = None
+    order_id: str = ""
 
 
 class Topic(Protocol):
@@ -242,7 +265,10 @@ class Decline:
 
 class Gateway(Protocol):
     def charge(self, idempotency_key: str, amount: Decimal, payment_method: str | None) -> Charge | Decline:
-        """Charge ``amount`` once for each key: the same key is given the same answer, and pays only once."""
+        """Charge ``amount`` once for each key: the same key is given the same answer, and pays only once.
+
+        A charge is over exactly ``amount``, with a transaction id of 1 to 64 characters. The caller checks that.
+        """
         ...
 
 
@@ -259,5 +285,5 @@ class Mail:
 
 class Mailer(Protocol):
     def send(self, mail: Mail) -> None:
-        """Tell the customer."""
+        """Tell the customer. `Contention`: it was not sent; `Unavailable`: it may have been."""
         ...

@@ -17,13 +17,13 @@ from api.prices import RecentProducts
 from shopflow.catalog import load_catalog
 from shopflow.clock import Headers
 from shopflow.config import GatewaySettings
-from shopflow.domain.event import Event
 from shopflow.domain.order import Order
 from shopflow.messaging.consumer import Consumer
+from shopflow.messaging.outbox import Outbox
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.relay import Relay
 from shopflow.messaging.retry import Backoff
-from shopflow.ports import Queue, Topic
+from shopflow.ports import Outgoing, Queue, Topic
 from shopflow.telemetry import SILENT, Telemetry
 from tests.clocks import ManualClock, SkewedClock
 from tests.remembering import RememberingContracts
@@ -36,6 +36,7 @@ __all__ = ["CATALOG", "CONTRACTS", "Crash", "Ports", "System", "service_of"]
 
 CATALOG = load_catalog()
 CONTRACTS = RememberingContracts(CATALOG)
+OUTBOX = Outbox(CATALOG, CONTRACTS)
 RELAY_SECONDS = 30
 IDLE_SECONDS = 10
 """How far time is turned at once while no message can be received; well below the visibility timeout."""
@@ -111,12 +112,12 @@ class System:
 
     def place_together(self, wanted: Mapping[str, int], payment_methods: Sequence[str]) -> None:
         """Clients' POSTs at the same time, one for each payment method: they share publishes (`SharedPublisher`)."""
-        held: list[Event] = []
+        held: list[Outgoing] = []
         api, self.api = self.api, self._api(held)
         for payment_method in payment_methods:
             self.place(wanted, payment_method)
         self.api = api
-        Publisher(self._ports("order").topic, CONTRACTS).publish(held)
+        Publisher(self._ports("order").topic).publish(held)
 
     def step(self, name: str) -> None:
         """One round of one consumer, unless it is at work already (a tap may call this in the middle of its round).
@@ -192,24 +193,25 @@ class System:
     def _consumer(self, name: str) -> Consumer:
         service, ports = service_of(name), self._ports(name)
         return Consumer(
-            handlers.HANDLERS[service](ports, CATALOG),
+            handlers.HANDLERS[service](ports, OUTBOX),
             cast(Queue, Tapped(self.queues[service], name, "queue", self._tap)),
-            Publisher(ports.topic, CONTRACTS),
+            Publisher(ports.topic),
             CONTRACTS,
             CATALOG.services[service].consumes,
             self._never,
             redelivery=Backoff(4, 4, 300, self.random.random),
             probe=Backoff(1, 2, 20, self.random.random),
+            pause=Backoff(1, 2, 3600, self.random.random),
+            now=lambda: self.clock.now / 1000,
             telemetry=self._telemetry(service),
         )
 
-    def _api(self, held: list[Event] | None = None) -> PlaceOrder:
+    def _api(self, held: list[Outgoing] | None = None) -> PlaceOrder:
         """The use case. What it would publish is only ``held``, if that is given."""
         ports = self._ports("order")
-        publish = Publisher(ports.topic, CONTRACTS).publish if held is None else held.extend
+        publish = Publisher(ports.topic).publish if held is None else held.extend
         return PlaceOrder(
-            catalog=CATALOG,
-            contracts=CONTRACTS,
+            outbox=OUTBOX,
             products=RecentProducts(ports.products, ports.clock),
             orders=ports.orders,
             publish=publish,
@@ -220,7 +222,7 @@ class System:
     def _relay(self) -> Relay:
         ports = self._ports("relay")
         metrics = self._telemetry("order").metrics
-        return Relay(ports.orders, ports.audit, Publisher(ports.topic, CONTRACTS), CATALOG, ports.clock, metrics)
+        return Relay(ports.orders, ports.audit, Publisher(ports.topic), OUTBOX, ports.clock, metrics)
 
     def _new_key(self) -> str:
         self._keys += 1

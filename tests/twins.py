@@ -15,6 +15,7 @@ from shopflow.memory.products import MemoryProducts
 from shopflow.memory.queues import MemoryQueue
 from shopflow.memory.tables import Tables
 from shopflow.memory.topic import MemoryTopic
+from shopflow.ports import DLQ_RETENTION_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,10 @@ def wire(
     """New, empty twins. A simulation hands in faulty ones of its own."""
     tables = Tables()
     topic = topic or MemoryTopic()
-    dlqs = {service.name: MemoryQueue(clock, f"{service.name}-dlq") for service in catalog.consumers}
+    dlqs = {
+        service.name: MemoryQueue(clock, f"{service.name}-dlq", retention_seconds=DLQ_RETENTION_SECONDS)
+        for service in catalog.consumers
+    }
     queues = {name: queue(clock, name, dlq=dlq) for name, dlq in dlqs.items()}
     for service in catalog.consumers:
         topic.subscribe(queues[service.name], service.consumes)

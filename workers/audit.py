@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from shopflow.clock import Clock
 from shopflow.domain.event import Event
 from shopflow.log import about
-from shopflow.messaging.consumer import Done, Failed, Handler, Outcome
+from shopflow.messaging.handler import Done, Failed, Handler, Outcome
 from shopflow.ports import AuditLog
 
 log = logging.getLogger(__name__)

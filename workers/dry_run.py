@@ -28,6 +28,7 @@ from shopflow.messaging.dry_run import (
     RefusingMailer,
     judge,
 )
+from shopflow.messaging.outbox import Outbox
 from workers.handlers import HANDLERS, Ports, ports_on
 
 
@@ -62,7 +63,7 @@ def _judge(service: str, bodies: Sequence[str], ports: Ports, catalog: Catalog) 
     contracts = Contracts(catalog)
     if service not in HANDLERS:
         return [{"kind": str(Kind.UNKNOWN), "text": f"{service} is not one of ShopFlow's own services"} for _ in bodies]
-    handler = HANDLERS[service](ports, catalog)
+    handler = HANDLERS[service](ports, Outbox(catalog, contracts))
     verdicts = [judge(body, handler, catalog.services[service].consumes, contracts) for body in bodies]
     return [{"kind": str(verdict.kind), "text": verdict.text} for verdict in verdicts]
 

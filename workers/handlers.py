@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from shopflow.aws.wiring import Aws
-from shopflow.catalog import Catalog
 from shopflow.clock import Clock, Headers, SystemClock
 from shopflow.config import Config
-from shopflow.messaging.consumer import Handler
+from shopflow.messaging.handler import Handler
+from shopflow.messaging.outbox import Outbox
 from shopflow.ports import MAX_BATCH_ENTRIES, AuditLog, Gateway, Mailer, Orders, Products
 from workers.audit import Audit
 from workers.gateway import SimulatedGateway
@@ -49,9 +49,9 @@ def ports_on(aws: Aws, config: Config) -> Ports:
     )
 
 
-HANDLERS: Mapping[str, Callable[[Ports, Catalog], Handler]] = {
-    "inventory": lambda use, catalog: Inventory(use.orders, use.products, use.audit, catalog, use.headers),
-    "payment": lambda use, catalog: Payment(use.orders, use.gateway, catalog, use.headers, use.each),
+HANDLERS: Mapping[str, Callable[[Ports, Outbox], Handler]] = {
+    "inventory": lambda use, outbox: Inventory(use.orders, use.products, use.audit, outbox, use.headers),
+    "payment": lambda use, outbox: Payment(use.orders, use.gateway, outbox, use.headers, use.each),
     "notification": lambda use, _: Notification(use.orders, use.mailer, use.clock),
     "audit": lambda use, _: Audit(use.audit, use.clock),
 }

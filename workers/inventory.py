@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from shopflow.catalog import Catalog
 from shopflow.clock import Headers
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Move, Order, Status, refuse, release, reserve
 from shopflow.domain.stock import Plan, first_chunk, plan, returned
-from shopflow.errors import Conflict, Contention
+from shopflow.errors import Conflict, Contention, Unavailable
 from shopflow.log import about
 from shopflow.messaging.closing import close_out
-from shopflow.messaging.consumer import Done, Failed, Handler, Outcome
-from shopflow.messaging.deciding import attempt
-from shopflow.ports import MAX_TRANSACTION_ITEMS, AuditLog, Orders, Products
+from shopflow.messaging.handler import Done, Failed, Handler, Outcome, attempt
+from shopflow.messaging.outbox import Outbox
+from shopflow.ports import MAX_TRANSACTION_ITEMS, AuditLog, Orders, Outgoing, Products
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +23,11 @@ _MOST_PLANS = 10
 
 
 class Inventory(Handler):
-    def __init__(self, orders: Orders, products: Products, audit: AuditLog, catalog: Catalog, headers: Headers) -> None:
+    def __init__(self, orders: Orders, products: Products, audit: AuditLog, outbox: Outbox, headers: Headers) -> None:
         self._orders = orders
         self._products = products
         self._audit = audit
-        self._catalog = catalog
+        self._outbox = outbox
         self._headers = headers
 
     def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
@@ -40,19 +39,20 @@ class Inventory(Handler):
                 outcomes[event.event_id] = attempt(self._release, event, orders)
         return [outcomes[event.event_id] for event in events]
 
-    def published(self, events: Sequence[Event]) -> None:
+    def published(self, events: Sequence[Outgoing]) -> None:
         """`inventory.released` has no consumer whose step would clear it from the outbox: clear it here."""
-        released = {event.order_id for event in events if event.event_type is EventType.INVENTORY_RELEASED}
+        released = {event.order_id for event in events if event.event_type == EventType.INVENTORY_RELEASED}
         if released:
             for order in self._orders.read(released).values():
                 close_out(self._orders, order)
 
-    def _reserve(self, causes: dict[str, Event], waiting: Sequence[Order]) -> dict[str, Outcome]:
+    def _reserve(self, causes: Mapping[str, Event], waiting: Sequence[Order]) -> dict[str, Outcome]:
         """Reserve or refuse each order of ``waiting``; ``causes`` has their events by order id.
 
         One plan, one transaction: a refusal is only true together with the reservations that it lost to. When the
         transaction is cancelled, orders that have moved on are dropped, and the rest is planned on the stock that is
-        there now.
+        there now. A chunk that fails for any other reason than an outage is taken apart, so that one order never fails
+        its neighbours.
         """
         outcomes: dict[str, Outcome] = {}
         for _ in range(_MOST_PLANS):
@@ -60,23 +60,33 @@ class Inventory(Handler):
                 return outcomes
             chunk = first_chunk(waiting, MAX_TRANSACTION_ITEMS)
             try:
-                settled = {move.after.order_id: self._publish(move) for move in self._commit(chunk, causes)}
+                settled: dict[str, Outcome] = {
+                    event.order_id: self._done(move, event) for move, event in self._commit(chunk, causes)
+                }
             except Conflict as conflict:
                 settled = dict.fromkeys(conflict.orders, Done())
-            except Exception as error:
+            except Unavailable as error:
                 return outcomes | {causes[order.order_id].event_id: Failed(error) for order in waiting}
+            except Exception as error:
+                settled = {chunk[0].order_id: Failed(error)} if len(chunk) == 1 else self._one_by_one(chunk, causes)
             outcomes |= {causes[order_id].event_id: outcome for order_id, outcome in settled.items()}
             waiting = [order for order in waiting if order.order_id not in settled]
         busy = Contention("others keep taking the same stock")
         return outcomes | {causes[order.order_id].event_id: Failed(busy) for order in waiting}
 
-    def _commit(self, orders: Sequence[Order], causes: dict[str, Event]) -> Sequence[Move]:
+    def _one_by_one(self, orders: Sequence[Order], causes: Mapping[str, Event]) -> dict[str, Outcome]:
+        """The outcome of each of ``orders``, by order id, each committed on its own."""
+        alone = (self._reserve(causes, [order])[causes[order.order_id].event_id] for order in orders)
+        return {order.order_id: outcome for order, outcome in zip(orders, alone, strict=True)}
+
+    def _commit(self, orders: Sequence[Order], causes: Mapping[str, Event]) -> list[tuple[Move, Outgoing]]:
         """Check phase and reserve phase, all orders or none. Raises `Conflict` when either lost a race."""
         wanted = {line.product_id for order in orders for line in order.lines}
         decided = plan(orders, self._products.read(wanted))
         moves = [self._move(order, causes[order.order_id], decided) for order in orders]
+        events = [self._outbox.outgoing(move.after) for move in moves]
         self._orders.commit(moves, {product_id: -units for product_id, units in decided.taken.items()})
-        return moves
+        return list(zip(moves, events, strict=True))
 
     def _move(self, order: Order, cause: Event, decided: Plan) -> Move:
         reason = decided.refused.get(order.order_id)
@@ -91,13 +101,14 @@ class Inventory(Handler):
         if order.released_at is not None:
             return self._check_again(order)
         move = release(order, self._headers.new(EventType.INVENTORY_RELEASED, event))
+        outgoing = self._outbox.outgoing(move.after)
         try:
             self._orders.commit([move], returned(order))
         except Conflict as conflict:
             if conflict.products:
                 raise
             return Done()
-        return self._publish(move)
+        return self._done(move, outgoing)
 
     def _check_again(self, order: Order) -> Outcome:
         """A redelivery: an earlier one may have died between publishing the release and clearing it."""
@@ -105,8 +116,8 @@ class Inventory(Handler):
             close_out(self._orders, order)
         return Done()
 
-    def _publish(self, move: Move) -> Done:
-        event = self._catalog.stored_event(move.after)
+    @staticmethod
+    def _done(move: Move, event: Outgoing) -> Done:
         log.info("%s", move.after.failure_reason or event.event_type, extra=about(event))
         return Done(publish=event)
 

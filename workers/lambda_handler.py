@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from shopflow.config import adopt_environment, configured_catalog, load_config
 from shopflow.messaging.consumer import Consumer
-from shopflow.messaging.retry import Backoff
+from shopflow.messaging.held import OUTAGE
 from shopflow.ports import Message, Queue
 from shopflow.tracing import TRACE_PARENT
 from workers.handlers import HANDLERS
@@ -23,10 +23,6 @@ from workers.process import Worker
 LAST_TRY_SECONDS = 25
 """With less than that left of an invocation nothing is tried again: so long may a call take that goes unanswered
 (`shopflow.aws.calls.PATIENT`)."""
-OUTAGE = Backoff(first_seconds=120, factor=30, most_seconds=3600)
-"""For messages whose dependency was down for a whole invocation. Each invocation is a receive, and the third is the
-last: so an outage of half an hour sends nothing to the dead-letter queue."""
-
 BatchResponse = dict[str, list[dict[str, str]]]
 
 
@@ -79,11 +75,14 @@ def work(
     """
     batch = Delivered(messages, queue)
     consumer = consumer_of(batch, Flag())
-    while (pause := consumer.step()) or not batch.all_received:
+    pause = consumer.step()
+    while consumer.holds or not batch.all_received:
+        pause = consumer.seconds_to_retry if batch.all_received else pause
         if seconds_left() < pause + LAST_TRY_SECONDS:
             break
         sleep(pause)
-    consumer.hand_back(OUTAGE.delay)
+        pause = consumer.step()
+    consumer.return_held(OUTAGE.delay)
     return batch.response
 
 

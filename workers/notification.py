@@ -11,29 +11,32 @@ from shopflow.domain.mail import mail_text
 from shopflow.domain.order import Order, notify
 from shopflow.errors import Conflict
 from shopflow.log import about
-from shopflow.messaging.consumer import Done, Handler, Outcome
-from shopflow.messaging.deciding import attempt
+from shopflow.messaging.handler import Done, Handler, Outcome, attempt
 from shopflow.ports import Mail, Mailer, Orders
+from workers.outbound import Outbound
 
 log = logging.getLogger(__name__)
 
 
 class Notification(Handler):
+    """Sends each order's mail at most once in the life of a process, unless the mailer does not say whether it did."""
+
     def __init__(self, orders: Orders, mailer: Mailer, clock: Clock) -> None:
         self._orders = orders
-        self._mailer = mailer
         self._clock = clock
+        self._outbound = Outbound(mailer, clock)
 
     def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
         orders = self._orders.read({event.order_id for event in events})
         return [attempt(self._tell, event, orders) for event in events]
 
     def _tell(self, event: Event, order: Order) -> Outcome:
-        """Send, then record it: who dies in between tells the customer twice, never not at all."""
+        """Sends the mail, then records it. If the process dies in between, the customer gets the mail twice."""
         if order.notified_at is not None:
+            self._outbound.forget(order.order_id)
             return Done()
-        self._mailer.send(mail_about(event, order))
-        self._record(order)
+        with self._outbound.sent(mail_about(event, order)):
+            self._record(order)
         log.info("customer told of %s", event.event_type, extra=about(event))
         return Done()
 
@@ -49,7 +52,7 @@ class Notification(Handler):
 
 
 class LogMailer:
-    """`shopflow.ports.Mailer` into the log, for want of a mail server."""
+    """`shopflow.ports.Mailer` into the log, because there is no mail server."""
 
     def send(self, mail: Mail) -> None:
         log.info(

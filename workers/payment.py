@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import Protocol
 
-from shopflow.catalog import Catalog
 from shopflow.clock import Headers
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Move, Order, Status, charge, decline
-from shopflow.errors import Conflict
+from shopflow.domain.text import one_line
+from shopflow.errors import BadAnswer, Conflict, ContractBreach
 from shopflow.log import about
-from shopflow.messaging.consumer import Done, Handler, Outcome
-from shopflow.messaging.deciding import attempt
-from shopflow.ports import Decline, Gateway, Orders
+from shopflow.messaging.handler import Done, Handler, Outcome, attempt
+from shopflow.messaging.outbox import Outbox
+from shopflow.ports import Charge, Decline, Gateway, Orders
 
 log = logging.getLogger(__name__)
+
+MAX_REASON_CHARS = 500
+"""As the contract of payment.failed has it (schemas/common.schema.json)."""
+NO_REASON = "The payment was declined"
 
 
 class Mapper(Protocol):
@@ -26,10 +31,10 @@ class Mapper(Protocol):
 
 
 class Payment(Handler):
-    def __init__(self, orders: Orders, gateway: Gateway, catalog: Catalog, headers: Headers, each: Mapper) -> None:
+    def __init__(self, orders: Orders, gateway: Gateway, outbox: Outbox, headers: Headers, each: Mapper) -> None:
         self._orders = orders
         self._gateway = gateway
-        self._catalog = catalog
+        self._outbox = outbox
         self._headers = headers
         self._each = each
 
@@ -42,17 +47,37 @@ class Payment(Handler):
             return Done()
         move = self._ask_gateway(event, order)
         try:
+            outgoing = self._outbox.outgoing(move.after)
+        except ContractBreach as breach:
+            raise BadAnswer(f"the payment gateway's answer cannot be published: {breach}") from None
+        try:
             self._orders.commit([move])
         except Conflict:
             return Done()
-        outgoing = self._catalog.stored_event(move.after)
         log.info("%s", move.after.failure_reason or f"charged {move.after.charged_amount}", extra=about(outgoing))
         return Done(publish=outgoing)
 
     def _ask_gateway(self, event: Event, order: Order) -> Move:
         """The order's id is the idempotency key: a charge that is tried again is the same charge."""
-        answer = self._gateway.charge(order.order_id, order.total_amount, order.payment_method)
+        answer = checked(
+            self._gateway.charge(order.order_id, order.total_amount, order.payment_method), order.total_amount
+        )
         if isinstance(answer, Decline):
             return decline(order, self._headers.new(EventType.PAYMENT_FAILED, event), answer.reason)
         header = self._headers.new(EventType.PAYMENT_PROCESSED, event)
         return charge(order, header, answer.transaction_id, answer.amount)
+
+
+def checked(answer: object, amount: Decimal) -> Charge | Decline:
+    """The gateway's ``answer`` to a charge of ``amount``, fit to be stored.
+
+    A decline is one whatever its reason looks like: a text that no event can carry is made into one that can. Raises
+    `BadAnswer` for a charge over another amount, and for what is neither.
+    """
+    if isinstance(answer, Decline):
+        return Decline(one_line(answer.reason, MAX_REASON_CHARS) or NO_REASON)
+    if not isinstance(answer, Charge):
+        raise BadAnswer(f"the payment gateway answered neither a charge nor a decline, but {type(answer).__name__}")
+    if answer.amount != amount:
+        raise BadAnswer(f"the payment gateway charged {answer.amount} instead of {amount}")
+    return Charge(answer.transaction_id, amount)

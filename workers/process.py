@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
@@ -15,7 +15,9 @@ from shopflow.config import Config
 from shopflow.contracts import Contracts
 from shopflow.exporters import telemetry_of
 from shopflow.log import start_logging
-from shopflow.messaging.consumer import PROBE, Consumer, Handler
+from shopflow.messaging.consumer import Consumer
+from shopflow.messaging.handler import Handler
+from shopflow.messaging.outbox import Outbox
 from shopflow.messaging.publisher import Publisher
 from shopflow.ports import Queue
 from shopflow.telemetry import Telemetry
@@ -23,7 +25,7 @@ from workers.handlers import Ports, ports_on
 
 log = logging.getLogger(__name__)
 
-MakeHandler = Callable[[Ports, Catalog], Handler]
+MakeHandler = Callable[[Ports, Outbox], Handler]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,8 @@ class Worker:
         start_logging(service, config.log_format)
         aws = connect(config, PATIENT)
         contracts = Contracts(catalog)
-        handler = make_handler(ports_on(aws, config), catalog)
-        publisher, telemetry = Publisher(aws.topic, contracts), telemetry_of(service, config)
+        handler = make_handler(ports_on(aws, config), Outbox(catalog, contracts))
+        publisher, telemetry = Publisher(aws.topic), telemetry_of(service, config)
         return cls(service, handler, aws.queue(name), publisher, contracts, config, telemetry)
 
     def consumer(self, queue: Queue, stop: threading.Event) -> Consumer:
@@ -60,7 +62,6 @@ class Worker:
             stop,
             wait_seconds=self.config.receive_wait_seconds,
             visibility_seconds=self.config.visibility_seconds,
-            probe=replace(PROBE, most_seconds=self.config.visibility_seconds / 3),
             telemetry=self.telemetry,
         )
 

@@ -10,7 +10,6 @@ from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.catalog import Catalog
 from shopflow.config import Config, adopt_environment, configured_catalog, load_config
-from shopflow.contracts import Contracts
 from shopflow.errors import ConfigError
 from workers.process import run_worker
 
@@ -33,7 +32,7 @@ def run(config: Config, catalog: Catalog) -> None:
             "Its events are not in the catalogue: set SHOPFLOW_CATALOG_OVERLAY=examples/fraud/catalog.json"
         )
     topic = connect(config, PATIENT).topic
-    run_worker(NAME, lambda _, known: Fraud(topic, Contracts(known), known), config, catalog)
+    run_worker(NAME, lambda _, outbox: Fraud(topic, outbox), config, catalog)
 
 
 if __name__ == "__main__":

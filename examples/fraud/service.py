@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from ulid import ULID
 
 from examples.fraud.scoring import Score, score
-from shopflow.catalog import Catalog
-from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.errors import Unavailable
 from shopflow.log import about
-from shopflow.messaging.consumer import Done, Failed, Handler, Outcome
-from shopflow.ports import Outgoing, Topic
+from shopflow.messaging.handler import Done, Failed, Handler, Outcome
+from shopflow.messaging.outbox import Outbox
+from shopflow.ports import Topic
 
 FLAGGED = "fraud.flagged"
 NAME = "fraud"
@@ -29,12 +28,11 @@ log = logging.getLogger(__name__)
 
 
 class Fraud(Handler):
-    """``contracts`` are those of ``catalog``, which the overlay is part of."""
+    """``outbox``: of the catalogue that the overlay is part of."""
 
-    def __init__(self, topic: Topic, contracts: Contracts, catalog: Catalog) -> None:
+    def __init__(self, topic: Topic, outbox: Outbox) -> None:
         self._topic = topic
-        self._contracts = contracts
-        self._catalog = catalog
+        self._outbox = outbox
 
     def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
         scores = {event.event_id: score(event.payload) for event in events}
@@ -48,12 +46,7 @@ class Fraud(Handler):
         """Publish ``flags``, which are by the ids of their causes. Returns the causes of those that were refused."""
         if not flags:
             return frozenset()
-        refused = self._topic.publish(
-            [
-                Outgoing(flag.event_id, flag.event_type, self._contracts.encode(flag), flag.trace_parent)
-                for flag in flags.values()
-            ]
-        )
+        refused = self._topic.publish([self._outbox.encode(flag) for flag in flags.values()])
         return frozenset(cause for cause, flag in flags.items() if flag.event_id in refused)
 
     def _flag(self, cause: Event, scored: Score) -> Event:
@@ -63,9 +56,9 @@ class Fraud(Handler):
         return Event(
             event_id=str(ULID.from_bytes(time_ms.to_bytes(6, "big") + draw[:10])),
             event_type=FLAGGED,
-            version=self._catalog.events[FLAGGED].version,
+            version=self._outbox.catalog.events[FLAGGED].version,
             time_ms=time_ms,
-            source=self._catalog.services[NAME].source,
+            source=self._outbox.catalog.services[NAME].source,
             correlation_id=cause.correlation_id,
             causation_id=cause.event_id,
             payload={name: cause.payload[name] for name in ("orderId", "customerId", "totalAmount")}

@@ -27,7 +27,8 @@ from shopflow.catalog import load_catalog
 from shopflow.config import load_config
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
-from shopflow.messaging.consumer import Consumer, Done, Handler, Outcome
+from shopflow.messaging.consumer import Consumer
+from shopflow.messaging.handler import Done, Handler, Outcome
 from shopflow.messaging.publisher import Publisher
 
 WARM_UP = 100
@@ -89,7 +90,7 @@ def shopflow(url: str, meter: Meter, contracts_of: type[Contracts] = Contracts) 
     consumer = Consumer(
         NoOp(meter),
         aws.queue("bench"),
-        Publisher(aws.topic, contracts),
+        Publisher(aws.topic),
         contracts,
         catalog.services["audit"].consumes,
         meter.done,

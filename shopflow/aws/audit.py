@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from shopflow.aws.calls import CONTENTION, translated
-from shopflow.aws.items import audit_from_item, audit_to_item
+from shopflow.aws.calls import outage_of, translated
+from shopflow.aws.items import audit_from_item, audit_to_item, readable
 from shopflow.domain.event import Event
-from shopflow.errors import Contention, Unavailable
+from shopflow.errors import BadAnswer
 from shopflow.ports import AuditEntry
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ class DynamoAuditLog:
                 ExpressionAttributeValues={":order_id": {"S": order_id}},
                 ConsistentRead=True,
             )
-            return [audit_from_item(item) for page in pages for item in page["Items"]]
+            items = [item for page in pages for item in page["Items"]]
+        return list(readable(items, audit_from_item, self._table, "eventId"))
 
     def order_ids(self) -> Iterator[str]:
         """The order of every entry, a page at a time: as an operator sees the log, no service needs to.
@@ -79,7 +80,4 @@ def _failure(entry: Any) -> Exception | None:
     if not error or error.get("Code") == "DuplicateItem":
         return None
     code = error.get("Code", "")
-    text = f"insert into the audit log: {code} {error.get('Message', '')}"
-    if code == "ValidationError":
-        return ValueError(text)
-    return Contention(text) if code in CONTENTION else Unavailable(text)
+    return (outage_of(code) or BadAnswer)(f"insert into the audit log: {code} {error.get('Message', '')}")

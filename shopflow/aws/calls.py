@@ -29,8 +29,65 @@ CONTENTION = frozenset(
 """Codes of a refusal because of other work at the same time, as errors and as cancellation reasons (AWS, DynamoDB
 developer guide, "Error handling" and "Transactions")."""
 
-_OUR_MISTAKE = frozenset({"ValidationException", "ValidationError", "SerializationException", "InvalidParameterValue"})
-_CONDITION_FAILED = frozenset({"ConditionalCheckFailedException", "TransactionCanceledException"})
+OUTAGES = frozenset(
+    {
+        # The service itself fails.
+        "InternalError",
+        "InternalErrorException",
+        "InternalFailure",
+        "InternalServerError",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "RequestExpired",
+        # An operator will fix it: a missing permission, expired credentials, a missing resource, a disabled key.
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthFailure",
+        "AuthorizationError",
+        "AuthorizationErrorException",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSecurity",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "NotAuthorized",
+        "OptInRequired",
+        "SignatureDoesNotMatch",
+        "UnauthorizedOperation",
+        "UnrecognizedClientException",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "NotFound",
+        "NotFoundException",
+        "QueueDoesNotExist",
+        "ResourceInUseException",
+        "ResourceNotFound",
+        "ResourceNotFoundException",
+        "TableNotFoundException",
+    }
+)
+"""Codes that say nothing about the message at hand: the work waits until the dependency is back (AWS, "Common errors"
+of DynamoDB, SNS and SQS). Every code that starts with KMS, in any case, is one too: the key is disabled or missing."""
+
+_SERVER_ERROR = 500
+
+
+def outage_of(code: str, status: int = 400) -> type[Unavailable] | None:
+    """Which outage an AWS error code, or else its HTTP status, stands for; None: the code is about the message itself.
+
+    A code that nobody knows is None: it fails one message, which then reaches its dead-letter queue with its reason.
+    Taken for an outage it would block a whole queue.
+    """
+    if code in CONTENTION:
+        return Contention
+    is_outage = code in OUTAGES or code.upper().startswith(("KMS", "AWS.SIMPLEQUEUESERVICE.KMS"))
+    return Unavailable if is_outage or status >= _SERVER_ERROR else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +118,19 @@ PATIENT = CallLimits(connect_seconds=2, read_seconds=5, attempts=3)
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Raise `Contention` or `Unavailable` for what AWS says inside. ``what`` names the call in the error.
+    """Raise `Contention` or `Unavailable` for an outage inside. ``what`` names the call in the error.
 
-    A missing permission or resource is unavailable too: an operator will mend it, and the work waits for that. Raised
-    as they are: a request that AWS calls malformed, since that is a bug here, and a failed condition, since only the
-    caller knows what it means.
+    Every other error of AWS is raised as it is: a malformed request is a bug here, a failed condition means what its
+    caller knows, and an unknown code fails the message at hand.
     """
     try:
         yield
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in _OUR_MISTAKE | _CONDITION_FAILED:
+        answer = error.response
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        outage = outage_of(answer.get("Error", {}).get("Code", ""), status)
+        if outage is None:
             raise
-        raise (Contention if code in CONTENTION else Unavailable)(f"{what}: {error}") from error
+        raise outage(f"{what}: {error}") from error
     except BotoCoreError as error:
         raise Unavailable(f"{what}: {error}") from error

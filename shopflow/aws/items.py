@@ -1,21 +1,28 @@
-"""Orders, products and events as DynamoDB items, and back."""
+"""Orders, products and events as DynamoDB items, and back.
+
+Reading is strict about types: a row that somebody wrote by hand, with a text where a number belongs, is told from a
+sound one here, where it enters, and not by an error deep inside a service.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-
-from shopflow.domain.event import Event, as_event_type, line_from_json, line_to_json
+from shopflow.domain.event import Event, as_event_type, line_to_json
 from shopflow.domain.money import money
-from shopflow.domain.order import EventHeader, EventType, Order, Status
+from shopflow.domain.order import EventHeader, EventType, Line, Order, Status
 from shopflow.domain.stock import Product
 from shopflow.domain.times import to_ms, to_text
+from shopflow.errors import MalformedRow
 from shopflow.ports import AuditEntry
 
-Item = dict[str, Any]
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Item = Mapping[str, Any]
 """Attributes in DynamoDB's typed form: ``{"orderId": {"S": "ORD-…"}}``."""
 
 ATTRIBUTES: Mapping[str, str] = {
@@ -39,100 +46,194 @@ ATTRIBUTES: Mapping[str, str] = {
 """The attribute of each field of an `Order`."""
 
 _MONEY = frozenset({"totalAmount", "unitPrice", "lineTotal", "chargedAmount"})
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
+_UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
+
+
+def readable(items: Iterable[Item], read: Callable[[Item], T], table: str, key: str) -> Iterator[T]:
+    """What ``read`` makes of each item. One that it cannot read is left out and logged, so that it hurts no other."""
+    for item in items:
+        try:
+            yield read(item)
+        except _UNREADABLE as error:
+            log.error("row left out, correct it: %s %s: %s", table, _name(item, key), _reason(error))
+
+
+def all_readable(items: Iterable[Item], read: Callable[[Item], T], table: str, key: str) -> list[T]:
+    """What ``read`` makes of ``items``. Raises `MalformedRow` naming those that it cannot read."""
+    values, malformed = [], []
+    for item in items:
+        try:
+            values.append(read(item))
+        except _UNREADABLE:
+            malformed.append(_name(item, key))
+    if malformed:
+        raise MalformedRow(table, frozenset(malformed))
+    return values
 
 
 def attribute_value(field: str, value: Any) -> dict[str, Any]:
     """The typed attribute value of one field of an order."""
-    return dict(_serialize(_plain(field, value)))
+    if field == "lines":
+        return {"L": [_attribute(line_to_json(line)) for line in value]}
+    if field == "outbox":
+        return _attribute(_header_to_json(value))
+    if field.endswith("_at"):
+        return {"S": to_text(value)}
+    return _attribute(value)
 
 
-def order_to_item(order: Order) -> Item:
+def order_to_item(order: Order) -> dict[str, Any]:
     fields = {field: getattr(order, field) for field in ATTRIBUTES}
     item = {ATTRIBUTES[name]: attribute_value(name, value) for name, value in fields.items() if value is not None}
-    return item | {"totalAmount": _serialize(order.total_amount)}
+    return item | {"totalAmount": _attribute(order.total_amount)}
 
 
-def order_from_item(item: Mapping[str, Any]) -> Order:
-    plain = {name: _deserialize(value) for name, value in item.items()}
+def order_from_item(item: Item) -> Order:
+    lines = tuple(_line(line["M"]) for line in item["items"]["L"])
+    if not lines:
+        raise ValueError("an order of nothing")
     return Order(
-        order_id=plain["orderId"],
-        customer_id=plain["customerId"],
-        lines=tuple(line_from_json(line) for line in plain["items"]),
-        created_at=to_ms(plain["createdAt"]),
-        updated_at=to_ms(plain["updatedAt"]),
-        status=Status(plain["status"]),
-        payment_method=plain.get("paymentMethod"),
-        failure_reason=plain.get("failureReason"),
-        transaction_id=plain.get("transactionId"),
-        charged_amount=_optional(money, plain.get("chargedAmount")),
-        released_at=_optional(to_ms, plain.get("releasedAt")),
-        notified_at=_optional(to_ms, plain.get("notifiedAt")),
-        outbox=_optional(_header, plain.get("outbox")),
-        opened_at=_optional(to_ms, plain.get("openedAt")),
-        idempotency_key=plain.get("idempotencyKey"),
-        request_hash=plain.get("requestHash"),
+        order_id=_text(item["orderId"]),
+        customer_id=_text(item["customerId"]),
+        lines=lines,
+        created_at=_moment(item["createdAt"]),
+        updated_at=_moment(item["updatedAt"]),
+        status=Status(_text(item["status"])),
+        payment_method=_optional(_text, item.get("paymentMethod")),
+        failure_reason=_optional(_text, item.get("failureReason")),
+        transaction_id=_optional(_text, item.get("transactionId")),
+        charged_amount=_optional(_amount, item.get("chargedAmount")),
+        released_at=_optional(_moment, item.get("releasedAt")),
+        notified_at=_optional(_moment, item.get("notifiedAt")),
+        outbox=_optional(_header, item.get("outbox")),
+        opened_at=_optional(_moment, item.get("openedAt")),
+        idempotency_key=_optional(_text, item.get("idempotencyKey")),
+        request_hash=_optional(_text, item.get("requestHash")),
     )
 
 
-def product_to_item(product: Product) -> Item:
-    plain = {
-        "productId": product.product_id,
-        "productName": product.product_name,
-        "price": product.price,
-        "stock": product.stock,
-        "received": product.received,
+def product_to_item(product: Product) -> dict[str, Any]:
+    """Raises ``ValueError`` for a product that could not be read back."""
+    item = {
+        "productId": {"S": product.product_id},
+        "productName": {"S": product.product_name},
+        "price": {"N": str(product.price)},
+        "stock": {"N": str(product.stock)},
+        "received": {"N": str(product.received)},
     }
-    return {name: _serialize(value) for name, value in plain.items()}
+    product_from_item(item)
+    return item
 
 
-def product_from_item(item: Mapping[str, Any]) -> Product:
-    plain = {name: _deserialize(value) for name, value in item.items()}
+def product_from_item(item: Item) -> Product:
     return Product(
-        plain["productId"], plain["productName"], money(plain["price"]), int(plain["stock"]), int(plain["received"])
+        product_id=_text(item["productId"]),
+        product_name=_text(item["productName"]),
+        price=_amount(item["price"]),
+        stock=_count(item["stock"]),
+        received=_count(item["received"]),
     )
 
 
-def audit_to_item(event: Event, stored_at: int) -> Item:
-    plain = {
-        "orderId": event.order_id,
-        "eventId": event.event_id,
-        "eventType": str(event.event_type),
-        "version": event.version,
-        "source": event.source,
-        "payload": event.payload,
-        "recordedAt": to_text(event.time_ms),
-        "storedAt": to_text(stored_at),
+def audit_to_item(event: Event, stored_at: int) -> dict[str, Any]:
+    item = {
+        "orderId": {"S": event.order_id},
+        "eventId": {"S": event.event_id},
+        "eventType": {"S": str(event.event_type)},
+        "version": {"S": event.version},
+        "source": {"S": event.source},
+        "payload": _attribute(event.payload),
+        "recordedAt": {"S": to_text(event.time_ms)},
+        "storedAt": {"S": to_text(stored_at)},
     }
-    if event.causation_id is not None:
-        plain["causationId"] = event.causation_id
-    return {name: _serialize(value) for name, value in plain.items()}
+    return item if event.causation_id is None else item | {"causationId": {"S": event.causation_id}}
 
 
-def audit_from_item(item: Mapping[str, Any]) -> AuditEntry:
-    plain = {name: _deserialize(value) for name, value in item.items()}
+def audit_from_item(item: Item) -> AuditEntry:
+    order_id = _text(item["orderId"])
     event = Event(
-        event_id=plain["eventId"],
-        event_type=as_event_type(plain["eventType"]),
-        version=plain["version"],
-        time_ms=to_ms(plain["recordedAt"]),
-        source=plain["source"],
-        correlation_id=plain["orderId"],
-        causation_id=plain.get("causationId"),
-        payload=_restored(plain["payload"]),
+        event_id=_text(item["eventId"]),
+        event_type=as_event_type(_text(item["eventType"])),
+        version=_text(item["version"]),
+        time_ms=_moment(item["recordedAt"]),
+        source=_text(item["source"]),
+        correlation_id=order_id,
+        causation_id=_optional(_text, item.get("causationId")),
+        payload={name: _value(value, name) for name, value in item["payload"]["M"].items()},
     )
-    return AuditEntry(event, to_ms(plain["storedAt"]))
+    return AuditEntry(event, _moment(item["storedAt"]))
 
 
-def _plain(field: str, value: Any) -> Any:
-    if field == "lines":
-        return [line_to_json(line) for line in value]
-    if field == "outbox":
-        return _header_to_json(value)
-    if field.endswith("_at"):
-        return to_text(value)
-    return str(value) if field == "status" else value
+def _attribute(value: Any) -> dict[str, Any]:
+    """A JSON value in DynamoDB's typed form."""
+    match value:
+        case str():
+            return {"S": str(value)}
+        case bool():
+            return {"BOOL": value}
+        case int() | Decimal():
+            return {"N": str(value)}
+        case None:
+            return {"NULL": True}
+        case Mapping():
+            return {"M": {name: _attribute(inner) for name, inner in value.items()}}
+        case _:
+            return {"L": [_attribute(inner) for inner in value]}
+
+
+def _value(attribute: Item, name: str = "") -> Any:
+    """The inverse of `_attribute`.
+
+    DynamoDB keeps a number's value, not its look: money gets its two decimals back, and a count its integer.
+    """
+    [(kind, value)] = attribute.items()
+    match kind:
+        case "S" | "BOOL":
+            return value
+        case "N":
+            number = Decimal(value)
+            whole = name not in _MONEY and number == number.to_integral_value()
+            return int(number) if whole else money(number) if name in _MONEY else number
+        case "NULL":
+            return None
+        case "M":
+            return {key: _value(inner, key) for key, inner in value.items()}
+        case "L":
+            return [_value(inner, name) for inner in value]
+        case _:
+            raise ValueError(f"{name}: no JSON value is a {kind}")
+
+
+def _text(attribute: Item) -> str:
+    value = attribute["S"]
+    if not isinstance(value, str) or not value:
+        raise ValueError("an empty text")
+    return value
+
+
+def _moment(attribute: Item) -> int:
+    return to_ms(_text(attribute))
+
+
+def _amount(attribute: Item) -> Decimal:
+    amount = money(attribute["N"])
+    if amount < 0:
+        raise ValueError(f"{amount} is no price")
+    return amount
+
+
+def _count(attribute: Item) -> int:
+    number = Decimal(attribute["N"])
+    if number != number.to_integral_value():
+        raise ValueError(f"{number} is not a number of units")
+    return int(number)
+
+
+def _line(fields: Item) -> Line:
+    quantity = _count(fields["quantity"])
+    if quantity < 1:
+        raise ValueError(f"a line of {quantity} units")
+    return Line(_text(fields["productId"]), _text(fields["productName"]), quantity, _amount(fields["unitPrice"]))
 
 
 def _header_to_json(header: EventHeader) -> dict[str, str]:
@@ -145,26 +246,25 @@ def _header_to_json(header: EventHeader) -> dict[str, str]:
     return plain | {name: value for name, value in optional.items() if value}
 
 
-def _header(plain: Mapping[str, str]) -> EventHeader:
+def _header(attribute: Item) -> EventHeader:
+    fields = attribute["M"]
     return EventHeader(
-        plain["eventId"],
-        EventType(plain["eventType"]),
-        to_ms(plain["timestamp"]),
-        plain.get("causationId"),
-        plain.get("traceParent"),
+        _text(fields["eventId"]),
+        EventType(_text(fields["eventType"])),
+        _moment(fields["timestamp"]),
+        _optional(_text, fields.get("causationId")),
+        _optional(_text, fields.get("traceParent")),
     )
 
 
-def _restored(value: Any, name: str = "") -> Any:
-    """DynamoDB keeps a number's value, not its look: give money its two decimals back, and counts their integer."""
-    if isinstance(value, dict):
-        return {key: _restored(inner, key) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_restored(inner, name) for inner in value]
-    if isinstance(value, Decimal):
-        return money(value) if name in _MONEY else int(value) if value == value.to_integral_value() else value
-    return value
+def _optional(read: Callable[[Item], T], attribute: Item | None) -> T | None:
+    return None if attribute is None else read(attribute)
 
 
-def _optional(convert: Callable[[Any], Any], value: Any) -> Any:
-    return None if value is None else convert(value)
+def _name(item: Item, key: str) -> str:
+    """The row's id for people, whatever type it has."""
+    return str(next(iter(item.get(key, {}).values()), "without an id"))
+
+
+def _reason(error: Exception) -> str:
+    return f"{error} is missing or of another type" if isinstance(error, LookupError) else str(error)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from shopflow.aws.calls import CONTENTION, translated
-from shopflow.aws.items import ATTRIBUTES, attribute_value, order_from_item, order_to_item
+from shopflow.aws.calls import outage_of, translated
+from shopflow.aws.items import (
+    ATTRIBUTES,
+    Item,
+    all_readable,
+    attribute_value,
+    order_from_item,
+    order_to_item,
+    readable,
+)
 from shopflow.aws.tables import batch_get
 from shopflow.domain.order import EventHeader, Move, Order, was_committed
 from shopflow.domain.times import to_ms
-from shopflow.errors import Conflict, Contention
+from shopflow.errors import Conflict
 from shopflow.ports import OpenOrder, check_transaction
 
 if TYPE_CHECKING:
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
 ID_IS_FREE = "attribute_not_exists(orderId)"
 ENOUGH_IN_STOCK = "stock >= :units"
 PRODUCT_EXISTS = "attribute_exists(productId)"
+_FAILED = "ConditionalCheckFailed"
 
 
 class DynamoOrders:
@@ -42,13 +51,12 @@ class DynamoOrders:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
         except self._client.exceptions.ConditionalCheckFailedException as error:
-            return _standing([error.response])[order.order_id]
+            return self._standing([error.response])[order.order_id]
         return order
 
     def read(self, order_ids: Collection[str]) -> dict[str, Order]:
         items = batch_get(self._client, self._orders_table, "orderId", sorted(set(order_ids)), consistent=True)
-        orders = (order_from_item(item) for item in items)
-        return {order.order_id: order for order in orders}
+        return {order.order_id: order for order in self._readable(items)}
 
     def commit(self, moves: Sequence[Move], stock: Mapping[str, int] | None = None) -> None:
         check_transaction(moves, stock or {})
@@ -62,7 +70,7 @@ class DynamoOrders:
             with translated("UpdateItem order"):
                 self._client.update_item(**_update_of(move, self._orders_table))
         except self._client.exceptions.ConditionalCheckFailedException as error:
-            _unless_made([move], _standing([error.response]), frozenset())
+            _unless_made([move], self._standing([error.response]), frozenset())
 
     def _transact(self, moves: Sequence[Move], stock: Mapping[str, int]) -> None:
         updates = [_update_of(move, self._orders_table) for move in moves]
@@ -71,35 +79,46 @@ class DynamoOrders:
             with translated("TransactWriteItems"):
                 self._client.transact_write_items(TransactItems=[{"Update": update} for update in updates])
         except self._client.exceptions.TransactionCanceledException as error:
-            _explain(error, moves, list(stock))
+            self._explain(error, moves, list(stock))
 
     def open_orders(self) -> Iterator[OpenOrder]:
         pages = self._client.get_paginator("scan").paginate(TableName=self._orders_table, IndexName=self._index)
         with translated("Scan open orders"):
             for page in pages:
-                for item in page["Items"]:
-                    yield OpenOrder(str(item["orderId"]["S"]), to_ms(str(item["openedAt"]["S"])))
+                yield from readable(page["Items"], _open_order, self._index, "orderId")
 
     def all(self) -> Iterator[Order]:
         pages = self._client.get_paginator("scan").paginate(TableName=self._orders_table, ConsistentRead=True)
         with translated("Scan orders"):
             for page in pages:
-                yield from map(order_from_item, page["Items"])
+                yield from self._readable(page["Items"])
+
+    def _explain(self, error: ClientError, moves: Sequence[Move], products: Sequence[str]) -> None:
+        """Raise what a cancelled transaction means; return if it means that an earlier try of it was committed."""
+        reasons: Sequence[Mapping[str, Any]] = error.response.get("CancellationReasons", [])
+        codes = [reason.get("Code", "None") for reason in reasons]
+        failed = [reason if code == _FAILED else None for reason, code in zip(reasons, codes, strict=True)]
+        standing = self._standing([reason for reason in failed[: len(moves)] if reason])
+        of_stock = zip(products, failed[len(moves) :], strict=True)
+        if any(failed):
+            _unless_made(moves, standing, frozenset(product_id for product_id, reason in of_stock if reason))
+        elif outage := next(filter(None, map(outage_of, codes)), None):
+            raise outage(f"TransactWriteItems: {codes}") from error
+        else:
+            raise error
+
+    def _readable(self, items: Iterable[Item]) -> Iterator[Order]:
+        return readable(items, order_from_item, self._orders_table, "orderId")
+
+    def _standing(self, failures: Sequence[Mapping[str, Any]]) -> dict[str, Order]:
+        """The orders that made conditions fail (ReturnValuesOnConditionCheckFailure), by id. Only those that exist."""
+        items = [failure["Item"] for failure in failures if "Item" in failure]
+        orders = all_readable(items, order_from_item, self._orders_table, "orderId")
+        return {order.order_id: order for order in orders}
 
 
-def _explain(error: ClientError, moves: Sequence[Move], products: Sequence[str]) -> None:
-    """Raise what a cancelled transaction means; return if it means that an earlier try of it was committed."""
-    reasons: Sequence[Mapping[str, Any]] = error.response.get("CancellationReasons", [])
-    codes = [reason.get("Code", "None") for reason in reasons]
-    failed = [reason if code == "ConditionalCheckFailed" else None for reason, code in zip(reasons, codes, strict=True)]
-    standing = _standing([reason for reason in failed[: len(moves)] if reason])
-    short = frozenset(product_id for product_id, reason in zip(products, failed[len(moves) :], strict=True) if reason)
-    if any(failed):
-        _unless_made(moves, standing, short)
-    elif any(code in CONTENTION for code in codes):
-        raise Contention(f"TransactWriteItems: {codes}") from error
-    else:
-        raise error
+def _open_order(item: Item) -> OpenOrder:
+    return OpenOrder(str(item["orderId"]["S"]), to_ms(item["openedAt"]["S"]))
 
 
 def _unless_made(moves: Sequence[Move], standing: Mapping[str, Order], short: frozenset[str]) -> None:
@@ -156,9 +175,3 @@ def _stock_update(product_id: str, units: int, table: str) -> Any:
         "ExpressionAttributeValues": {":change": {"N": str(units)}}
         | ({":units": {"N": str(-units)}} if units < 0 else {}),
     }
-
-
-def _standing(failures: Sequence[Mapping[str, Any]]) -> dict[str, Order]:
-    """The orders that made conditions fail (ReturnValuesOnConditionCheckFailure), by id. Only those that exist."""
-    orders = [order_from_item(failure["Item"]) for failure in failures if "Item" in failure]
-    return {order.order_id: order for order in orders}

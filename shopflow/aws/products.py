@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from shopflow.aws.calls import translated
-from shopflow.aws.items import product_from_item, product_to_item
+from shopflow.aws.items import all_readable, product_from_item, product_to_item, readable
 from shopflow.aws.tables import batch_get
 from shopflow.domain.stock import Product
 
@@ -26,13 +26,14 @@ class DynamoProducts:
 
     def read(self, product_ids: Collection[str], *, consistent: bool = True) -> dict[str, Product]:
         items = batch_get(self._client, self._table, "productId", sorted(set(product_ids)), consistent=consistent)
-        products = (product_from_item(item) for item in items)
+        products = all_readable(items, product_from_item, self._table, "productId")
         return {product.product_id: product for product in products}
 
     def all(self) -> list[Product]:
         with translated("Scan products"):
             pages = self._client.get_paginator("scan").paginate(TableName=self._table)
-            products = [product_from_item(item) for page in pages for item in page["Items"]]
+            items = [item for page in pages for item in page["Items"]]
+        products = readable(items, product_from_item, self._table, "productId")
         return sorted(products, key=lambda product: product.product_id)
 
     def seed(self, product: Product) -> bool:
@@ -46,6 +47,7 @@ class DynamoProducts:
         return True
 
     def restock(self, product_id: str, units: int) -> Product | None:
+        self.read([product_id])
         try:
             with translated("UpdateItem product"):
                 answer = self._client.update_item(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from shopflow.aws.calls import translated
-from shopflow.aws.items import order_from_item, order_to_item
+from shopflow.aws.items import order_from_item, order_to_item, readable
 from shopflow.aws.tables import batch_get
 from shopflow.domain.order import Order
 from shopflow.errors import Contention
@@ -64,14 +64,14 @@ class ShadowOrders:
     def read(self, order_ids: Collection[str]) -> dict[str, Order]:
         """The orders that are there of ``order_ids``, by id."""
         items = batch_get(self._client, self.name, "orderId", sorted(set(order_ids)), consistent=True)
-        return {order.order_id: order for order in map(order_from_item, items)}
+        return {order.order_id: order for order in readable(items, order_from_item, self.name, "orderId")}
 
     def all(self) -> Iterator[Order]:
         """Every order in it, a page at a time."""
         pages = self._client.get_paginator("scan").paginate(TableName=self.name, ConsistentRead=True)
         with translated("Scan the shadow table"):
             for page in pages:
-                yield from map(order_from_item, page["Items"])
+                yield from readable(page["Items"], order_from_item, self.name, "orderId")
 
     def _put_all(self, request: Any) -> None:
         for attempt in range(_MOST_ROUNDS):

@@ -8,9 +8,12 @@ CENT = Decimal("0.01")
 def money(value: Decimal | int | str) -> Decimal:
     """``value`` as an amount with exactly two decimals.
 
-    Raises ``ValueError`` when it has more than two: rounding money is a decision, and nobody here makes it.
+    Raises ``ValueError`` when it is no finite number or has more than two: rounding money is a decision, and nobody
+    here makes it. Raises ``ArithmeticError`` when it is too large to tell.
     """
     amount = Decimal(value)
+    if not amount.is_finite():
+        raise ValueError(f"{value} is not an amount of money")
     quantized = amount.quantize(CENT)
     if quantized != amount:
         raise ValueError(f"{value} is not an amount of money: more than two decimals")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from shopflow.aws.items import all_readable, order_from_item, readable
 from shopflow.domain.order import Move, Order, was_committed
 from shopflow.errors import Conflict
 from shopflow.memory.tables import Tables
 from shopflow.ports import OpenOrder, check_transaction
+
+TABLE = "orders"
 
 
 class MemoryOrders:
@@ -19,26 +22,27 @@ class MemoryOrders:
 
     def create(self, order: Order) -> Order:
         with self._tables.lock:
-            standing = self._tables.orders.get(order.order_id)
-            if standing is None:
+            if order.order_id not in self._tables.orders:
                 self._tables.put_order(order)
-            return standing or order
+            return self._standing([order.order_id])[order.order_id]
 
     def read(self, order_ids: Collection[str]) -> dict[str, Order]:
         with self._tables.lock:
-            orders = self._tables.orders
-            return {order_id: orders[order_id] for order_id in sorted(set(order_ids)) if order_id in orders}
+            items = self._tables.orders.items_by_id
+            found = [items[order_id] for order_id in sorted(set(order_ids)) if order_id in items]
+        return {order.order_id: order for order in readable(found, order_from_item, TABLE, "orderId")}
 
     def commit(self, moves: Sequence[Move], stock: Mapping[str, int] | None = None) -> None:
         units = stock or {}
         check_transaction(moves, units)
         with self._tables.lock:
-            failed = [move for move in moves if not self._may_be_made(move)]
+            standing = self._standing(move.before.order_id for move in moves)
+            failed = [move for move in moves if not _may_be_made(move, standing)]
             short = frozenset(name for name, change in units.items() if self._falls_short(name, change))
             if failed or short:
-                self._refuse(moves, failed, short)
+                self._refuse(moves, {name: standing[name] for name in _ids(failed) if name in standing}, short)
             else:
-                self._write(moves, units)
+                self._write(moves, standing, units)
 
     def open_orders(self) -> Iterator[OpenOrder]:
         with self._tables.lock:
@@ -47,28 +51,36 @@ class MemoryOrders:
 
     def all(self) -> Iterator[Order]:
         with self._tables.lock:
-            return iter(list(self._tables.orders.values()))
+            items = list(self._tables.orders.items_by_id.values())
+        return readable(items, order_from_item, TABLE, "orderId")
 
-    def _may_be_made(self, move: Move) -> bool:
-        current = self._tables.orders.get(move.before.order_id)
-        return current is not None and move.may_be_made_on(current)
+    def _standing(self, order_ids: Iterable[str]) -> dict[str, Order]:
+        items = self._tables.orders.items_by_id
+        found = [items[order_id] for order_id in order_ids if order_id in items]
+        return {order.order_id: order for order in all_readable(found, order_from_item, TABLE, "orderId")}
 
     def _falls_short(self, product_id: str, change: int) -> bool:
         product = self._tables.products.get(product_id)
         return product is None or product.stock + change < 0
 
-    def _refuse(self, moves: Sequence[Move], failed: Sequence[Move], short: frozenset[str]) -> None:
+    def _refuse(self, moves: Sequence[Move], standing: Mapping[str, Order], short: frozenset[str]) -> None:
         """Raise `Conflict`, unless the transaction is found to stand already: then its answer was lost."""
-        found = (self._tables.orders.get(move.before.order_id) for move in failed)
-        standing = {order.order_id: order for order in found if order is not None}
         if not was_committed(moves, standing):
             raise Conflict(standing, short)
 
-    def _write(self, moves: Sequence[Move], units: Mapping[str, int]) -> None:
+    def _write(self, moves: Sequence[Move], standing: Mapping[str, Order], units: Mapping[str, int]) -> None:
         """Each step changes its own fields only: another step may have changed others since it was decided."""
-        tables = self._tables
         for move in moves:
-            tables.put_order(replace(tables.orders[move.before.order_id], **move.changes()))
+            self._tables.put_order(replace(standing[move.before.order_id], **move.changes()))
         for product_id, change in units.items():
-            product = tables.products[product_id]
-            tables.products[product_id] = replace(product, stock=product.stock + change)
+            product = self._tables.products[product_id]
+            self._tables.products[product_id] = replace(product, stock=product.stock + change)
+
+
+def _may_be_made(move: Move, standing: Mapping[str, Order]) -> bool:
+    current = standing.get(move.before.order_id)
+    return current is not None and move.may_be_made_on(current)
+
+
+def _ids(moves: Iterable[Move]) -> list[str]:
+    return [move.before.order_id for move in moves]

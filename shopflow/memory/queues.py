@@ -9,7 +9,7 @@ from itertools import count
 from threading import Lock
 
 from shopflow.clock import Clock
-from shopflow.ports import MAX_BATCH_ENTRIES, MAX_VISIBILITY_SECONDS, Message
+from shopflow.ports import MAX_BATCH_ENTRIES, MAX_VISIBILITY_SECONDS, QUEUE_RETENTION_SECONDS, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class MemoryQueue:
     ``name``: starts the ids of its messages, so it differs from the other queues' names.
     ``visibility_seconds``: how long a received message is hidden.
     ``dlq``: takes the messages that were received ``max_receives`` times and would be received once more.
+    ``retention_seconds``: a message that was first sent so long ago is deleted, wherever it is.
     It loses, doubles and reorders nothing: wrap it to have that.
     """
 
@@ -58,12 +59,14 @@ class MemoryQueue:
         visibility_seconds: int = 60,
         dlq: MemoryQueue | None = None,
         max_receives: int = 3,
+        retention_seconds: int = QUEUE_RETENTION_SECONDS,
     ) -> None:
         self._clock = clock
         self._name = name
         self._visibility_ms = visibility_seconds * 1000
         self._dlq = dlq
         self._max_receives = max_receives
+        self._retention_ms = retention_seconds * 1000
         self._numbers = count(1)
         self._places = count()
         self._messages: dict[str, _Stored] = {}
@@ -71,6 +74,7 @@ class MemoryQueue:
         self._waiting: list[tuple[int, _Stored]] = []
         self._hidden: list[tuple[int, int, _Stored]] = []
         self._in_flight = 0
+        self._expires_at = clock.now_ms()
         self._lock = Lock()
 
     def send(self, body: str, trace_parent: str | None = None) -> str:
@@ -92,7 +96,7 @@ class MemoryQueue:
             received: list[Message] = []
             while self._waiting and len(received) < most:
                 _, stored = heappop(self._waiting)
-                if stored.message_id in self._messages and not self._redriven(stored):
+                if self._messages.get(stored.message_id) is stored and not self._redriven(stored):
                     received.append(self._deliver(stored, now))
             return received
 
@@ -137,6 +141,7 @@ class MemoryQueue:
 
     def _append(self, stored: _Stored) -> None:
         stored.place = next(self._places)
+        self._expires_at = min(self._expires_at, stored.sent_at + self._retention_ms)
         self._messages[stored.message_id] = stored
         heappush(self._waiting, (stored.place, stored))
 
@@ -178,6 +183,7 @@ class MemoryQueue:
     def _show_expired(self) -> int:
         """Put those whose visibility timeout has passed back into their places. Returns the time now."""
         now = self._clock.now_ms()
+        self._delete_expired(now)
         while self._hidden and self._hidden[0][0] <= now:
             until, place, stored = heappop(self._hidden)
             if stored.visible_at == until and self._messages.get(stored.message_id) is stored:
@@ -185,6 +191,16 @@ class MemoryQueue:
                 self._in_flight -= 1
                 heappush(self._waiting, (place, stored))
         return now
+
+    def _delete_expired(self, now: int) -> None:
+        """Delete what was first sent too long ago. The oldest is looked for only when it may have come of age."""
+        if now < self._expires_at:
+            return
+        for stored in [one for one in self._messages.values() if one.sent_at + self._retention_ms <= now]:
+            del self._messages[stored.message_id]
+            self._in_flight -= 0 if stored.visible_at is None else 1
+        oldest = min((stored.sent_at for stored in self._messages.values()), default=now)
+        self._expires_at = oldest + self._retention_ms
 
 
 def _check_batch(entries: Collection[Message]) -> None:

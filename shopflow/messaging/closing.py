@@ -12,11 +12,11 @@ from shopflow.ports import Orders
 log = logging.getLogger(__name__)
 
 
-def close_out(orders: Orders, order: Order) -> None:
+def close_out(orders: Orders, order: Order) -> bool:
     """Clear a published `inventory.released` from the outbox of ``order``, and close it if that was the last step.
 
-    The caller knows that it was published. Whoever moves the order at the same time is waited for: the decision is made
-    again on the order as it stands. Raises `Unavailable`.
+    The caller knows that it was published. When another service moves the order at the same time, the decision is made
+    again on the order as it stands. Returns whether anything changed. Raises `Unavailable`.
     """
     event_id = order.outbox.event_id if order.outbox else None
     while (move := settle(order)).changes():
@@ -27,4 +27,5 @@ def close_out(orders: Orders, order: Order) -> None:
         else:
             done = "order closed" if move.after.opened_at is None else "outbox cleared"
             log.info(done, extra=about(order_id=order.order_id, event_id=event_id))
-            return
+            return True
+    return False

@@ -1,28 +1,35 @@
 """The consumer: one loop for every worker.
 
-    receive → validate → handle → publish → acknowledge (delete), or give back for a later try
+    receive → validate → handle → publish → acknowledge (delete), or return for a later try
 
 What becomes of each message is decided by the outcome of its event:
 
     Done                    its event is published if the topic takes it, then it is deleted: the outbox owns the event
-    Failed(Unavailable)     a dependency is down: the message is held and tried again; nothing new is received meanwhile
-    Failed(ContractBreach)  hopeless: visible again at once, so that three receives take it to the DLQ soon
+    Failed(Unavailable)     a dependency does not answer: the message is held, hidden from others, and tried again here
+    Failed(ContractBreach)  permanent: visible again at once, so that three receives take it to the DLQ soon
     Failed(anything else)   visible again after a growing delay; after the third receive SQS moves it to the DLQ
+
+Held messages have schedules of their own, and receiving goes on: one order never blocks a queue. Only when a whole
+fresh batch is unavailable, the dependency must be down: then receiving pauses, longer each time, until something
+succeeds. So the backlog waits in the queue, where waiting costs no receive.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
-from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Event as Flag
 
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.errors import ContractBreach, Unavailable
 from shopflow.log import about
+from shopflow.messaging.handler import Done, Failed, Handler, Outcome
+from shopflow.messaging.held import Delivery, HeldMessages
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.retry import Backoff
 from shopflow.ports import MAX_BATCH_ENTRIES, Message, Queue
@@ -34,57 +41,19 @@ log = logging.getLogger(__name__)
 VISIBILITY_SECONDS = 60
 """As the queues have it (terraform/modules/consumer)."""
 REDELIVERY = Backoff(first_seconds=4, factor=4, most_seconds=300)
-PROBE = Backoff(first_seconds=1, factor=2, most_seconds=VISIBILITY_SECONDS / 3)
-"""Between tries of held messages: well below the visibility timeout, so they stay hidden."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The event has had its effect, now or earlier. ``publish`` is what this delivery of it brought about."""
-
-    publish: Event | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The event has had no effect that is known of."""
-
-    error: Exception
-
-
-Outcome = Done | Failed
-
-
-class Handler(ABC):
-    """What a worker does with events. Each may come more than once, and late; its effect is had once."""
-
-    @abstractmethod
-    def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """Process ``events``, all different. Returns one outcome for each, in their order.
-
-        May raise instead: `Unavailable` for all of them; anything else makes the consumer try them one by one.
-        """
-
-    def published(self, events: Sequence[Event]) -> None:  # noqa: B027 - most workers have nothing left to do
-        """Called with those events of a batch that the topic accepted, before their causes are acknowledged.
-
-        May raise `Unavailable`: then their causes are held and handled again.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message with the event that it carries."""
-
-    message: Message
-    event: Event
+PROBE = Backoff(first_seconds=1, factor=2, most_seconds=20)
+"""Between tries of a held message."""
+PAUSE = Backoff(first_seconds=1, factor=2, most_seconds=3600)
+"""Between fresh batches while every one of them is unavailable. Each costs ten messages a receive, and three receives
+are the last: so in twelve hours of an outage there are about twenty."""
 
 
 class Consumer:
     """Takes one queue's messages through one handler. Make one for each thread.
 
     ``consumes``: the event types that belong in this queue. ``stop``: once set, nothing new is started.
-    ``visibility_seconds``: for how long held messages are hidden before each try; ``probe`` stays well below it.
+    ``visibility_seconds``: for how long received messages are hidden; held ones are hidden anew in time.
+    ``now``: seconds of a clock that never goes back.
     """
 
     def __init__(
@@ -99,6 +68,8 @@ class Consumer:
         visibility_seconds: int = VISIBILITY_SECONDS,
         redelivery: Backoff = REDELIVERY,
         probe: Backoff = PROBE,
+        pause: Backoff = PAUSE,
+        now: Callable[[], float] = time.monotonic,
         telemetry: Telemetry = SILENT,
     ) -> None:
         self._handler = handler
@@ -111,83 +82,137 @@ class Consumer:
         self._visibility_seconds = visibility_seconds
         self._redelivery = redelivery
         self._probe = probe
+        self._pause = pause
+        self._now = now
         self._telemetry = telemetry
-        self._held: list[Delivery] = []
+        self._held = HeldMessages(queue, visibility_seconds, probe, now)
+        self._retry_at = self._receive_at = 0.0
+        self._pauses = 0
         self._failures = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether a message waits here for another try."""
+        return bool(self._held)
 
     def run(self) -> None:
-        """Consume until ``stop`` is set, then hand back what is held."""
+        """Consume until ``stop`` is set, then return what is held."""
         while not self._stop.is_set():
             self._stop.wait(self.step())
-        self.hand_back()
+        self.return_held()
 
     def step(self) -> float:
-        """One round over at most ten messages. Returns the seconds to wait before the next; never raises."""
+        """One round: a retry of what is due, and a fresh batch. Returns the seconds to wait before the next round.
+
+        Never raises.
+        """
         try:
-            deliveries = self._keep_held() if self._held else self._receive()
-            if deliveries:
-                self._process(deliveries)
+            self._held.keep_hidden()
+            self._retry_due()
+            if self._now() >= self._receive_at:
+                self._take(self._receive())
         except Unavailable as error:
             log.warning("waiting for a dependency: %s", error)
-            return self._pause()
+            return self._round_failed()
         except Exception:
             log.exception("a round failed; its messages come again after the visibility timeout")
-            return self._pause()
-        if self._held:
-            return self._pause()
+            return self._round_failed()
         self._failures = 0
-        return 0
+        return min(max(0.0, self._receive_at - self._now()), self.seconds_to_retry)
 
-    def hand_back(self, delay: Callable[[int], float] = lambda _: 0) -> None:
+    def return_held(self, delay: Callable[[int], float] = lambda _: 0) -> None:
         """Make held messages visible, for another consumer, after ``delay(receive count)`` seconds (0 by default)."""
-        if self._held:
-            self._give_back({one.message: round(delay(one.message.receive_count)) for one in self._held})
-            self._held = []
+        self._held.give_up(delay)
 
-    def _pause(self) -> float:
+    def _round_failed(self) -> float:
         self._failures += 1
         return self._probe.delay(self._failures)
 
-    def _receive(self) -> list[Delivery]:
-        messages = self._queue.receive(MAX_BATCH_ENTRIES, self._wait_seconds)
+    @property
+    def seconds_to_retry(self) -> float:
+        """Until the next try of a held message; infinite when none is held."""
+        next_due = self._held.next_due()
+        return math.inf if next_due is None else max(0.0, max(next_due, self._retry_at) - self._now())
+
+    def _retry_due(self) -> None:
+        """Try the first held message that is due alone, and others only once that succeeds.
+
+        So a message that makes every batch fail is found, and an outage costs one call every few seconds. Else retries
+        take half of the time at most: fresh messages have the rest.
+        """
+        started = self._now()
+        if started < self._retry_at:
+            return
+        due = self._held.due()
+        for batch in filter(None, (due[:1], due[1:])):
+            unavailable = self._process(self._held.take(batch))
+            self._held.put_back([one for one in batch if one.delivery in unavailable])
+            if unavailable:
+                break
+        now = self._now()
+        self._retry_at = now + (self._probe.delay(self._pauses) if due and self._pauses else now - started)
+
+    def _receive(self) -> list[Message]:
+        """Fresh messages. Waits for the first one, but not past the next try that is due."""
+        patience = max(1, math.ceil(min(self._wait_seconds, self.seconds_to_retry)))
+        messages = self._queue.receive(MAX_BATCH_ENTRIES, min(self._wait_seconds, patience))
         if messages and self._stop.is_set():
-            self._give_back(dict.fromkeys(messages, 0))
+            self._return(dict.fromkeys(messages, 0))
             return []
-        deliveries, hopeless = [], []
+        return messages
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        """Process a fresh batch. When all of it is unavailable, the next one has to wait."""
+        received_at = self._now()
+        deliveries = self._decoded(messages)
+        if not deliveries:
+            return
+        unavailable = self._process(deliveries)
+        self._held.add(unavailable, received_at)
+        if len(unavailable) == len(deliveries):
+            self._pauses += 1
+            self._receive_at = self._now() + self._pause.delay(self._pauses)
+
+    def _decoded(self, messages: Sequence[Message]) -> list[Delivery]:
+        deliveries, misrouted, permanent = [], [], []
         for message in messages:
             try:
-                event = decode_for(self._consumes, self._contracts, message.body)
-                deliveries.append(Delivery(message, replace(event, trace_parent=well_formed(message.trace_parent))))
+                event = self._contracts.decode(message.body)
             except ContractBreach as error:
                 log.error("message %s breaks its contract: %s", message.message_id, error)
-                hopeless.append(message)
-        if hopeless:
-            self._give_back(dict.fromkeys(hopeless, 0))
-            self._telemetry.metrics.put(Failed=len(hopeless))
+                permanent.append(message)
+                continue
+            if event.event_type in self._consumes:
+                deliveries.append(Delivery(message, replace(event, trace_parent=well_formed(message.trace_parent))))
+            else:
+                log.warning("%s does not belong in this queue: acknowledged", event.event_type, extra=about(event))
+                misrouted.append(message)
+        if misrouted:
+            self._acknowledge(misrouted)
+            self._telemetry.metrics.put(Misrouted=len(misrouted))
+        if permanent:
+            self._return(dict.fromkeys(permanent, 0))
+            self._telemetry.metrics.put(Failed=len(permanent))
         return deliveries
 
-    def _keep_held(self) -> list[Delivery]:
-        """Hide the held messages again. One that cannot be hidden is no longer ours: it comes again by itself."""
-        held = {delivery.message: self._visibility_seconds for delivery in self._held}
-        lost = self._queue.change_visibility(held)
-        self._held = [delivery for delivery in self._held if delivery.message not in lost]
-        return self._held
-
-    def _process(self, deliveries: Sequence[Delivery]) -> None:
+    def _process(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Take ``deliveries`` through the handler and settle each but those that are unavailable, which it returns."""
         started = time.monotonic()
         events = list({delivery.event.event_id: delivery.event for delivery in deliveries}.values())
         outcomes = dict(zip((event.event_id for event in events), self._trace(events), strict=True))
         outcomes |= self._publish(outcomes)
-        self._held = [delivery for delivery in deliveries if _is_held(outcomes[delivery.event.event_id])]
-        self._acknowledge([one.message for one in deliveries if isinstance(outcomes[one.event.event_id], Done)])
+        kinds = {event_id: _kind(outcome) for event_id, outcome in outcomes.items()}
+        if Done in kinds.values():
+            self._pauses, self._receive_at = 0, 0.0
+        self._acknowledge([one.message for one in deliveries if kinds[one.event.event_id] is Done])
         self._return_failed(deliveries, outcomes)
-        handled = sum(isinstance(outcome, Done) for outcome in outcomes.values())
-        failed = sum(isinstance(outcome, Failed) and not _is_held(outcome) for outcome in outcomes.values())
         milliseconds = round((time.monotonic() - started) * 1000)
-        self._telemetry.metrics.put(Handled=handled, Failed=failed, BatchMs=milliseconds)
+        counts = Counter(kinds.values())
+        self._telemetry.metrics.put(Handled=counts[Done], Failed=counts[Failed], BatchMs=milliseconds)
+        return [one for one in deliveries if kinds[one.event.event_id] is Unavailable]
 
     def _trace(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """`_handle`, with a span for each event. What the event brings about has that span as its parent."""
+        """`_handle`, with a span for each event. What the event causes has that span as its parent."""
         begin = self._telemetry.tracing.processing
         spans = [begin(f"process {event.event_type}", event.trace_parent, about(event)) for event in events]
         pairs = zip(events, spans, strict=True)
@@ -208,7 +233,7 @@ class Consumer:
             return [outcome for event in events for outcome in self._handle([event])]
 
     def _publish(self, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
-        """Publish what the events brought about. Returns the outcomes that this changed, by the causes' ids."""
+        """Publish what the events caused. Returns the outcomes that this changed, by the causes' ids."""
         causes = {
             outcome.publish.event_id: (cause, outcome.publish)
             for cause, outcome in outcomes.items()
@@ -224,40 +249,44 @@ class Consumer:
         return {}
 
     def _acknowledge(self, messages: Sequence[Message]) -> None:
-        if messages and (undeleted := self._queue.delete(messages)):
-            log.warning("%d messages were not deleted and will come again, to no effect", len(undeleted))
+        if not messages:
+            return
+        try:
+            undeleted = self._queue.delete(messages)
+        except Unavailable as error:
+            log.warning("%d messages were not deleted and will come again, to no effect: %s", len(messages), error)
+        else:
+            if undeleted:
+                log.warning("%d messages were not deleted and will come again, to no effect", len(undeleted))
 
     def _return_failed(self, deliveries: Sequence[Delivery], outcomes: Mapping[str, Outcome]) -> None:
         seconds: dict[Message, int] = {}
         for delivery in deliveries:
             outcome = outcomes[delivery.event.event_id]
-            if isinstance(outcome, Failed) and not _is_held(outcome):
+            if isinstance(outcome, Failed) and _kind(outcome) is Failed:
                 seconds[delivery.message] = self._delay(delivery, outcome.error)
-        if seconds:
-            self._give_back(seconds)
+        self._return(seconds)
 
     def _delay(self, delivery: Delivery, error: Exception) -> int:
         if isinstance(error, ContractBreach):
-            log.error("hopeless: %s", error, extra=about(delivery.event))
+            log.error("permanent failure: %s", error, extra=about(delivery.event))
             return 0
         count = delivery.message.receive_count
         log.error("failed at receive %d: %r", count, error, extra=about(delivery.event), exc_info=error)
         return round(self._redelivery.delay(count))
 
-    def _give_back(self, seconds: dict[Message, int]) -> None:
+    def _return(self, seconds: Mapping[Message, int]) -> None:
+        """Make messages visible for another consumer after so many seconds each."""
+        if not seconds:
+            return
         try:
             self._queue.change_visibility(seconds)
         except Unavailable as error:
             log.warning("messages come again only after their visibility timeout: %s", error)
 
 
-def decode_for(consumes: frozenset[str], contracts: Contracts, body: str) -> Event:
-    """The event in a message of a queue for ``consumes``. Raises `ContractBreach`, also of one in the wrong queue."""
-    event = contracts.decode(body)
-    if event.event_type not in consumes:
-        raise ContractBreach(f"eventType: {event.event_type} does not belong in this queue")
-    return event
-
-
-def _is_held(outcome: Outcome) -> bool:
-    return isinstance(outcome, Failed) and isinstance(outcome.error, Unavailable)
+def _kind(outcome: Outcome) -> type[Done | Failed | Unavailable]:
+    """`Done`; `Unavailable` for a failure to be tried again here; `Failed` for every other."""
+    if isinstance(outcome, Done):
+        return Done
+    return Unavailable if isinstance(outcome.error, Unavailable) else Failed

@@ -19,7 +19,7 @@ from shopflow.domain.event import Event
 from shopflow.domain.order import Move, Order
 from shopflow.domain.stock import Product
 from shopflow.errors import ContractBreach, Unavailable
-from shopflow.messaging.consumer import Done, Handler, Outcome, decode_for
+from shopflow.messaging.handler import Done, Handler, Outcome
 from shopflow.ports import AuditEntry, AuditLog, Charge, Decline, Mail, OpenOrder, Orders, Products
 
 
@@ -52,9 +52,11 @@ class WouldAct(Exception):
 def judge(body: str, handler: Handler, consumes: frozenset[str], contracts: Contracts) -> Verdict:
     """What a service with ``handler``, built over the ports of this module, would do with the message now."""
     try:
-        event = decode_for(consumes, contracts, body)
+        event = contracts.decode(body)
     except ContractBreach as breach:
         return Verdict(Kind.BREACH, str(breach))
+    if event.event_type not in consumes:
+        return Verdict(Kind.DONE, f"{event.event_type} does not belong in this queue: would be acknowledged")
     try:
         return _verdict(handler.handle([event])[0])
     except Exception as error:

@@ -1,12 +1,10 @@
-"""From events to the topic: validated, in batches, and without losing track of what was not accepted."""
+"""From outboxes to the topic: in batches, without losing track of what was not accepted."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
 
-from shopflow.contracts import Contracts
-from shopflow.domain.event import Event
 from shopflow.errors import Unavailable
 from shopflow.log import about
 from shopflow.ports import MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, Outgoing, Topic
@@ -20,45 +18,43 @@ class Publisher:
     So a refusal is no error: the outbox still owns the event, and the relay publishes it later (docs/adr/0005).
     """
 
-    def __init__(self, topic: Topic, contracts: Contracts) -> None:
+    def __init__(self, topic: Topic) -> None:
         self._topic = topic
-        self._contracts = contracts
 
-    def publish(self, events: Sequence[Event]) -> frozenset[str]:
-        """Publish ``events``; returns the ids of those that the topic accepted.
-
-        Raises `ContractBreach` before anything is published when one of them breaks its contract.
-        """
-        outgoing = [self._outgoing(event) for event in events]
+    def publish(self, events: Sequence[Outgoing]) -> frozenset[str]:
+        """Publish ``events``; returns the ids of those that the topic accepted. Never raises."""
         refused: frozenset[str] = frozenset()
-        for batch in _batches(outgoing):
+        for batch in _batches(events):
             refused |= self._publish_batch(batch)
         for event in events:
             if event.event_id in refused:
                 log.warning("not published: stays in the outbox for the relay", extra=about(event))
         return frozenset(event.event_id for event in events) - refused
 
-    def _outgoing(self, event: Event) -> Outgoing:
-        return Outgoing(event.event_id, event.event_type, self._contracts.encode(event), event.trace_parent)
-
     def _publish_batch(self, batch: Sequence[Outgoing]) -> frozenset[str]:
+        """The ids of the refused ones. A batch that is refused as a whole, because of one event, is taken apart."""
         try:
             return self._topic.publish(batch)
         except Unavailable as error:
             log.warning("the topic is unavailable: %s", error)
-            return frozenset(outgoing.event_id for outgoing in batch)
+            return frozenset(event.event_id for event in batch)
+        except Exception:
+            if len(batch) == 1:
+                log.exception("the topic refuses an event", extra=about(batch[0]))
+                return frozenset({batch[0].event_id})
+            return frozenset().union(*(self._publish_batch([event]) for event in batch))
 
 
-def _batches(outgoing: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
+def _batches(events: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
     """Cut into batches that one PublishBatch takes: by number and by size."""
     batch: list[Outgoing] = []
     size = 0
-    for item in outgoing:
-        item_size = len(item.text.encode()) + len(item.event_type) + len(item.trace_parent or "")
-        if batch and (len(batch) == MAX_BATCH_ENTRIES or size + item_size > MAX_BATCH_BYTES):
+    for event in events:
+        event_size = len(event.text.encode()) + len(event.event_type) + len(event.trace_parent or "")
+        if batch and (len(batch) == MAX_BATCH_ENTRIES or size + event_size > MAX_BATCH_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(item)
-        size += item_size
+        batch.append(event)
+        size += event_size
     if batch:
         yield batch

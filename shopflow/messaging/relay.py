@@ -1,39 +1,46 @@
-"""The relay: the only one who publishes an event a second time, and who closes what a crash left open.
+"""The relay: alone publishes an event a second time, and closes what a crash left open.
 
-It looks at each open order when its age crosses a threshold, rarely and ever more so: an order is open for long because
-its chain is slow far more often than because its event was lost. The audit log is the receipt that an event was
-published; an order that has its receipt is its consumer's business.
+It looks at each open order when its age crosses a threshold, less and less often: an order is open for long because its
+chain is slow far more often than because its event was lost. The audit log is the receipt that an event was published.
+An order that has its receipt is its consumer's business, until no queue can hold the event any more.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from threading import Event as Flag
 
-from shopflow.catalog import Catalog
 from shopflow.clock import Clock
-from shopflow.domain.order import EventType, Order
+from shopflow.domain.order import EventHeader, EventType, Order
 from shopflow.errors import Unavailable
 from shopflow.log import about
 from shopflow.messaging.closing import close_out
+from shopflow.messaging.outbox import Outbox
 from shopflow.messaging.publisher import Publisher
 from shopflow.metrics import Metrics, NoMetrics
-from shopflow.ports import AuditLog, Orders
+from shopflow.ports import DLQ_RETENTION_SECONDS, AuditLog, Orders
 
 log = logging.getLogger(__name__)
 
 _MINUTE_MS = 60_000
 _FIRST_LOOKS_MS = (30_000, *(minutes * _MINUTE_MS for minutes in (1, 2, 4, 8, 16, 32, 60)))
 _HOUR_MS = 60 * _MINUTE_MS
+_RETENTION_MS = DLQ_RETENTION_SECONDS * 1000
 FIRST_LOOK_SECONDS = _FIRST_LOOKS_MS[0] // 1000
+MOST_FAILURES = 10
+"""Looks of one sweep that may fail. After that the dependency is taken to be down, and the others wait."""
 
 
 def is_due(opened_at: int, last_sweep: int | None, now: int) -> bool:
     """Whether the order's age crossed one of 30 s, 1, 2, 4 … 60 min, or a later full hour, since the last sweep.
 
-    All times in milliseconds. Without a last sweep (a relay that just started) every order of 30 s is due.
+    All times in milliseconds. Without a last sweep (a relay that just started) every order of 30 s is due. An order
+    from the future, whose clock was wrong, is due once an hour.
     """
+    if opened_at > now:
+        return last_sweep is None or now // _HOUR_MS > last_sweep // _HOUR_MS
     age = now - opened_at
     earlier = last_sweep - opened_at if last_sweep is not None else 0
     return _looks_by(age) > _looks_by(earlier)
@@ -44,6 +51,23 @@ def _looks_by(age_ms: int) -> int:
     return sum(age_ms >= look for look in _FIRST_LOOKS_MS) + max(0, age_ms // _HOUR_MS - 1)
 
 
+def has_outlived_its_copies(order: Order, last_sweep: int | None, now: int) -> bool:
+    """Whether every copy of the order's last event was deleted between the looks by ``last_sweep`` and by ``now``.
+
+    No queue keeps a message for more than 14 days after its first sending. What is published again lives for 14 days
+    again, so this is true at one hourly look in that time, and once more for a relay that just started.
+    """
+    if order.opened_at is None:
+        return False
+    last_look = order.updated_at if last_sweep is None else _last_hourly_look(order.opened_at, last_sweep)
+    age, earlier = (_last_hourly_look(order.opened_at, now) - order.updated_at, last_look - order.updated_at)
+    return max(0, age) // _RETENTION_MS > max(0, earlier) // _RETENTION_MS
+
+
+def _last_hourly_look(opened_at: int, moment: int) -> int:
+    return opened_at + (moment - opened_at) // _HOUR_MS * _HOUR_MS
+
+
 class Relay:
     """Finishes what a crash left between two calls."""
 
@@ -52,17 +76,18 @@ class Relay:
         orders: Orders,
         audit: AuditLog,
         publisher: Publisher,
-        catalog: Catalog,
+        outbox: Outbox,
         clock: Clock,
         metrics: Metrics | None = None,
     ) -> None:
         self._orders = orders
         self._audit = audit
         self._publisher = publisher
-        self._catalog = catalog
+        self._outbox = outbox
         self._clock = clock
         self._metrics = metrics or NoMetrics()
         self._last_sweep: int | None = None
+        self._missed: dict[str, int | None] = {}
         self._republished = 0
 
     def run(self, stop: Flag, interval_seconds: float = 30) -> None:
@@ -81,28 +106,51 @@ class Relay:
         """
         now = self._clock.now_ms()
         try:
-            any_open = self.sweep_between(self._last_sweep, now)
+            due, any_open = self._due(self._last_sweep, now)
         except Unavailable as error:
-            log.warning("the relay's sweep is cut short: %s", error)
+            log.warning("the relay's sweep is put off: %s", error)
         except Exception:
             log.exception("the relay's sweep failed")
         else:
+            self._missed = self._look_at_all(due | self._missed, now)
             self._last_sweep = now
             return any_open
         return True
 
-    def sweep_between(self, last_sweep: int | None, now: int) -> bool:
-        """Look at every open order that fell due after ``last_sweep`` and by ``now``. Returns whether any is open.
+    def sweep_between(self, last_sweep: int | None, now: int) -> None:
+        """Look at every open order that fell due after ``last_sweep`` and by ``now``, for a caller that keeps the time.
 
-        For who knows when the last sweep was. Raises `Unavailable`: the same times are then to be swept again.
+        Raises `Unavailable` when some could not be looked at: the same times are then to be swept again.
         """
-        opened_at: list[int] = []
-        for entry in self._orders.open_orders():
-            opened_at.append(entry.opened_at)
-            if is_due(entry.opened_at, last_sweep, now):
-                self._try(entry.order_id)
-        self._measure(opened_at, now)
-        return bool(opened_at)
+        due, _ = self._due(last_sweep, now)
+        if missed := self._look_at_all(due, now):
+            raise Unavailable(f"{len(missed)} orders could not be looked at")
+
+    def _due(self, last_sweep: int | None, now: int) -> tuple[dict[str, int | None], bool]:
+        """The open orders that are due, each with the last sweep, and whether any is open. Raises `Unavailable`."""
+        entries = list(self._orders.open_orders())
+        self._measure([entry.opened_at for entry in entries], now)
+        due = [entry.order_id for entry in entries if is_due(entry.opened_at, last_sweep, now)]
+        return dict.fromkeys(due, last_sweep), bool(entries)
+
+    def _look_at_all(self, due: Mapping[str, int | None], now: int) -> dict[str, int | None]:
+        """Look at each of ``due``, which has the last sweep by order id. Returns those to look at again.
+
+        An order that fails keeps the relay from no other: the next time it comes after those that were not reached.
+        """
+        failed: dict[str, int | None] = {}
+        left = dict(due)
+        while left and len(failed) < MOST_FAILURES:
+            order_id = next(iter(left))
+            last_sweep = left.pop(order_id)
+            try:
+                self.look_at(order_id, last_sweep, now)
+            except Unavailable as error:
+                log.warning("the relay looks again later: %s", error, extra=about(order_id=order_id))
+                failed[order_id] = last_sweep
+            except Exception:
+                log.exception("the relay cannot finish an order", extra=about(order_id=order_id))
+        return left | failed
 
     def _measure(self, opened_at: Sequence[int], now: int) -> None:
         """For the alarms: orders that stay open, and events that had to be published again."""
@@ -112,28 +160,36 @@ class Relay:
         )
         self._republished = 0
 
-    def look_at(self, order_id: str) -> None:
+    def look_at(self, order_id: str, last_sweep: int | None, now: int) -> None:
         """Finish one order's last step, if a crash left it unfinished. Raises `Unavailable`."""
         order = self._orders.read([order_id]).get(order_id)
         if order is None or order.opened_at is None:
             return
-        if order.outbox is None or self._audit.has(order_id, order.outbox.event_id):
-            close_out(self._orders, order)
-        else:
+        if order.outbox is not None and not self._audit.has(order_id, order.outbox.event_id):
             self._publish(order)
-
-    def _try(self, order_id: str) -> None:
-        """Look at one order. What is wrong with it must not keep the relay from the others."""
-        try:
-            self.look_at(order_id)
-        except Unavailable:
-            raise
-        except Exception:
-            log.exception("the relay cannot finish an order", extra=about(order_id=order_id))
+        elif not close_out(self._orders, order) and has_outlived_its_copies(order, last_sweep, now):
+            self._publish_last_status(order)
 
     def _publish(self, order: Order) -> None:
-        event = self._catalog.stored_event(order)
-        log.warning("publishing what was committed but has no receipt", extra=about(event))
+        event = self._outbox.outgoing(order)
+        log.warning("publishing an event that no queue holds", extra=about(event))
         self._republished += 1
-        if self._publisher.publish([event]) and event.event_type is EventType.INVENTORY_RELEASED:
+        if self._publisher.publish([event]) and event.event_type == EventType.INVENTORY_RELEASED:
             close_out(self._orders, order)
+
+    def _publish_last_status(self, order: Order) -> None:
+        """Publish the event that means the order's status: the one its consumers have yet to act on.
+
+        After a release it is no longer in the outbox; the audit log has it.
+        """
+        wanted = order.trail[-1] if order.released_at is None else EventType.PAYMENT_FAILED
+        if order.outbox is None or order.outbox.event_type is not wanted:
+            trail = self._audit.trail(order.order_id)
+            stored = next((entry.event for entry in trail if entry.event.event_type == wanted), None)
+            if stored is None:
+                extra = about(order_id=order.order_id)
+                log.error("%s is not in the audit log: cannot be published again", wanted, extra=extra)
+                return
+            header = EventHeader(stored.event_id, wanted, stored.time_ms, stored.causation_id)
+            order = replace(order, outbox=header)
+        self._publish(order)

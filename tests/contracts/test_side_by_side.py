@@ -25,7 +25,9 @@ from shopflow.domain.order import EventType, create
 from shopflow.errors import ContractBreach
 from shopflow.memory.queues import Depth, MemoryQueue
 from shopflow.memory.topic import MemoryTopic
-from shopflow.messaging.consumer import Consumer, Done, Handler, Outcome
+from shopflow.messaging.consumer import Consumer
+from shopflow.messaging.handler import Done, Handler, Outcome
+from shopflow.messaging.outbox import Outbox
 from shopflow.messaging.publisher import Publisher
 from shopflow.schema_files import load_schemas
 from tests.clocks import ManualClock
@@ -62,7 +64,7 @@ class Deployment:
         dead_letters = MemoryQueue(clock, "dead-letters")
         queue = MemoryQueue(clock, "queue", dlq=dead_letters)
         topic.subscribe(queue, {CREATED})
-        publisher = Publisher(topic, contracts)
+        publisher = Publisher(topic)
         consumer = Consumer(handler, queue, publisher, contracts, frozenset({CREATED}), threading.Event())
         return cls(catalog, contracts, queue, dead_letters, handler, consumer)
 
@@ -110,7 +112,8 @@ def test_a_consumer_of_either_version_handles_both(
     deployments: dict[str, Deployment], topic: MemoryTopic, consumer: str, producer: str, more: dict[str, object]
 ) -> None:
     event = _event(deployments[producer], **more)
-    assert Publisher(topic, deployments[producer].contracts).publish([event])
+    outbox = Outbox(deployments[producer].catalog, deployments[producer].contracts)
+    assert Publisher(topic).publish([outbox.encode(event)])
     reader = deployments[consumer]
     reader.consumer.step()
     assert reader.handler.seen == [event]

@@ -9,16 +9,19 @@ from typing import Any
 
 import shopflow.clock
 import shopflow.domain.order
+from shopflow.aws.items import audit_to_item
 from shopflow.catalog import Catalog
 from shopflow.domain.event import Event
 from shopflow.domain.order import Move, Order, Status
 from shopflow.errors import Unavailable
 from shopflow.memory.audit import MemoryAuditLog
 from shopflow.memory.orders import MemoryOrders
-from shopflow.messaging.consumer import Consumer, Delivery, Done, Outcome
+from shopflow.messaging.consumer import Consumer
+from shopflow.messaging.handler import Done, Outcome
+from shopflow.messaging.held import Delivery
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.relay import Relay
-from shopflow.ports import AuditEntry, Message
+from shopflow.ports import Message, Outgoing
 from tests.faults.surgery import Instead, Surgery
 
 
@@ -78,7 +81,7 @@ def audit_entries_overwritten(code: Surgery) -> None:
 
     def insert(self: MemoryAuditLog, events: Sequence[Event], stored_at: int) -> dict[str, Exception]:
         for event in events:
-            self._trails[event.order_id][event.event_id] = AuditEntry(event, stored_at)
+            self._trails[event.order_id][event.event_id] = audit_to_item(event, stored_at)
         return {}
 
     code.replace(MemoryAuditLog, "insert", insert)
@@ -88,9 +91,10 @@ def ack_before_commit(code: Surgery) -> None:
     """The consumer deletes its messages before it handles them."""
 
     def acking_first(process: Any) -> Any:
-        def _process(self: Consumer, deliveries: Sequence[Delivery]) -> None:
+        def _process(self: Consumer, deliveries: Sequence[Delivery]) -> list[Delivery]:
             self._acknowledge([delivery.message for delivery in deliveries])
-            process(self, deliveries)
+            unavailable: list[Delivery] = process(self, deliveries)
+            return unavailable
 
         return _process
 
@@ -98,18 +102,18 @@ def ack_before_commit(code: Surgery) -> None:
 
 
 def breach_of_contract_acked(code: Surgery) -> None:
-    """The consumer deletes hopeless messages: they never reach the dead-letter queue."""
+    """The consumer deletes messages that break their contract: they never reach the dead-letter queue."""
 
-    def deleting(give_back: Any) -> Any:
-        def _give_back(self: Consumer, seconds: dict[Message, int]) -> None:
+    def deleting(returning: Any) -> Any:
+        def _return(self: Consumer, seconds: dict[Message, int]) -> None:
             if any(seconds.values()):
-                give_back(self, seconds)
-            else:
+                returning(self, seconds)
+            elif seconds:
                 self._queue.delete(list(seconds))
 
-        return _give_back
+        return _return
 
-    code.wrap(Consumer, "_give_back", deleting)
+    code.wrap(Consumer, "_return", deleting)
 
 
 def failure_acked(code: Surgery) -> None:
@@ -128,7 +132,7 @@ def refused_entries_ignored(code: Surgery) -> None:
     """The publisher does not read which entries of a batch the topic refused."""
 
     def hopeful(publish: Any) -> Any:
-        def all_accepted(self: Publisher, events: Sequence[Event]) -> frozenset[str]:
+        def all_accepted(self: Publisher, events: Sequence[Outgoing]) -> frozenset[str]:
             publish(self, events)
             return frozenset(event.event_id for event in events)
 
@@ -156,11 +160,11 @@ def relay_stops_at_the_first_outage(code: Surgery) -> None:
     """The relay's first sweep that meets an outage is its last."""
 
     def giving_up(look_at: Any) -> Any:
-        def once(self: Any, order_id: str) -> None:
+        def once(self: Any, *args: Any) -> None:
             if getattr(self, "_gave_up", False):
                 return
             try:
-                look_at(self, order_id)
+                look_at(self, *args)
             except Unavailable:
                 self._gave_up = True
                 raise

@@ -15,7 +15,8 @@ from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Move, Order, Status, decline, refuse, release
 from shopflow.domain.stock import Plan, Product, plan, returned
 from shopflow.errors import Conflict, Contention, Unavailable
-from shopflow.messaging.consumer import Done, Outcome
+from shopflow.messaging.handler import Done, Outcome
+from shopflow.ports import Outgoing
 from tests.faults.surgery import Instead, Surgery
 from workers.audit import Audit
 from workers.inventory import Inventory
@@ -28,10 +29,9 @@ def publish_before_commit(code: Surgery) -> None:
     publish = PlaceOrder._publish_created
 
     def publishing_first(save: Any) -> Any:
-        def _save(self: PlaceOrder, draft: Order, *args: Any) -> Order:
-            publish(self, draft)
-            order: Order = save(self, draft, *args)
-            return order
+        def _save(self: PlaceOrder, draft: Order, *args: Any) -> Any:
+            publish(self, self._publishable(draft))
+            return save(self, draft, *args)
 
         return _save
 
@@ -42,11 +42,11 @@ def publish_before_commit(code: Surgery) -> None:
 def no_lost_answer_rule(code: Surgery) -> None:
     """The API takes an order that stands under its key's id for a collision, and goes on to the next id."""
 
-    def _save(self: PlaceOrder, draft: Order, key: str, request: Any) -> Order:
+    def _save(self: PlaceOrder, draft: Order, key: str, request: Any) -> tuple[Order, Outgoing]:
         for probe in range(MAX_PROBES):
             attempt = replace(draft, order_id=order_id(key, probe))
             if self._orders.create(attempt) == attempt:
-                return attempt
+                return attempt, self._publishable(attempt)
         raise Unavailable("no free id")
 
     code.replace(PlaceOrder, "_save", _save)
@@ -67,7 +67,7 @@ def release_twice(code: Surgery) -> None:
     def _check_again(self: Inventory, order: Order) -> Outcome:
         again = release(replace(order, released_at=None), self._headers.new(EventType.INVENTORY_RELEASED))
         self._orders.commit([replace(again, guard=("status",))], returned(order))
-        return self._publish(again)
+        return Done(publish=self._outbox.outgoing(again.after))
 
     code.replace(Inventory, "_check_again", _check_again)
 
@@ -184,7 +184,7 @@ def recorded_before_sent(code: Surgery) -> None:
     def _tell(self: Notification, event: Event, order: Order) -> Outcome:
         if order.notified_at is None:
             self._record(order)
-            self._mailer.send(mail_about(event, order))
+            self._outbound._mailer.send(mail_about(event, order))
         return Done()
 
     code.replace(Notification, "_tell", _tell)
@@ -194,7 +194,7 @@ def told_again(code: Surgery) -> None:
     """Notification does not look whether the customer is told already."""
 
     def _tell(self: Notification, event: Event, order: Order) -> Outcome:
-        self._mailer.send(mail_about(event, order))
+        self._outbound._mailer.send(mail_about(event, order))
         self._record(order)
         return Done()
 

@@ -23,7 +23,12 @@ def poison_for(service: str, rand: random.Random) -> str:
         lambda: text.replace('"version": "1.', '"version": "9.'),
         lambda: text.replace('"orderId"', '"orderID"'),
     ]
-    if service != "audit":  # which knows no orders, and takes every type
-        others = sorted(CATALOG.events.keys() - set(consumes))
-        kinds += [lambda: text, lambda: _EXAMPLES[rand.choice(others)]]
+    if service != "audit":  # which knows no orders
+        kinds.append(lambda: text)
     return rand.choice(kinds)() + " " * rand.randrange(1000)
+
+
+def misrouted_for(service: str, rand: random.Random) -> str | None:
+    """An event as an old filter policy lets through: sound, but not one that ``service`` consumes. None for audit."""
+    others = sorted(CATALOG.events.keys() - CATALOG.services[service].consumes)
+    return _EXAMPLES[rand.choice(others)] if others else None

@@ -179,7 +179,7 @@ class Simulation:
             return
         self.storm.faults += 1
         try:
-            self.system.relay.look_at(self.rand.choice(opened))
+            self.system.relay.look_at(self.rand.choice(opened), self.clock.now, self.clock.now)
         except (Crash, Unavailable) as error:
             self._note(f"the relay's look fails: {error!r}")
 

@@ -24,6 +24,7 @@ from shopflow.memory.audit import MemoryAuditLog
 from shopflow.memory.queues import Depth, MemoryQueue
 from shopflow.memory.topic import MemoryTopic
 from shopflow.messaging.consumer import Consumer
+from shopflow.messaging.outbox import Outbox
 from shopflow.messaging.publisher import Publisher
 from shopflow.ports import Outgoing
 from shopflow.schema_files import load_schemas
@@ -86,11 +87,16 @@ class Bench:
         self.heard = MemoryQueue(self.clock, "audit")
         topic = topic or MemoryTopic()
         topic.subscribe(self.heard, {FLAGGED})
-        handler = Fraud(topic, CONTRACTS, CATALOG)
+        handler = Fraud(topic, Outbox(CATALOG, CONTRACTS))
         consumes = CATALOG.services[NAME].consumes
-        publisher = Publisher(topic, CONTRACTS)
-        self.consumer = Consumer(handler, self.queue, publisher, CONTRACTS, consumes, threading.Event())
+        publisher = Publisher(topic)
+        self.consumer = Consumer(
+            handler, self.queue, publisher, CONTRACTS, consumes, threading.Event(), now=self._seconds
+        )
         self._headers = Headers(self.clock)
+
+    def _seconds(self) -> float:
+        return self.clock.now / 1000
 
     def place(self, quantity: int, order_id: str = "ORD-A1B2C3D4") -> Event:
         order = create(pending(order_id, line(quantity=quantity)), self._headers.new(EventType.ORDER_CREATED))
@@ -151,6 +157,7 @@ def test_what_the_topic_refuses_is_not_acknowledged_but_tried_again(entirely: bo
     for _ in range(3):
         assert not bench.flags()
         bench.consumer.step()
+        bench.clock.advance(20)
     assert [flag.causation_id for flag in bench.flags()] == [cause.event_id]
     assert bench.queue.depth() == Depth(0, 0)
 

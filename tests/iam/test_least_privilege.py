@@ -17,7 +17,7 @@ from shopflow.messaging.relay import Relay
 from tests.iam import scenarios
 from tests.iam.guarded import OPERATOR, RELAY, Guarded
 from tests.iam.rights import Right, told
-from tests.system import CATALOG, CONTRACTS
+from tests.system import CATALOG, OUTBOX
 
 ROLES = [*CATALOG.services, RELAY]
 Used = Mapping[str, frozenset[Right]]
@@ -47,8 +47,8 @@ def test_the_relay_finishes_an_order_under_a_role_of_its_own(guard: Guarded) -> 
     """As where it runs by schedule."""
     with mock.patch.dict(os.environ, guard.credentials(RELAY)):
         aws = connect(guard.live.config, PATIENT)
-    relay = Relay(aws.orders, aws.audit, Publisher(aws.topic, CONTRACTS), CATALOG, SystemClock())
+    relay = Relay(aws.orders, aws.audit, Publisher(aws.topic), OUTBOX, SystemClock())
     order, _ = scenarios.committed(guard.live, guard.live.product(stock=2), SystemClock())
     assert order.order_id in [entry.order_id for entry in aws.orders.open_orders()]
-    relay.look_at(order.order_id)
+    relay.look_at(order.order_id, None, SystemClock().now_ms())
     assert guard.live.closed([order.order_id])[0].status is Status.COMPLETED

@@ -15,6 +15,7 @@ from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Line, Move, Order, Status, charge, create, decline, refuse, reserve
 from shopflow.domain.stock import returned
+from shopflow.messaging.outbox import Outbox
 from shopflow.messaging.publisher import Publisher
 from shopflow.ports import Outgoing
 from tests.faults.lane_verdict import breaches_of_dead_letters
@@ -22,6 +23,7 @@ from tests.live import VISA, Live, eventually
 
 CATALOG = load_catalog()
 CONTRACTS = Contracts(CATALOG)
+OUTBOX = Outbox(CATALOG, CONTRACTS)
 HEADERS = Headers(SystemClock())
 SERVICES = [service.name for service in CATALOG.consumers]
 HAVE_A_SAY_IN_ORDERS = [name for name in SERVICES if name != "audit"]
@@ -138,7 +140,7 @@ def test_an_unknown_field_of_a_newer_minor_version_is_accepted_end_to_end(live: 
     envelope = events[-1].to_json()
     payload = envelope["payload"] | {"giftWrap": {"paper": "red"}}
     newer = jsontext.dumps(envelope | {"version": "1.1", "tenant": "T-1", "payload": payload})
-    Publisher(live.aws.topic, CONTRACTS).publish(events[:-1])
+    Publisher(live.aws.topic).publish([OUTBOX.encode(event) for event in events[:-1]])
     assert not live.aws.topic.publish([Outgoing(events[-1].event_id, event_type, newer)])
     live.closed([order.order_id])
     entry = next(entry for entry in live.aws.audit.trail(order.order_id) if entry.event.event_type is event_type)

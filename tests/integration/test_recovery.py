@@ -20,12 +20,14 @@ from shopflow.clock import Headers, SystemClock
 from shopflow.contracts import Contracts
 from shopflow.domain.order import EventType, Line, Order, Status, create, decline, notify, release, reserve
 from shopflow.domain.stock import returned
+from shopflow.messaging.outbox import Outbox
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.relay import FIRST_LOOK_SECONDS
 from tests.live import VISA, Live
 
 CATALOG = load_catalog()
 CONTRACTS = Contracts(CATALOG)
+OUTBOX = Outbox(CATALOG, CONTRACTS)
 NEARLY_DUE_MS = (FIRST_LOOK_SECONDS - 1) * 1000
 
 
@@ -90,7 +92,7 @@ def test_a_declined_order_whose_release_was_published_but_not_cleared_is_closed(
 
 
 def _died_after_release(live: Live, product: str, told_first: bool) -> Order:
-    publish = Publisher(live.aws.topic, CONTRACTS).publish
+    publish = Publisher(live.aws.topic).publish
     order = _committed(live, product)
     events = [CATALOG.stored_event(order)]
     steps: list[tuple[Any, int]] = [
@@ -107,7 +109,7 @@ def _died_after_release(live: Live, product: str, told_first: bool) -> Order:
         told = notify(order, SystemClock().now_ms())
         live.aws.orders.commit([told])
         order = told.after
-    assert len(publish(events)) == len(events)
+    assert len(publish([OUTBOX.encode(event) for event in events])) == len(events)
     return order
 
 
@@ -122,11 +124,10 @@ def test_a_post_whose_put_succeeded_but_lost_its_answer_makes_one_order(live: Li
         live.config.resources.open_orders_index,
     )
     place = PlaceOrder(
-        catalog=CATALOG,
-        contracts=CONTRACTS,
+        outbox=OUTBOX,
         products=RecentProducts(live.aws.products, SystemClock()),
         orders=orders,
-        publish=Publisher(live.aws.topic, CONTRACTS).publish,
+        publish=Publisher(live.aws.topic).publish,
         headers=Headers(SystemClock()),
         new_key=lambda: f"key-of-{product}",
     )

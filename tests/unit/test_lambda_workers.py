@@ -16,7 +16,8 @@ from shopflow.domain.order import EventType, create
 from shopflow.errors import ContractBreach, Unavailable
 from shopflow.memory.queues import Depth, MemoryQueue
 from shopflow.memory.topic import MemoryTopic
-from shopflow.messaging.consumer import Consumer, Done, Failed, Handler, Outcome
+from shopflow.messaging.consumer import Consumer
+from shopflow.messaging.handler import Done, Failed, Handler, Outcome
 from shopflow.messaging.publisher import Publisher
 from shopflow.ports import Message, Queue
 from tests.clocks import ManualClock
@@ -64,18 +65,23 @@ class Lambda:
         while len(messages) < most and (more := self.queue.receive(10, 0)):
             messages += more
         ends = self.clock.now + TIMEOUT_SECONDS * 1000
-        response = work(
-            messages, self.queue, self._consumer, lambda: (ends - self.clock.now) / 1000, sleep=self.clock.advance
-        )
+        response = work(messages, self.queue, self._consumer, lambda: (ends - self.clock.now) / 1000, sleep=self._sleep)
         failed = [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
         for message in messages:
             if message.message_id not in failed:
                 self.queue.delete([message])
         return failed
 
+    def _seconds(self) -> float:
+        return self.clock.now / 1000
+
+    def _sleep(self, seconds: float) -> None:
+        self.clock.advance(seconds + 0.001)  # the clock has whole milliseconds
+
     def _consumer(self, queue: Queue, stop: Flag) -> Consumer:
-        publisher = Publisher(MemoryTopic(), CONTRACTS)
-        return Consumer(self._handler, queue, publisher, CONTRACTS, frozenset({EventType.ORDER_CREATED}), stop)
+        publisher = Publisher(MemoryTopic())
+        consumes = frozenset({EventType.ORDER_CREATED})
+        return Consumer(self._handler, queue, publisher, CONTRACTS, consumes, stop, now=self._seconds)
 
 
 def test_messages_whose_events_are_done_are_not_reported() -> None:

@@ -241,7 +241,7 @@ def test_a_saved_order_whose_publish_failed_is_placed(client: Client, shop: Shop
     shop.topic.broken = None
     assert client.post(idempotency_key="key-1").json == answer.json
     assert shop.published() == []  # only the relay publishes it now
-    shop.parts.relay.look_at(answer.json["orderId"])
+    shop.parts.relay.look_at(answer.json["orderId"], None, shop.clock.now_ms())
     assert [event["correlationId"] for event in shop.published()] == [answer.json["orderId"]]
 
 

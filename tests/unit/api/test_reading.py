@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_a_declined_order_shows_its_reason_and_its_release(client: Client, shop:
     [order] = shop.saved
     shop.tables.orders.clear()
     order = made(shop.orders, released(declined(shop.orders)))
-    shop.tables.orders["ORD-00000001"] = order
+    shop.tables.orders["ORD-00000001"] = replace(order, order_id="ORD-00000001")
     record = client.get("/orders/ORD-00000001").json
     assert record["failureReason"] == "Card expired"
     assert record["releasedAt"] == to_text(order.released_at or 0)

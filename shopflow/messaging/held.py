@@ -1,0 +1,124 @@
+"""Messages that wait in a consumer for their next try, hidden from other consumers meanwhile."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from shopflow.domain.event import Event
+from shopflow.errors import Unavailable
+from shopflow.messaging.retry import Backoff
+from shopflow.ports import MAX_BATCH_ENTRIES, Message, Queue
+
+log = logging.getLogger(__name__)
+
+MOST_HELD = 100
+"""Messages held at a time. Beyond, those that were tried most go back to the queue."""
+OUTAGE = Backoff(first_seconds=120, factor=30, most_seconds=3600)
+"""Before a message that can no longer be held is received again: three receives then outlast an hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message with the event that it carries."""
+
+    message: Message
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A delivery that was tried so many times, is tried again at ``due`` and hidden ``until`` then (seconds)."""
+
+    delivery: Delivery
+    tries: int
+    due: float
+    until: float
+
+
+class HeldMessages:
+    """The held messages of one consumer of ``queue``, each with a schedule of its own.
+
+    ``visibility_seconds``: for how long a message is hidden at a time. ``probe``: the delays between its tries.
+    ``now``: seconds of a clock that never goes back.
+    """
+
+    def __init__(self, queue: Queue, visibility_seconds: float, probe: Backoff, now: Callable[[], float]) -> None:
+        self._queue = queue
+        self._visibility_seconds = visibility_seconds
+        self._probe = probe
+        self._now = now
+        self._held: list[Held] = []
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def add(self, deliveries: Sequence[Delivery], received_at: float) -> None:
+        """Hold fresh ``deliveries``, received at that time: their next try is soon."""
+        until = received_at + self._visibility_seconds
+        self._keep([self._tried(Held(one, 0, 0.0, until)) for one in deliveries])
+
+    def due(self) -> list[Held]:
+        """At most one batch of those to try now, the longest due first."""
+        now = self._now()
+        return sorted((one for one in self._held if one.due <= now), key=lambda one: one.due)[:MAX_BATCH_ENTRIES]
+
+    def next_due(self) -> float | None:
+        """When the next one is to be tried; None when nothing is held."""
+        return min((one.due for one in self._held), default=None)
+
+    def take(self, batch: Sequence[Held]) -> list[Delivery]:
+        """Hand over ``batch`` for a try. What stays unavailable comes back by `put_back`."""
+        self._held = [one for one in self._held if one not in batch]
+        return [one.delivery for one in batch]
+
+    def put_back(self, batch: Sequence[Held]) -> None:
+        """Hold ``batch`` for one more try, later than the last time."""
+        self._keep([self._tried(one) for one in batch])
+
+    def keep_hidden(self) -> None:
+        """Hide anew those whose time is half over. One that is visible again is dropped: it is received again."""
+        now = self._now()
+        ending = [one for one in self._held if one.until <= now + self._visibility_seconds / 2]
+        for batch in _batches(ending):
+            hidden = self._hide(batch, now)
+            self._held = [one for one in self._held if one not in batch] + hidden
+
+    def _hide(self, batch: Sequence[Held], now: float) -> list[Held]:
+        try:
+            lost = self._queue.change_visibility(dict.fromkeys(_messages(batch), round(self._visibility_seconds)))
+        except Unavailable as error:
+            log.warning("held messages cannot be hidden: %s", error)
+            return [one for one in batch if one.until > now]
+        until = now + self._visibility_seconds
+        return [replace(one, until=until) for one in batch if one.delivery.message not in lost]
+
+    def give_up(self, delay: Callable[[int], float]) -> None:
+        """Return all of them to the queue, visible after ``delay(receive count)`` seconds each."""
+        self._return(self._held, delay)
+        self._held = []
+
+    def _tried(self, one: Held) -> Held:
+        return replace(one, tries=one.tries + 1, due=self._now() + self._probe.delay(one.tries + 1))
+
+    def _keep(self, more: Sequence[Held]) -> None:
+        held = sorted([*self._held, *more], key=lambda one: one.tries)
+        self._held = held[:MOST_HELD]
+        self._return(held[MOST_HELD:], OUTAGE.delay)
+
+    def _return(self, held: Sequence[Held], delay: Callable[[int], float]) -> None:
+        for batch in _batches(held):
+            seconds = {message: round(delay(message.receive_count)) for message in _messages(batch)}
+            try:
+                self._queue.change_visibility(seconds)
+            except Unavailable as error:
+                log.warning("messages come again only after their visibility timeout: %s", error)
+
+
+def _batches(held: Sequence[Held]) -> Iterator[Sequence[Held]]:
+    return (held[start : start + MAX_BATCH_ENTRIES] for start in range(0, len(held), MAX_BATCH_ENTRIES))
+
+
+def _messages(held: Sequence[Held]) -> list[Message]:
+    return [one.delivery.message for one in held]

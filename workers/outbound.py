@@ -1,0 +1,95 @@
+"""Mails that were sent but are not recorded yet: remembered, so that an outage does not become a storm of mail."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from shopflow.clock import Clock
+from shopflow.errors import Contention, Unavailable
+from shopflow.messaging.retry import Backoff
+from shopflow.ports import Mail, Mailer
+
+MOST_REMEMBERED = 10_000
+"""Orders. Beyond, the oldest is forgotten, and its customer may get the mail again."""
+AGAIN = Backoff(first_seconds=60, factor=2, most_seconds=3600)
+"""Before a mail of unknown outcome is sent again: an hour without answers is some seven mails, not two hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mailing:
+    """One order's mail: it was sent, or after ``tries`` of unknown outcome the next is due (milliseconds)."""
+
+    sent: bool
+    tries: int
+    due: float = 0.0
+
+
+class Outbound:
+    """Sends the mail of an order once in the life of this process, however often its message comes again. Thread-safe.
+
+    When the mailer does not say whether a mail went out (`Unavailable`) it is sent again, later each time: no customer
+    must stay without one. Any other error of the mailer means that it was not sent.
+    """
+
+    def __init__(self, mailer: Mailer, clock: Clock) -> None:
+        self._mailer = mailer
+        self._clock = clock
+        self._mailings: dict[str, _Mailing] = {}
+        self._busy: set[str] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def sent(self, mail: Mail) -> Iterator[None]:
+        """Inside, ``mail`` is sent and is to be recorded. Until that succeeds it is remembered.
+
+        Raises `Contention` while another thread is at the same order's mail, `Unavailable` while it is unknown whether
+        the last try went out, and what the mailer raises.
+        """
+        with self._alone_with(mail.order_id):
+            self._send(mail)
+            yield
+            self.forget(mail.order_id)
+
+    def forget(self, order_id: str) -> None:
+        """The mail of the order is recorded."""
+        with self._lock:
+            self._mailings.pop(order_id, None)
+
+    @contextmanager
+    def _alone_with(self, order_id: str) -> Iterator[None]:
+        with self._lock:
+            if order_id in self._busy:
+                raise Contention(f"another thread is sending the mail of {order_id}")
+            self._busy.add(order_id)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy.discard(order_id)
+
+    def _send(self, mail: Mail) -> None:
+        known = self._mailings.get(mail.order_id, _Mailing(sent=False, tries=0))
+        if known.sent:
+            return
+        now = self._clock.now_ms()
+        if now < known.due:
+            raise Unavailable(f"unknown whether the mail of {mail.order_id} was sent: waiting before the next try")
+        try:
+            self._mailer.send(mail)
+        except Contention:
+            raise
+        except Unavailable:
+            tries = known.tries + 1
+            self._remember(mail.order_id, _Mailing(sent=False, tries=tries, due=now + 1000 * AGAIN.delay(tries)))
+            raise
+        self._remember(mail.order_id, _Mailing(sent=True, tries=known.tries))
+
+    def _remember(self, order_id: str, mailing: _Mailing) -> None:
+        with self._lock:
+            self._mailings.pop(order_id, None)
+            self._mailings[order_id] = mailing
+            if len(self._mailings) > MOST_REMEMBERED:
+                del self._mailings[next(iter(self._mailings))]
