@@ -16,7 +16,7 @@ from api.following import Follower
 from api.http_message import Application
 from api.http_server import BoundedServer
 from api.observed import Observed
-from api.ops.dead_letters import DeadLetterDesk, Judge, judge_in_time
+from api.ops.dead_letters import DeadLetterDesk
 from api.ops.routes import OperatorApi
 from api.ops.session import Sessions
 from api.ops.state import State
@@ -32,7 +32,7 @@ from shopflow.catalog import Catalog
 from shopflow.clock import Clock, Headers, SystemClock
 from shopflow.config import Config
 from shopflow.contracts import Contracts
-from shopflow.dead_letters import LOOK_WAIT_SECONDS
+from shopflow.dead_letters import WAIT_SECONDS
 from shopflow.errors import ConfigError
 from shopflow.exporters import telemetry_of
 from shopflow.messaging.outbox import Outbox
@@ -41,6 +41,8 @@ from shopflow.messaging.relay import Relay
 from shopflow.messaging.sharing import SharedPublisher
 from shopflow.ports import MAX_BATCH_ENTRIES, AuditLog, Backlogs, DeadLetters, Orders, Products, Topic
 from shopflow.telemetry import SILENT, Telemetry
+from workers.dead_letters import Judge, judging
+from workers.dry_run import DryRun
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +66,7 @@ class Ports:
 
 def ports_on(config: Config) -> Ports:
     """The real world. Nobody waits long for a message here."""
-    aws = connect(replace(config, receive_wait_seconds=LOOK_WAIT_SECONDS), INTERACTIVE)
+    aws = connect(replace(config, receive_wait_seconds=WAIT_SECONDS), INTERACTIVE)
     return Ports(aws.orders, aws.products, aws.audit, aws.topic, aws.backlogs(), aws.dead_letters)
 
 
@@ -83,7 +85,7 @@ def build(
     clock: Clock | None = None,
     *,
     ops_token: str | None = None,
-    judge: Judge = judge_in_time,
+    judge: Judge | None = None,
     static: Path = STATIC,
     telemetry: Telemetry = SILENT,
 ) -> Parts:
@@ -112,7 +114,8 @@ def build(
         clock=clock,
     )
     state = State(ports.orders, recent, backlogs, clock)
-    desk = DeadLetterDesk(ports.dead_letters, clock, judge)
+    dry_run = DryRun(catalog, ports.orders, ports.products, ports.audit, clock)
+    desk = DeadLetterDesk(ports.dead_letters, clock, judge or judging(dry_run))
     operator_api = OperatorApi(Sessions(ops_token, clock), state, desk, catalog, files)
     router = Router([*order_api.routes, *shop_api.routes, *operator_api.routes])
     relay = Relay(ports.orders, ports.audit, publisher, outbox, clock, telemetry.metrics)

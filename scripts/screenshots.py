@@ -148,9 +148,9 @@ def dead_letter(aws: Aws, service: str) -> Iterator[None]:
         letters = aws.dead_letters(service)
         for letter in letters.receive(10, hide_seconds=HIDE_SECONDS, wait_seconds=1):
             if letter.message.message_id == message_id:
-                letters.delete(letter)
+                letters.delete([letter])
             else:
-                letters.give_back([letter])
+                letters.hide([letter], 0)
 
 
 @contextmanager

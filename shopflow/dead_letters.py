@@ -1,107 +1,133 @@
-"""Dead letters taken for a look, each with what would become of it now: for operators."""
+"""A way through a whole dead-letter queue: for operators, not for the services."""
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice, takewhile
+from types import TracebackType
 
-from shopflow import jsontext
-from shopflow.messaging.dry_run import Kind, Verdict
-from shopflow.ports import MAX_BATCH_ENTRIES, DeadLetter, DeadLetters
+from shopflow.clock import Clock
+from shopflow.ports import MAX_BATCH_ENTRIES, MAX_VISIBILITY_SECONDS, DeadLetter, DeadLetters
 
-ROOT = Path(__file__).parent.parent
-"""Where `workers` is found: the real handlers, which nobody else may import."""
-LOOK_SECONDS = 120
-"""How long what is looked at stays hidden if we die before giving it back."""
-LOOK_WAIT_SECONDS = 1
-"""How long a look waits for the next message."""
-DRY_RUN_SECONDS = 100
+log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A dead letter and what would become of it now."""
-
-    letter: DeadLetter
-    verdict: Verdict
-
-    @property
-    def message_id(self) -> str:
-        return self.letter.message.message_id
-
-    @property
-    def explanation(self) -> str:
-        """The verdict as a sentence."""
-        return f"{self.verdict.kind}: {self.verdict.text}" if self.verdict.text else str(self.verdict.kind)
-
-    @property
-    def reason(self) -> str:
-        """The verdict without what tells one message from the next: messages are grouped by it."""
-        text = re.sub(r"ORD-\w+", "ORD-…", self.verdict.text)
-        text = re.sub(r"\$[\d.]+", "$…", text)
-        text = re.sub(r"^(not JSON):.*", r"\1", text, flags=re.DOTALL)
-        if self.verdict.kind is Kind.READY:
-            text = text.partition(" (")[0]
-        return f"{self.verdict.kind}: {text}" if text else str(self.verdict.kind)
+HIDE_SECONDS = 120
+"""How long a letter stays hidden, at least, if we die before giving it back."""
+SLOWEST_PER_SECOND = 50
+"""A letter is hidden for as long as a walk at that pace takes. A slower walk renews that, in one call for ten."""
+WAIT_SECONDS = 1
+"""How long to wait for the next letter before the queue counts as passed: a long poll asks every server of SQS."""
+BATCH = 100
+"""Letters with their bodies in memory at a time: 25 MB at worst."""
+MOST_HELD = 100_000
+"""SQS has at most about 120,000 messages of a queue in flight. About 70 MB here."""
+SHOW_EVERY_MS = 1000
 
 
-@contextmanager
-def taken(dlq: DeadLetters, most: int, hide_seconds: int = LOOK_SECONDS) -> Iterator[list[DeadLetter]]:
-    """Up to ``most`` dead letters, hidden from others meanwhile. What is not deleted by the end is given back."""
-    letters: list[DeadLetter] = []
-    try:
-        while len(letters) < most:
-            received = dlq.receive(min(MAX_BATCH_ENTRIES, most - len(letters)), hide_seconds, LOOK_WAIT_SECONDS)
-            if not received:
-                break
-            letters += received
-        yield letters
-    finally:
-        dlq.give_back(letters)
+class Walk:
+    """One way through a dead-letter queue, in a ``with`` block.
 
+    What is received stays hidden until the end of the block, so that the queue shows what is behind it, and each letter
+    is met once. Only ids and receipt handles are kept. At the end all that was not taken (`took`) is given back,
+    whatever ended it; what cannot be given back comes back by itself after ``hide_seconds``.
 
-def judge(service: str, letters: Sequence[DeadLetter], within_seconds: float = DRY_RUN_SECONDS) -> list[Judged]:
-    """What ``service`` would do with each now: asked of its real handler, in a process of its own, to no effect.
-
-    When that takes longer than ``within_seconds`` it is not known of any.
+    ``hide_seconds``: None is as long as the queue is deep. ``show``: told how far it is, once a second.
+    Every method may raise `Unavailable`. ``depth``: about how many there were at first; ``seen``: how many were met;
+    ``ended``: whether all were. It ends early when `MOST_HELD` are held.
     """
-    return judge_all({service: letters}, within_seconds)[service]
+
+    def __init__(
+        self,
+        dlq: DeadLetters,
+        clock: Clock,
+        hide_seconds: int | None = None,
+        show: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._dlq = dlq
+        self._clock = clock
+        self._show = show
+        self._shown_at = clock.now_ms()
+        self._held: dict[str, tuple[DeadLetter, int]] = {}  # until when each is hidden (ms), the earliest first
+        self.depth = dlq.depth()
+        as_deep = min(HIDE_SECONDS + self.depth // SLOWEST_PER_SECOND, MAX_VISIBILITY_SECONDS)
+        self.hide_seconds = hide_seconds or as_deep
+        self.seen = 0
+        self.ended = False
+
+    def __enter__(self) -> Walk:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        try:
+            self._give_back()
+        except KeyboardInterrupt:
+            if kind is not KeyboardInterrupt:  # the first: it ends the command, but not this. A second one does.
+                self._give_back()
+            raise
+
+    def batches(self, size: int = BATCH) -> Iterator[list[DeadLetter]]:
+        """The letters that this walk has not met yet, about ``size`` at a time, until the queue shows no more."""
+        batch: list[DeadLetter] = []
+        while len(self._held) < MOST_HELD:
+            self.renew()
+            wait = WAIT_SECONDS if self.seen < self.depth else 0
+            received = self._dlq.receive(MAX_BATCH_ENTRIES, self.hide_seconds, wait)
+            if not received:
+                self.ended = True
+                break
+            batch += self._meet(received)
+            if len(batch) >= size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def took(self, letters: Sequence[DeadLetter]) -> None:
+        """They are gone from the queue: nothing of them is to be given back."""
+        for letter in letters:
+            self._held.pop(letter.message.message_id, None)
+
+    def _meet(self, received: Sequence[DeadLetter]) -> list[DeadLetter]:
+        """Hold what was received. Returns what is new: a letter whose time has run out comes a second time."""
+        new = [letter for letter in received if letter.message.message_id not in self._held]
+        self.seen += len(new)
+        self._hold(map(without_body, received))
+        if self._clock.now_ms() - self._shown_at >= SHOW_EVERY_MS:
+            self._shown_at = self._clock.now_ms()
+            self._show(f"{self.seen:,} of about {max(self.seen, self.depth):,} looked at")
+        return new
+
+    def _hold(self, letters: Iterator[DeadLetter]) -> None:
+        until = self._clock.now_ms() + self.hide_seconds * 1000
+        for letter in letters:
+            self._held.pop(letter.message.message_id, None)
+            self._held[letter.message.message_id] = (letter, until)
+
+    def renew(self) -> None:
+        """Hide those again whose time is half over. `batches` does; so should who holds them for long without."""
+        soon = self._clock.now_ms() + self.hide_seconds * 500
+        while due := [one for one, _ in takewhile(lambda held: held[1] <= soon, self._first(MAX_BATCH_ENTRIES))]:
+            self._dlq.hide(due, self.hide_seconds)
+            self._hold(iter(due))
+
+    def _give_back(self) -> None:
+        while held := [letter for letter, _ in self._first(BATCH)]:
+            try:
+                self._dlq.hide(held, 0)
+            except Exception as error:
+                many, seconds = len(self._held), self.hide_seconds
+                log.warning("%d dead letters come back only by themselves, within %d s: %s", many, seconds, error)
+                return
+            self.took(held)
+            if len(self._held) > BATCH:
+                self._show(f"giving {len(self._held):,} back")
+
+    def _first(self, most: int) -> Iterator[tuple[DeadLetter, int]]:
+        return islice(self._held.values(), most)
 
 
-def judge_all(
-    letters: Mapping[str, Sequence[DeadLetter]], within_seconds: float = DRY_RUN_SECONDS
-) -> dict[str, list[Judged]]:
-    """`judge`, of several services in one process."""
-    bodies = {service: [letter.message.body for letter in some] for service, some in letters.items() if some}
-    verdicts = _dry_run(bodies, within_seconds) if bodies else {}
-    return {
-        service: [Judged(one, verdict) for one, verdict in zip(some, verdicts.get(service, ()), strict=True)]
-        for service, some in letters.items()
-    }
-
-
-def _dry_run(bodies: Mapping[str, Sequence[str]], within_seconds: float) -> dict[str, list[Verdict]]:
-    try:
-        answer = subprocess.run(
-            [sys.executable, "-m", "workers.dry_run"],
-            input=jsontext.dumps(bodies).encode(),
-            cwd=ROOT,
-            capture_output=True,
-            timeout=within_seconds,
-        )
-    except subprocess.TimeoutExpired:
-        return _unknown(bodies, f"the dry run took over {within_seconds:g} s")
-    if answer.returncode:
-        lines = answer.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {answer.returncode}"]
-        return _unknown(bodies, f"the dry run failed: {lines[-1]}")
-    found = jsontext.loads(answer.stdout)
-    return {service: [Verdict(Kind(one["kind"]), one["text"]) for one in some] for service, some in found.items()}
-
-
-def _unknown(bodies: Mapping[str, Sequence[str]], why: str) -> dict[str, list[Verdict]]:
-    return {service: [Verdict(Kind.UNKNOWN, why)] * len(some) for service, some in bodies.items()}
+def without_body(letter: DeadLetter) -> DeadLetter:
+    """What it takes to hide or delete it: a queue of any size can be held."""
+    return replace(letter, message=replace(letter.message, body=""), attributes={})

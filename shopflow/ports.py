@@ -225,6 +225,11 @@ class DeadLetter:
     attributes: Mapping[str, Any] = field(hash=False)
 
 
+def in_batches(letters: Sequence[DeadLetter]) -> Iterator[Sequence[DeadLetter]]:
+    """As many at a time as one call to SQS takes."""
+    return (letters[start : start + MAX_BATCH_ENTRIES] for start in range(0, len(letters), MAX_BATCH_ENTRIES))
+
+
 class DeadLetters(Protocol):
     """One service's dead-letter queue, and the way back from it, as an operator sees them."""
 
@@ -236,8 +241,15 @@ class DeadLetters(Protocol):
         """Up to ``most`` (1-10), hidden for ``hide_seconds`` (0-43,200). Waits up to ``wait_seconds`` for the first."""
         ...
 
-    def give_back(self, letters: Sequence[DeadLetter]) -> None:
-        """Make them visible again at once. One that is gone, or received by another since, is none of ours any more."""
+    def hide(self, letters: Sequence[DeadLetter], seconds: int) -> None:
+        """Hide them for so long from now; 0 gives them back: visible at once.
+
+        Passes over those that are gone, and those that another has received since.
+        """
+        ...
+
+    def delete(self, letters: Sequence[DeadLetter]) -> int:
+        """Delete them for good. Returns how many of them are gone now."""
         ...
 
     def redrive(self, letter: DeadLetter) -> str:

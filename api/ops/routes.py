@@ -17,6 +17,7 @@ from shopflow.errors import InvalidRequest
 
 MOST_TOKEN_CHARACTERS = 512
 MOST_ID_CHARACTERS = 100
+WOULD_FAIL = {"wouldFail": True}
 
 
 class OperatorApi:
@@ -39,6 +40,7 @@ class OperatorApi:
             route("GET", "/ops/state", self._operators(self._get_state)),
             route("GET", letters, self._operators(self._get_letters)),
             route("POST", letters + "/redrive", _same_origin(self._operators(self._redrive)), takes_json=True),
+            route("POST", letters + "/purge", _same_origin(self._operators(self._purge)), takes_json=True),
         ]
 
     def _operators(self, handler: Handler) -> Handler:
@@ -73,6 +75,12 @@ class OperatorApi:
     def _redrive(self, request: Request, service: str) -> Response:
         known, wish = self._known(service), _wish(json_body(request))
         return json_response(HTTPStatus.OK, self._desk.redrive(known, wish))
+
+    def _purge(self, request: Request, service: str) -> Response:
+        known, body = self._known(service), json_body(request)
+        if body != WOULD_FAIL or body["wouldFail"] is not True:
+            raise InvalidRequest('body: must be {"wouldFail": true}')
+        return json_response(HTTPStatus.OK, self._desk.purge(known))
 
     def _known(self, service: str) -> str:
         if service not in self._services:

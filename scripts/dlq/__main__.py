@@ -5,37 +5,42 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 
 from rich.console import Console
 
 from scripts.console import OK, Progress, run_command
-from scripts.dlq.purge import purge
+from scripts.dlq.choosing import Choice, Which, look_through
+from scripts.dlq.purge import Purge
 from scripts.dlq.redrive import CANARY_SECONDS, Redrive, Wish
-from scripts.dlq.showing import list_table, show_letters
+from scripts.dlq.showing import list_table, reasons, show_letters, unseen
 from scripts.operator_log import OperatorLog
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.dead_letters import SqsDeadLetters
-from shopflow.aws.wiring import Aws, connect
+from shopflow.aws.wiring import connect
+from shopflow.catalog import Catalog
 from shopflow.clock import SystemClock
 from shopflow.config import adopt_environment, configured_catalog, load_config, read_environment
-from shopflow.dead_letters import judge, judge_all, taken
+from workers.dead_letters import Judge, Judged, Survey, best_first, judging
+from workers.dry_run import DryRun
 
-MOST_LETTERS = 1000
+MOST_SHOWN = 100
+MOST_LETTERS = 1_000_000
 MOST_PER_SECOND = 500
 ABOUT = """\
 Look into the dead-letter queues, and empty them. SQS keeps no reason with a dead letter, so the reason is found out
 anew: by the contract, or by a dry run of the service's own handler on the order as it stands now.
 
-  python -m scripts.dlq list                       what is where, and why (also: make dlq)
-  python -m scripts.dlq peek payment               each message, why it is there, and what to do
-  python -m scripts.dlq redrive payment            what a redrive would send: a dry run
-  python -m scripts.dlq redrive payment --yes      send it: one first, the others if that one was processed
-  python -m scripts.dlq purge payment --message ID delete one for good; asks first
+  python -m scripts.dlq list                        what is where, and why (also: make dlq)
+  python -m scripts.dlq peek payment                each message, why it is there, and what to do
+  python -m scripts.dlq redrive payment             what a redrive would send: all that would succeed, and only that
+  python -m scripts.dlq redrive payment --yes       send it: one first, the others if that one was processed
+  python -m scripts.dlq purge payment --would-fail  delete for good what would fail again; asks first
+  python -m scripts.dlq purge payment --would-fail --dry-run    only show what that would delete
 
-Looking takes nothing away: the messages are hidden for a moment, and given back. redrive, peek and purge are logged
-with who did them, in .local/operator.log and on stderr. Exit code 0: done (list: also when there are dead letters);
-1: not done, or stopped by the canary; 2: misused.
+Every command goes through the whole queue: what would succeed is found behind any number of messages that would not.
+Looking takes nothing away: the messages are hidden meanwhile, and given back, also after Ctrl-C. redrive, peek and
+purge are logged with who did them, in .local/operator.log and on stderr. Exit code 0: done (list: also when there are
+dead letters); 1: not done, or stopped by the canary; 2: misused.
 """
 
 
@@ -45,49 +50,71 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="list|peek|redrive|purge")
     services = [service.name for service in configured_catalog(read_environment()).consumers]
-    _add(commands, "list", "depth, oldest message and reasons, by service")
-    for name, about in (
-        ("peek", "show messages, and why each is there"),
-        ("redrive", "send messages back to their queue (a dry run without --yes)"),
-        ("purge", "delete messages for good"),
-    ):
-        command = _add(commands, name, about)
-        command.add_argument("service", choices=services, help="whose dead-letter queue")
-        chosen = command.add_argument("--message", action="append", default=[], metavar="ID", dest="message_ids")
-        chosen.help = "only the message with this id, which peek shows; may be repeated"
-    commands.choices["peek"].add_argument("--whole", action="store_true", help="do not cut long messages short")
-    _add_redrive_options(commands.choices["redrive"])
-    commands.choices["purge"].add_argument("--yes", action="store_true", help="do not ask")
+    about = "depth, oldest message and reasons, by service"
+    commands.add_parser("list", help=about, description=about)
+    peek = _add(commands, services, "peek", "show messages, and why each is there; what would succeed first")
+    peek.add_argument("--whole", action="store_true", help="do not cut long messages short")
+    peek.add_argument("--limit", type=_number(MOST_SHOWN * 10), default=MOST_SHOWN, metavar="N", help="show N (100)")
+    _add_which(peek, all_of_them=False)
+    redrive = _add(commands, services, "redrive", "send messages back to their queue (a dry run without --yes)")
+    _add_which(redrive, all_of_them=True)
+    _add_doing(redrive, "send", "do it; without, only what would be done is shown")
+    redrive.add_argument(
+        "--rate", type=_number(MOST_PER_SECOND), default=10, metavar="N", help="messages a second (10)"
+    )
+    patience = f"how long to wait for the first ({CANARY_SECONDS})"
+    redrive.add_argument("--patience", type=_number(3600), default=CANARY_SECONDS, metavar="SECONDS", help=patience)
+    purge = _add(commands, services, "purge", "delete messages for good: all of them, if nothing says which")
+    _add_which(purge, all_of_them=False)
+    _add_doing(purge, "delete", "do not ask")
     return parser.parse_args(arguments)
 
 
 def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], services: Sequence[str], name: str, about: str
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=about, description=about)
+    command.add_argument("service", choices=services, help="whose dead-letter queue")
     command.add_argument(
-        "--limit", type=_number(MOST_LETTERS), default=100, metavar="N", help="look at no more than N (100)"
+        "--message",
+        action="append",
+        default=[],
+        metavar="ID",
+        dest="message_ids",
+        help="only the message with this id, which peek shows; may be repeated",
     )
     return command
 
 
-def _add_redrive_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--yes", action="store_true", help="do it; without, only what would be done is shown")
-    command.add_argument(
-        "--rate", type=_number(MOST_PER_SECOND), default=10, metavar="N", help="messages a second (10)"
-    )
-    command.add_argument(
-        "--all",
-        action="store_true",
-        help="those too that would fail again, and as many as there are (by SQS, if it can)",
-    )
-    command.add_argument(
-        "--patience",
-        type=_number(3600),
-        default=CANARY_SECONDS,
-        metavar="SECONDS",
-        help=f"for the first ({CANARY_SECONDS})",
-    )
+def _add_which(command: argparse.ArgumentParser, *, all_of_them: bool) -> None:
+    """For `redrive`, ``all_of_them`` has to be said; else it is what happens if nothing is."""
+    which = command.add_mutually_exclusive_group()
+    which.set_defaults(which=Which.WOULD_SUCCEED if all_of_them else Which.ALL)
+    succeed = "only what would succeed, or has had its effect already" + (" (if nothing else is said)" * all_of_them)
+    which.add_argument("--would-succeed", action="store_const", dest="which", const=Which.WOULD_SUCCEED, help=succeed)
+    if all_of_them:
+        which.add_argument(
+            "--all",
+            action="store_const",
+            dest="which",
+            const=Which.ALL,
+            help="also what would fail again (by SQS itself, if it can)",
+        )
+    else:
+        which.add_argument(
+            "--would-fail",
+            action="store_const",
+            dest="which",
+            const=Which.WOULD_FAIL,
+            help="only what breaks its contract, or fails",
+        )
+
+
+def _add_doing(command: argparse.ArgumentParser, verb: str, yes: str) -> None:
+    command.add_argument("--limit", type=_number(MOST_LETTERS), metavar="N", help=f"{verb} no more than N")
+    doing = command.add_mutually_exclusive_group()
+    doing.add_argument("--yes", action="store_true", help=yes)
+    doing.add_argument("--dry-run", action="store_true", help="only show what would be done")
 
 
 def _number(most: int) -> Callable[[str], int]:
@@ -100,15 +127,13 @@ def _number(most: int) -> Callable[[str], int]:
     return number
 
 
-def show_list(aws: Aws, limit: int, console: Console, progress: Progress) -> int:
-    consumers = configured_catalog(read_environment()).consumers
-    queues = {service.name: aws.dead_letters(service.name) for service in consumers}
-    depths = {name: dlq.depth() for name, dlq in queues.items()}
-    with progress.step("Looking at the dead letters"), ExitStack() as looks:
-        letters = {name: looks.enter_context(taken(dlq, min(limit, depths[name]))) for name, dlq in queues.items()}
-        judged = judge_all(letters)
-    console.print(list_table({name: (depths[name], judged[name]) for name in queues}, SystemClock().now_ms()))
-    if any(depths.values()):
+def show_list(catalog: Catalog, queue: Callable[[str], SqsDeadLetters], judge: Judge, console: Console) -> int:
+    found: dict[str, tuple[Survey, int]] = {}
+    with Progress(console).step("Looking through the dead letters") as show:
+        for service in catalog.consumers:
+            found[service.name] = look_through(service.name, queue(service.name), judge, show)
+    console.print(list_table(found, SystemClock().now_ms()))
+    if any(depth for _, depth in found.values()):
         console.print(
             "Next: python -m scripts.dlq peek SERVICE, then redrive SERVICE or purge SERVICE (--help says more)"
         )
@@ -117,14 +142,31 @@ def show_list(aws: Aws, limit: int, console: Console, progress: Progress) -> int
     return OK
 
 
-def show_peek(options: argparse.Namespace, dlq: SqsDeadLetters, console: Console, progress: Progress) -> int:
-    with progress.step(f"Looking into {dlq.name}"), taken(dlq, options.limit) as letters:
-        wanted = [one for one in letters if not options.message_ids or one.message.message_id in options.message_ids]
-        judged = judge(options.service, wanted)
-    show_letters(judged, SystemClock().now_ms(), console, whole=options.whole)
-    if not judged:
+def show_peek(options: argparse.Namespace, dlq: SqsDeadLetters, judge: Judge, console: Console) -> int:
+    choice = _choice(options)
+    shown: list[Judged] = []
+    chosen = Survey()
+
+    def see(judged: Sequence[Judged]) -> None:
+        nonlocal shown
+        wanted = [one for one in judged if choice.takes(one, 0)]
+        chosen.add(wanted)
+        shown = best_first([*shown, *wanted], options.limit)
+
+    with Progress(console).step(f"Looking through {dlq.name}") as show:
+        survey, depth = look_through(options.service, dlq, judge, show, see)
+    show_letters(shown, SystemClock().now_ms(), console, whole=options.whole)
+    if not shown:
         console.print(f"{dlq.name}: nothing to show.")
+    else:
+        console.rule(f"{len(shown):,} shown of {survey.looked_at:,}", align="left", characters="─")
+        for line in (*reasons(chosen), *unseen(survey.looked_at, depth)):
+            console.print(line, markup=False)
     return OK
+
+
+def _choice(options: argparse.Namespace) -> Choice:
+    return Choice(options.which, frozenset(options.message_ids), options.limit)
 
 
 def agreed(queue: str) -> bool:
@@ -139,20 +181,22 @@ def agreed(queue: str) -> bool:
 def main() -> int:
     options = parse(sys.argv[1:])
     env = adopt_environment()
-    aws = connect(load_config(env), PATIENT)
+    aws, catalog = connect(load_config(env), PATIENT), configured_catalog(env)
+    judge = judging(DryRun(catalog, aws.orders, aws.products, aws.audit, SystemClock()))
     console = Console(highlight=False)
     progress = Progress(console)
     if options.command == "list":
-        return show_list(aws, options.limit, console, progress)
-    dlq, log, ids = aws.dead_letters(options.service), OperatorLog.of(env), frozenset(options.message_ids)
+        return show_list(catalog, aws.dead_letters, judge, console)
+    service, dlq, log = options.service, aws.dead_letters(options.service), OperatorLog.of(env)
     if options.command == "peek":
         log.record("peek", queue=dlq.name)
-        return show_peek(options, dlq, console, progress)
+        return show_peek(options, dlq, judge, console)
     if options.command == "redrive":
-        wish = Wish(options.service, options.limit, options.rate, ids, options.all, options.yes, options.patience)
-        return Redrive(wish, dlq, log, progress).run()
+        wish = Wish(service, dlq.name, _choice(options), options.rate, options.yes, options.patience)
+        return Redrive(wish, dlq, judge, log, progress).run()
     ask = (lambda _: True) if options.yes else agreed
-    return purge(options.service, options.limit, ids, dlq, log, progress, ask)
+    purge = Purge(service, dlq.name, _choice(options), options.dry_run, dlq, judge, log, progress, ask)
+    return purge.run()
 
 
 if __name__ == "__main__":

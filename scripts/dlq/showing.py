@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.box import SIMPLE
@@ -11,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from shopflow import jsontext
-from shopflow.dead_letters import Judged
-from shopflow.messaging.dry_run import Kind
+from workers.dead_letters import Judged, Survey
+from workers.dry_run import Kind
 
 MOST_BODY_CHARS = 4000
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -39,28 +38,40 @@ def age(seconds: float) -> str:
     return " ".join(shown) or "0 s"
 
 
-def groups(judged: Sequence[Judged]) -> list[tuple[str, list[Judged]]]:
-    """The dead letters by reason, the most frequent reason first."""
-    by_reason: defaultdict[str, list[Judged]] = defaultdict(list)
-    for one in judged:
-        by_reason[one.reason].append(one)
-    return sorted(by_reason.items(), key=lambda group: (-len(group[1]), group[0]))
+def reasons(survey: Survey) -> Iterator[str]:
+    """A line for each reason, with how many have it."""
+    width = max((len(f"{group.count:,}") for group in survey.groups), default=0)
+    return (f"  {group.count:>{width},}  {printable(group.reason)}" for group in survey.groups)
 
 
-def list_table(queues: Mapping[str, tuple[int, Sequence[Judged]]], now_ms: int) -> Table:
-    """One row for each reason. ``queues``: depth and the letters looked at, by service."""
+def unseen(looked_at: int, depth: int) -> Iterator[str]:
+    """A line that says how many were not looked at, if any."""
+    if looked_at < depth:
+        why = "another look at them goes on, or they are too many"
+        yield f"{depth - looked_at:,} of about {depth:,} were not looked at: {why}."
+
+
+def list_table(queues: Mapping[str, tuple[Survey, int]], now_ms: int) -> Table:
+    """One row for each reason. ``queues``: what was found and how many there are, by service."""
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
     for name in ("service", "dead letters", "oldest", "count", "would be redriven", "because"):
         numeric = name in ("dead letters", "oldest", "count")
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for service, (depth, judged) in queues.items():
-        first = [service, str(depth) if not depth else f"[red]{depth}[/]"]
-        if not judged:
-            table.add_row(*first, "", "", "", "" if not depth else "in flight: another look at them is going on")
-        for reason, members in groups(judged):
-            oldest = age((now_ms - min(one.letter.sent_at for one in members)) / 1000)
-            redriven = "yes" if members[0].verdict.kind.worth_a_redrive else "no"
-            table.add_row(*first, oldest, str(len(members)), redriven, escape(printable(reason)))
+    for service, (survey, depth) in queues.items():
+        rows = [
+            (
+                age((now_ms - group.oldest) / 1000),
+                f"{group.count:,}",
+                "yes" if group.kind.would_succeed else "no",
+                escape(printable(group.reason)),
+            )
+            for group in survey.groups
+        ]
+        if survey.looked_at < depth:
+            rows.append(("", f"{depth - survey.looked_at:,}", "", "not looked at: in flight, so another look goes on"))
+        first = [service, f"[red]{depth:,}[/]" if depth else "0"]
+        for row in rows or [("", "", "", "")]:
+            table.add_row(*first, *row)
             first = ["", ""]
     return table
 
@@ -72,9 +83,9 @@ def show_letters(judged: Sequence[Judged], now_ms: int, console: Console, *, who
         since = age((now_ms - one.letter.sent_at) / 1000)
         console.rule(f"{number} of {len(judged)}: {message.message_id}", align="left", characters="─")
         console.print(f"sent {since} ago, received {message.receive_count} times", markup=False)
-        colour = "green" if one.verdict.kind.worth_a_redrive else "red"
+        colour = "green" if one.kind.would_succeed else "red"
         console.print(printable(one.explanation), style=colour, markup=False, soft_wrap=True)
-        console.print(_MEANING[one.verdict.kind], markup=False)
+        console.print(_MEANING[one.kind], markup=False)
         console.print(body_text(message.body, whole=whole), markup=False, soft_wrap=True)
 
 

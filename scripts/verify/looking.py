@@ -52,10 +52,19 @@ class Live:
 
 @dataclass(slots=True)
 class Findings:
-    """``breaches``: what nothing on its way can mend; ``in_flight``: what is apart because it still may."""
+    """``breaches``: what nothing on its way can mend; ``in_flight``: what is apart because it still may.
+
+    ``unseen_letters``: dead letters that were not looked at, about.
+    """
 
     breaches: Report = field(default_factory=Report)
     in_flight: Report = field(default_factory=Report)
+    unseen_letters: int = 0
+
+    @property
+    def hold(self) -> bool:
+        """Whether all was looked at, and no breach found."""
+        return self.breaches.holds and not self.unseen_letters
 
 
 class Look:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from shopflow.aws.calls import translated
 from shopflow.aws.depths import queue_depth
 from shopflow.aws.queues import SqsQueue
-from shopflow.ports import MAX_BATCH_ENTRIES, DeadLetter, Message
+from shopflow.ports import DeadLetter, Message, in_batches
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -73,17 +73,17 @@ class SqsDeadLetters:
             )
         return [_letter(raw) for raw in answer.get("Messages", [])]
 
-    def give_back(self, letters: Sequence[DeadLetter]) -> None:
-        for start in range(0, len(letters), MAX_BATCH_ENTRIES):
-            self._dlq.change_visibility({letter.message: 0 for letter in letters[start : start + MAX_BATCH_ENTRIES]})
+    def hide(self, letters: Sequence[DeadLetter], seconds: int) -> None:
+        for batch in in_batches(letters):
+            self._dlq.change_visibility({letter.message: seconds for letter in batch})
 
-    def delete(self, letter: DeadLetter) -> bool:
-        """Whether it is gone now."""
-        return not self._dlq.delete([letter.message])
+    def delete(self, letters: Sequence[DeadLetter]) -> int:
+        batches = in_batches(letters)
+        return len(letters) - sum(len(self._dlq.delete([letter.message for letter in batch])) for batch in batches)
 
     def redrive(self, letter: DeadLetter) -> str:
         message_id = self._sender.send(letter.message.body, letter.attributes)
-        self.delete(letter)
+        self.delete([letter])
         return message_id
 
     def start_move(self, per_second: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from shopflow.memory.queues import MemoryQueue
-from shopflow.ports import MAX_BATCH_ENTRIES, Backlog, DeadLetter, Depth
+from shopflow.ports import Backlog, DeadLetter, Depth, in_batches
 
 
 class MemoryDeadLetters:
@@ -24,9 +24,14 @@ class MemoryDeadLetters:
         self._dlq.change_visibility(dict.fromkeys(messages, hide_seconds))
         return letters
 
-    def give_back(self, letters: Sequence[DeadLetter]) -> None:
-        for start in range(0, len(letters), MAX_BATCH_ENTRIES):
-            self._dlq.change_visibility({one.message: 0 for one in letters[start : start + MAX_BATCH_ENTRIES]})
+    def hide(self, letters: Sequence[DeadLetter], seconds: int) -> None:
+        for batch in in_batches(letters):
+            self._dlq.change_visibility({letter.message: seconds for letter in batch})
+
+    def delete(self, letters: Sequence[DeadLetter]) -> int:
+        for batch in in_batches(letters):
+            self._dlq.delete([letter.message for letter in batch])
+        return len(letters)
 
     def redrive(self, letter: DeadLetter) -> str:
         message_id = self._queue.send(letter.message.body)

@@ -17,10 +17,10 @@ MOST_LINES = 300
 MOST_FUNCTION_LINES = 40
 
 FORBIDDEN = {
-    "shopflow": {"api", "workers", "scripts", "tests"},
-    "api": {"workers", "scripts", "tests"},
-    "workers": {"api", "scripts", "tests"},
-    "scripts": {"api", "workers", "tests"},
+    "shopflow": {"api", "workers", "scripts", "examples", "tests"},
+    "workers": {"api", "scripts", "examples", "tests"},
+    "api": {"scripts", "examples", "tests"},
+    "scripts": {"api", "examples", "tests"},
     "examples": {"api", "scripts", "tests"},
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shopflow.clock import SystemClock
+from shopflow.dead_letters import Walk
 from shopflow.ports import Backlog, DeadLetter, Depth
 from tests.conformance.test_queue import died
 from tests.conformance.worlds import SERVICE, QueuePair, World, eventually, receive_one
@@ -39,8 +41,54 @@ def test_what_is_looked_at_is_hidden_and_still_counted(world: World) -> None:
 def test_what_is_given_back_is_seen_again_at_once(world: World) -> None:
     pair = buried(world)
     letter = look(world, pair)
-    pair.dead_letters.give_back([letter])
+    pair.dead_letters.hide([letter], 0)
     assert look(world, pair).message.message_id == letter.message.message_id
+
+
+def test_what_is_hidden_anew_stays_hidden_from_then_on(world: World) -> None:
+    pair = buried(world)
+    pair.dead_letters.hide([look(world, pair, hide_seconds=1)], 60)
+    for _ in range(15):
+        world.pause()
+        assert pair.dead_letters.receive(10, 60, 0) == []
+
+
+def test_what_is_deleted_is_gone_in_any_number(world: World) -> None:
+    pair = world.queue()
+    for number in range(25):
+        pair.send_dead(str(number))
+    letters = eventually_all(world, pair, 25)
+    assert pair.dead_letters.delete(letters[:24]) == 24
+    assert pair.dead_letters.depth() == 1
+    pair.dead_letters.hide(letters, 0)
+    assert look(world, pair).message.message_id == letters[24].message.message_id
+
+
+def test_a_walk_meets_every_letter_once_and_gives_back_what_it_did_not_take(world: World) -> None:
+    pair = world.queue()
+    for number in range(45):
+        pair.send_dead(str(number))
+    eventually(world, lambda: pair.dead_letters.depth() == 45)
+    with Walk(pair.dead_letters, SystemClock()) as walk:
+        letters = [letter for batch in walk.batches(20) for letter in batch]
+        assert sorted(int(letter.message.body) for letter in letters) == list(range(45))
+        assert pair.dead_letters.receive(10, 60, 0) == []
+        pair.dead_letters.delete(letters[:5])
+        walk.took(letters[:5])
+    assert walk.ended
+    assert len(eventually_all(world, pair, 40)) == 40
+
+
+def eventually_all(world: World, pair: QueuePair, count: int) -> list[DeadLetter]:
+    """So many letters, hidden."""
+    letters: list[DeadLetter] = []
+
+    def enough() -> bool:
+        letters.extend(pair.dead_letters.receive(10, 60, 0))
+        return len(letters) == count
+
+    eventually(world, enough)
+    return letters
 
 
 def test_what_was_hidden_for_a_moment_only_comes_back_by_itself(world: World) -> None:
@@ -62,5 +110,5 @@ def test_to_give_back_what_is_gone_does_no_harm(world: World) -> None:
     pair = buried(world)
     letter = look(world, pair)
     pair.dead_letters.redrive(letter)
-    pair.dead_letters.give_back([letter])
+    pair.dead_letters.hide([letter], 0)
     assert pair.dead_letters.depth() == 0

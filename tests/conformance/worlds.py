@@ -39,11 +39,15 @@ PAUSE_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class QueuePair:
-    """An empty queue of one's own, with its dead-letter queue; ``backlogs`` knows it by the name of ``SERVICE``."""
+    """An empty queue of one's own, with its dead-letter queue; ``backlogs`` knows it by the name of ``SERVICE``.
+
+    ``send_dead`` puts a message into the dead-letter queue right away.
+    """
 
     queue: Queue
     dlq: Queue
     send: Callable[[str], object]
+    send_dead: Callable[[str], object]
     dead_letters: DeadLetters
     backlogs: Backlogs
 
@@ -111,7 +115,7 @@ class MemoryWorld:
             max_receives=MAX_RECEIVES,
         )
         backlogs = MemoryBacklogs({SERVICE: queue}, {SERVICE: dlq})
-        return QueuePair(queue, dlq, queue.send, MemoryDeadLetters(dlq, queue), backlogs)
+        return QueuePair(queue, dlq, queue.send, dlq.send, MemoryDeadLetters(dlq, queue), backlogs)
 
     def topic(self, filters: Sequence[Filter]) -> tuple[Topic, list[Queue]]:
         topic = MemoryTopic()
@@ -142,13 +146,14 @@ class AwsWorld:
         redrive = json.dumps({"deadLetterTargetArn": dlq_arn, "maxReceiveCount": MAX_RECEIVES})
         url, _ = self._new_queue({"VisibilityTimeout": str(visibility_seconds), "RedrivePolicy": redrive})
 
-        def send(body: str) -> object:
-            return self._sqs.send_message(QueueUrl=url, MessageBody=body)
+        def sender(to: str) -> Callable[[str], object]:
+            return lambda body: self._sqs.send_message(QueueUrl=to, MessageBody=body)
 
         return QueuePair(
             SqsQueue(self._sqs, url),
             SqsQueue(self._sqs, dlq_url),
-            send,
+            sender(url),
+            sender(dlq_url),
             SqsDeadLetters(self._sqs, dlq_url, url),
             SqsBacklogs(self._sqs, {SERVICE: url}, {SERVICE: dlq_url}),
         )

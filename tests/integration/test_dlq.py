@@ -46,8 +46,7 @@ def _empty(live: Live) -> None:
         letters = live.aws.dead_letters(service.name)
 
         def left(letters: SqsDeadLetters = letters) -> int:
-            for letter in letters.receive(10, hide_seconds=30, wait_seconds=0):
-                letters.delete(letter)
+            letters.delete(letters.receive(10, hide_seconds=30, wait_seconds=0))
             return letters.depth()
 
         eventually(left, lambda depth: depth == 0)
@@ -161,7 +160,7 @@ def test_all_that_had_their_effect_are_redriven_in_turn_to_no_effect(live: Live,
     before = live.closed(live.place_at_once([{product: 1}] * 12))
     events = [live.aws.audit.trail(order.order_id)[1].event for order in before]
     _bury(live, "payment", *events, *events)
-    sent = dlq("redrive", "payment", "--yes", "--all", "--limit", "5", "--rate", "200")
+    sent = dlq("redrive", "payment", "--yes", "--all", "--rate", "200")
     assert (sent.returncode, "24 sent back" in sent.stdout) == (0, True), sent.stdout + sent.stderr
     live.queues_empty()
     assert live.read([order.order_id for order in before]) == before
@@ -195,7 +194,7 @@ def test_purge_deletes_only_the_messages_that_are_named(live: Live, dlq: Run) ->
     _dead(live, "payment", NOT_JSON, NOT_JSON + "!")
     letters = live.aws.dead_letters("payment")
     (first, second) = letters.receive(10, hide_seconds=30, wait_seconds=0)
-    letters.give_back([first, second])
+    letters.hide([first, second], 0)
     assert dlq("purge", "payment", "--message", first.message.message_id, "--yes").returncode == 0
     (left,) = letters.receive(10, hide_seconds=0, wait_seconds=0)
     assert left.message.message_id == second.message.message_id

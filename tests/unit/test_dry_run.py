@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any, cast
 
 import pytest
 
@@ -15,13 +17,14 @@ from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Line, Order, create
 from shopflow.errors import Unavailable
-from shopflow.messaging.dry_run import Kind, Verdict, judge
+from shopflow.memory.audit import MemoryAuditLog
 from shopflow.messaging.handler import Done, Handler, Outcome
 from shopflow.messaging.outbox import Outbox
+from shopflow.ports import Orders, Products
 from tests.clocks import ManualClock
 from tests.taps import LedgerGateway, Outbound
 from tests.twins import wire
-from workers.dry_run import read_only
+from workers.dry_run import DryRun, Kind, Verdict, judge_events
 from workers.gateway import SimulatedGateway
 from workers.handlers import HANDLERS, Ports
 
@@ -29,6 +32,10 @@ CATALOG = load_catalog()
 CONTRACTS = Contracts(CATALOG)
 OUTBOX = Outbox(CATALOG, CONTRACTS)
 PRODUCT = "PROD-001"
+
+
+def dry_run(ports: Ports) -> DryRun:
+    return DryRun(CATALOG, ports.orders, ports.products, ports.audit, ports.clock)
 
 
 class World:
@@ -54,8 +61,7 @@ class World:
         return HANDLERS[service](self.ports, OUTBOX).handle([event])[0]
 
     def foretell(self, service: str, event: Event) -> Verdict:
-        handler = HANDLERS[service](read_only(self.ports), OUTBOX)
-        return judge(CONTRACTS.encode(event), handler, CATALOG.services[service].consumes, CONTRACTS)
+        return dry_run(self.ports).judge(service, [CONTRACTS.encode(event)])[0]
 
     def seen(self) -> object:
         """All that a handler can change."""
@@ -121,19 +127,126 @@ class Failing(Handler):
 )
 def test_what_a_handler_raises_is_the_reason(error: Exception, kind: Kind, text: str) -> None:
     world = World(1, "pm_card_visa")
-    body = CONTRACTS.encode(world.created)
-    verdict = judge(body, Failing(error), frozenset(EventType), CONTRACTS)
+    [verdict] = judge_events(Failing(error), [world.created])
     assert (verdict.kind, verdict.text.startswith(text)) == (kind, True), verdict
 
 
 @pytest.mark.parametrize(
-    ("consumes", "reason"),
+    ("service", "reason"),
     [
-        (frozenset(EventType), "correlationId: order ORD-A1B2C3D4 does not exist, or its row cannot be read"),
+        ("audit", None),
+        ("inventory", "correlationId: order ORD-A1B2C3D4 does not exist, or its row cannot be read"),
     ],
 )
-def test_a_breach_is_named(consumes: frozenset[EventType], reason: str) -> None:
+def test_a_breach_is_named(service: str, reason: str | None) -> None:
     body = CONTRACTS.encode(World(1, "pm_card_visa").created)
     no_orders = replace(World(1, "pm_card_visa").ports, orders=wire(CATALOG, ManualClock()).orders)
-    handler = HANDLERS["payment"](read_only(no_orders), OUTBOX)
-    assert judge(body, handler, consumes, CONTRACTS) == Verdict(Kind.BREACH, reason)
+    [verdict] = dry_run(no_orders).judge(service, [body])
+    assert verdict == (Verdict(Kind.BREACH, reason) if reason else Verdict(Kind.READY, "would record order.created"))
+
+
+def test_a_service_that_is_not_ours_cannot_be_judged() -> None:
+    [verdict] = dry_run(World(1, "pm_card_visa").ports).judge("fraud", ["{}"])
+    assert verdict.kind is Kind.UNKNOWN
+
+
+class Many:
+    """So many placed orders, of one unit each, and their `order.created`."""
+
+    def __init__(self, count: int, stock: int) -> None:
+        self.world = World(stock, "pm_card_visa")
+        self.bodies = [CONTRACTS.encode(self.place(f"ORD-{number:08}")) for number in range(count)]
+
+    def place(self, order_id: str) -> Event:
+        header = self.world.ports.headers.new(EventType.ORDER_CREATED)
+        line = Line(PRODUCT, "Name", 1, Decimal("9.99"))
+        draft = Order(order_id, "CUST-001", (line,), header.time_ms, header.time_ms, payment_method="pm_card_visa")
+        return CATALOG.stored_event(self.world.twins.orders.create(create(draft, header)))
+
+
+class CountingReads:
+    """A table of which each read is counted. ``broken`` raises for one of the keys."""
+
+    def __init__(self, table: Any, broken: tuple[str, Exception] | None = None) -> None:
+        self._table = table
+        self._broken = broken
+        self.reads: list[int] = []
+
+    def read(self, keys: Collection[str], **options: Any) -> Any:
+        self.reads.append(len(keys))
+        if self._broken and self._broken[0] in keys:
+            raise self._broken[1]
+        return self._table.read(keys, **options)
+
+
+def test_many_messages_are_judged_in_few_reads_each_by_its_own_order() -> None:
+    many = Many(count=100, stock=1000)
+    orders, products = CountingReads(many.world.twins.orders), CountingReads(many.world.twins.products)
+    ports = replace(many.world.ports, orders=cast(Orders, orders), products=cast(Products, products))
+    bodies = [*many.bodies[:50], "poison", *many.bodies[50:], many.bodies[0]]
+    verdicts = dry_run(ports).judge("inventory", bodies)
+    assert verdicts.pop(50).kind is Kind.BREACH
+    assert set(verdicts) == {Verdict(Kind.READY, "would bring about inventory.reserved")}
+    assert (orders.reads, len(products.reads)) == ([25] * 4, 4)
+
+
+def test_in_a_batch_each_event_is_told_its_own_effect() -> None:
+    many = Many(count=25, stock=10)
+    verdicts = dry_run(many.world.ports).judge("inventory", many.bodies)
+    texts = [verdict.text.partition(" (")[0] for verdict in verdicts]
+    assert texts == ["would bring about inventory.reserved"] * 10 + ["would bring about inventory.failed"] * 15
+
+
+@pytest.mark.parametrize("service", ["inventory", "audit"])
+def test_the_error_of_one_message_is_that_ones_alone_and_costs_few_more_reads(service: str) -> None:
+    many = Many(count=25, stock=1000)
+    orders = CountingReads(many.world.twins.orders, ("ORD-00000007", KeyError("lines")))
+    ports = replace(many.world.ports, orders=cast(Orders, orders), audit=BrokenAuditLog("ORD-00000007"))
+    kinds = [verdict.kind for verdict in dry_run(ports).judge(service, many.bodies)]
+    assert kinds == [Kind.FAILS if number == 7 else Kind.READY for number in range(25)]
+    assert len(orders.reads) <= 11
+
+
+class BrokenAuditLog(MemoryAuditLog):
+    def __init__(self, order_id: str) -> None:
+        super().__init__()
+        self._broken = order_id
+
+    def has(self, order_id: str, event_id: str) -> bool:
+        if order_id == self._broken:
+            raise KeyError("eventId")
+        return super().has(order_id, event_id)
+
+
+def test_a_dependency_that_is_down_is_asked_once_for_each_batch() -> None:
+    many = Many(count=50, stock=1000)
+    orders = CountingReads(many.world.twins.orders, ("ORD-00000007", Unavailable("no table")))
+    ports = replace(many.world.ports, orders=cast(Orders, orders))
+    verdicts = dry_run(ports).judge("inventory", many.bodies)
+    assert [verdict.kind for verdict in verdicts] == [Kind.UNKNOWN] * 25 + [Kind.READY] * 25
+    assert orders.reads == [25, 25]
+
+
+def test_messages_of_one_order_and_copies_of_one_event_are_judged_each() -> None:
+    world = World(5, "pm_card_visa")
+    outcome = world.handle("inventory", world.created)
+    assert isinstance(outcome, Done)
+    assert outcome.publish is not None
+    reserved = CONTRACTS.encode(outcome.publish)
+    other = CONTRACTS.encode(replace(outcome.publish, causation_id=None))
+    verdicts = dry_run(world.ports).judge("payment", [reserved, reserved, other])
+    assert [verdict.text for verdict in verdicts] == ["would charge $19.98"] * 3
+    verdicts = dry_run(world.ports).judge("audit", [CONTRACTS.encode(world.created), reserved, reserved])
+    assert [verdict.text for verdict in verdicts] == [
+        "would record order.created",
+        *["would record inventory.reserved"] * 2,
+    ]
+
+
+def test_what_an_audit_log_has_already_is_not_logged_as_recorded_now(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(5, "pm_card_visa")
+    world.handle("audit", world.created)
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert world.foretell("audit", world.created).kind is Kind.DONE
+    assert caplog.records == []

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import boto3
 import pytest
@@ -17,111 +18,244 @@ from rich.console import Console
 from scripts.console import CommandError, Progress
 from scripts.dlq import redrive as redriving
 from scripts.dlq.__main__ import parse
+from scripts.dlq.choosing import Choice, Which
+from scripts.dlq.purge import Purge
 from scripts.dlq.redrive import Fate, Redrive, Wish, fate_of
-from scripts.dlq.showing import MOST_BODY_CHARS, age, body_text, groups
+from scripts.dlq.showing import MOST_BODY_CHARS, age, body_text
 from scripts.operator_log import OperatorLog, os_user
-from shopflow.aws.dead_letters import SqsDeadLetters
-from shopflow.dead_letters import Judged
+from shopflow.aws.dead_letters import MoveTask, SqsDeadLetters
 from shopflow.errors import Unavailable
-from shopflow.messaging.dry_run import Kind, Verdict
-from shopflow.ports import DeadLetter, Message
+from shopflow.memory.dead_letters import MemoryDeadLetters
+from shopflow.memory.queues import MemoryQueue
+from shopflow.ports import DeadLetter
 from tests.clocks import ManualClock
+from workers.dead_letters import Judged
+from workers.dry_run import Kind, Verdict
 
-WISH = Wish("payment", limit=100, per_second=50, message_ids=frozenset(), everything=False, confirmed=True)
 READY, DONE = Verdict(Kind.READY, "would charge $9.99"), Verdict(Kind.DONE)
-BREACH = Verdict(Kind.BREACH, "not JSON: Expecting value: line 1 column 1 (char 0)")
+BREACH, FAILS = Verdict(Kind.BREACH, "not JSON: Expecting value"), Verdict(Kind.FAILS, "KeyError: 'price'")
+UNKNOWN = Verdict(Kind.UNKNOWN, "no table")
+VERDICTS = {"ready": READY, "done": DONE, "poison": BREACH, "bug": FAILS, "unknown": UNKNOWN}
+NAME = "payment-dlq"
+WOULD_SUCCEED, WOULD_FAIL, ALL = Choice(Which.WOULD_SUCCEED), Choice(Which.WOULD_FAIL), Choice(Which.ALL)
 
 
-def letter(message_id: str, body: str = "{}") -> DeadLetter:
-    return DeadLetter(Message(message_id, f"handle-of-{message_id}", body, 4), 0, {})
+def wish(choice: Choice, confirmed: bool = True, canary_seconds: float = 60) -> Wish:
+    return Wish("payment", NAME, choice, per_second=500, confirmed=confirmed, canary_seconds=canary_seconds)
 
 
-def judged(message_id: str, verdict: Verdict) -> Judged:
-    return Judged(letter(message_id), verdict)
+class Queue(MemoryDeadLetters):
+    """A dead-letter queue of ``bodies``. What is sent back has its effect unless it is ``idle``; poison returns."""
+
+    def __init__(self, *bodies: str, idle: bool = False) -> None:
+        clock = ManualClock()
+        self.dlq, self.queue = MemoryQueue(clock, "dlq"), MemoryQueue(clock, "queue")
+        super().__init__(self.dlq, self.queue)
+        self.ids = [self.dlq.send(body) for body in bodies]
+        self.sent: list[str] = []
+        self.idle = idle
+
+    def redrive(self, letter: DeadLetter) -> str:
+        body = letter.message.body
+        self.sent.append(body)
+        if not body.startswith("poison"):
+            return super().redrive(letter)
+        self.delete([letter])
+        return self.dlq.send(body)
+
+    def start_move(self, per_second: int) -> bool:
+        return False
+
+    def move(self) -> MoveTask:
+        raise AssertionError("it cannot")
+
+    def judge(self, _: str, letters: Sequence[DeadLetter]) -> list[Judged]:
+        """By the first word; what was sent back has had its effect."""
+        return [Judged(one, self._verdict(one.message.body)) for one in letters]
+
+    def _verdict(self, body: str) -> Verdict:
+        processed = body in self.sent and not body.startswith("poison") and not self.idle
+        return DONE if processed else VERDICTS[body.split()[0]]
+
+    def left(self) -> list[str]:
+        """Those that can be received now."""
+        letters: list[DeadLetter] = []
+        while received := self.receive(10, 60, 0):
+            letters += received
+        return [one.message.body for one in letters]
 
 
-class FakeQueue:
-    """Gives ``arrivals`` in turn, then nothing."""
+class Desk:
+    """Where the command is given: what it says, and its log."""
 
-    name = "payment-dlq"
+    def __init__(self, folder: Path) -> None:
+        self.text = io.StringIO()
+        self.progress = Progress(Console(file=self.text, width=200, highlight=False))
+        self.log_file = folder / "operator.log"
+        self.log = OperatorLog(self.log_file)
 
-    def __init__(self, *arrivals: list[DeadLetter]) -> None:
-        self.arrivals = list(arrivals)
-        self.given_back: list[str] = []
-        self.redriven: list[str] = []
+    def redrive(self, queue: Queue, what: Wish) -> Redrive:
+        return Redrive(what, queue, queue.judge, self.log, self.progress)
 
-    def receive(self, most: int, hide_seconds: int, wait_seconds: int) -> list[DeadLetter]:
-        return self.arrivals.pop(0) if self.arrivals else []
+    def purge(
+        self, queue: Queue, choice: Choice, *, dry_run: bool = False, agreed: Callable[[str], bool] = lambda _: True
+    ) -> int:
+        return Purge("payment", NAME, choice, dry_run, queue, queue.judge, self.log, self.progress, agreed).run()
 
-    def give_back(self, letters: Sequence[DeadLetter]) -> None:
-        self.given_back += [one.message.message_id for one in letters]
+    @property
+    def said(self) -> str:
+        return " ".join(self.text.getvalue().split())
 
-    def redrive(self, one: DeadLetter) -> str:
-        self.redriven.append(one.message.message_id)
-        return f"again-{one.message.message_id}"
-
-
-def _fate(queue: FakeQueue, has_effect: bool) -> Fate:
-    return fate_of("canary", cast(SqsDeadLetters, queue), lambda: has_effect, patience_seconds=0)
-
-
-def test_a_canary_that_is_found_in_the_dead_letter_queue_came_back_and_its_neighbours_are_given_back() -> None:
-    queue = FakeQueue([letter("other")], [letter("canary")])
-    assert _fate(queue, has_effect=False) is Fate.CAME_BACK
-    assert queue.given_back == ["other", "canary"]
-
-
-def test_a_canary_whose_effect_is_there_was_processed() -> None:
-    assert _fate(FakeQueue(), has_effect=True) is Fate.PROCESSED
-
-
-def test_a_canary_that_nobody_takes_still_waits() -> None:
-    assert _fate(FakeQueue(), has_effect=False) is Fate.WAITS
+    @property
+    def entries(self) -> list[Any]:
+        return [json.loads(line) for line in self.log_file.read_text().splitlines()]
 
 
 @pytest.fixture
-def quiet() -> Progress:
-    return Progress(Console(file=io.StringIO()))
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
 
 
-def test_when_nobody_takes_the_canary_nothing_else_is_sent_and_the_others_are_given_back(
-    tmp_path: Path, quiet: Progress, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(redriving, "judge", lambda _, letters: [Judged(one, READY) for one in letters])
-    queue = FakeQueue([letter("a"), letter("b")])
-    wish = Wish("payment", 100, 50, frozenset(), everything=False, confirmed=True, canary_seconds=0)
-    log = tmp_path / "operator.log"
+def _fate(queue: Queue, message_id: str, has_effect: bool) -> Fate:
+    return fate_of(message_id, queue, lambda: has_effect, patience_seconds=0)
+
+
+def test_a_canary_that_is_found_in_the_dead_letter_queue_came_back_and_its_neighbours_are_given_back() -> None:
+    queue = Queue("poison 1", "poison 2")
+    assert _fate(queue, queue.ids[1], has_effect=False) is Fate.CAME_BACK
+    assert queue.left() == ["poison 1", "poison 2"]
+
+
+def test_a_canary_whose_effect_is_there_was_processed() -> None:
+    assert _fate(Queue(), "canary", has_effect=True) is Fate.PROCESSED
+
+
+def test_a_canary_that_nobody_takes_still_waits() -> None:
+    assert _fate(Queue(), "canary", has_effect=False) is Fate.WAITS
+
+
+def test_a_good_letter_behind_three_thousand_poison_ones_is_redriven_and_no_poison_is(desk: Desk) -> None:
+    queue = Queue(*(f"poison {number}" for number in range(3000)), "ready")
+    assert desk.redrive(queue, wish(WOULD_SUCCEED)).run() == 0
+    assert (queue.sent, len(queue.left())) == (["ready"], 3000)
+    assert "payment-dlq: 1 of 3,001 to send" in desk.said
+    assert "3,000 left where they are (would fail again, or not asked for)" in desk.said
+    assert "3,000 breaks its contract: not JSON" in desk.said
+    assert "1 sent back to the payment queue" in desk.said
+
+
+def test_a_dry_run_of_a_redrive_says_the_same_and_sends_nothing(desk: Desk) -> None:
+    queue = Queue("poison", "ready", "ready")
+    assert desk.redrive(queue, wish(WOULD_SUCCEED, confirmed=False)).run() == 0
+    assert (queue.sent, queue.left()) == ([], ["poison", "ready", "ready"])
+    assert "2 of 3 to send" in desk.said
+    assert "Nothing was sent: this was a dry run" in desk.said
+    assert not desk.log_file.exists()
+
+
+def test_all_that_would_succeed_is_sent_the_one_first_that_shows_something(desk: Desk) -> None:
+    queue = Queue("done 1", "poison", "ready 1", "bug", "unknown", *(f"ready {number}" for number in range(2, 30)))
+    assert desk.redrive(queue, wish(WOULD_SUCCEED)).run() == 0
+    assert queue.sent == ["ready 1", "done 1", *(f"ready {number}" for number in range(2, 30))]
+    assert queue.left() == ["poison", "bug", "unknown"]
+    assert [entry["action"] for entry in desk.entries] == ["redrive", "redrive ended"]
+    assert (len(desk.entries[0]["messages"]), desk.entries[1]["sent"]) == (30, 30)
+
+
+def test_with_all_wished_for_also_what_would_fail_again_is_sent(desk: Desk) -> None:
+    queue = Queue("bug", "unknown 1")
+    assert desk.redrive(queue, wish(ALL)).run() == 0
+    assert sorted(queue.sent) == ["bug", "unknown 1"]
+
+
+def test_only_the_named_ones_are_sent_and_no_more_than_wished_for(desk: Desk) -> None:
+    queue = Queue(*(f"ready {number}" for number in range(9)))
+    named = frozenset(queue.ids[3:8])
+    assert desk.redrive(queue, wish(Choice(Which.WOULD_SUCCEED, named, limit=2))).run() == 0
+    assert queue.sent == ["ready 3", "ready 4"]
+
+
+def test_a_canary_that_comes_back_stops_a_redrive_and_everything_is_given_back(desk: Desk) -> None:
+    queue = Queue("poison 0", "poison 1", "poison 2")
+    with pytest.raises(CommandError, match=r"It came back \(breaks its contract: not JSON"):
+        desk.redrive(queue, wish(ALL)).run()
+    assert (queue.sent, sorted(queue.left())) == (["poison 0"], ["poison 0", "poison 1", "poison 2"])
+
+
+def test_when_nobody_takes_the_canary_nothing_else_is_sent_and_the_others_are_given_back(desk: Desk) -> None:
+    queue = Queue("ready 1", "ready 2", idle=True)
     with pytest.raises(CommandError, match="does the payment service run"):
-        Redrive(wish, cast(SqsDeadLetters, queue), OperatorLog(log), quiet).run()
-    assert (queue.redriven, "b" in queue.given_back) == (["a"], True)
-    assert [json.loads(line).get("sent") for line in log.read_text().splitlines()] == [None, 1]
+        desk.redrive(queue, wish(WOULD_SUCCEED, canary_seconds=0)).run()
+    assert (queue.sent, queue.left()) == (["ready 1"], ["ready 2"])
+    assert [entry.get("sent") for entry in desk.entries] == [None, 1]
 
 
-def test_only_what_would_not_fail_again_is_redriven_and_the_canary_is_one_that_shows_something() -> None:
-    letters = [judged("done", DONE), judged("breach", BREACH), judged("ready", READY)]
-    assert [one.message_id for one in WISH.chosen(letters)] == ["ready", "done"]
+def test_a_purge_of_what_would_fail_again_saves_a_good_letter_behind_three_thousand_of_those(desk: Desk) -> None:
+    queue = Queue(*(f"poison {number}" for number in range(3000)), "ready", "done", "unknown", "bug")
+    assert desk.purge(queue, WOULD_FAIL) == 0
+    assert queue.left() == ["ready", "done", "unknown"]
+    assert "payment-dlq: 3,001 of 3,004 to delete, for good 1 fails: KeyError: 'price' 3,000 breaks" in desk.said
+    assert "✔ 3,001 deleted" in desk.said
+    assert [entry["action"] for entry in desk.entries] == ["purge", "purge ended"]
+    assert desk.entries[0]["messages"][0] == {"messageId": queue.ids[0], "why": "breaks its contract: not JSON"}
 
 
-def test_with_everything_wished_for_also_what_would_fail_again_is_redriven() -> None:
-    wish = Wish("payment", 100, 50, frozenset(), everything=True, confirmed=True)
-    assert [one.message_id for one in wish.chosen([judged("breach", BREACH)])] == ["breach"]
+def test_a_dry_run_of_a_purge_says_the_same_and_deletes_nothing(desk: Desk) -> None:
+    queue = Queue("poison", "ready")
+    assert desk.purge(queue, WOULD_FAIL, dry_run=True) == 0
+    assert queue.left() == ["poison", "ready"]
+    assert "1 of 2 to delete" in desk.said
+    assert "Nothing was deleted: this was a dry run." in desk.said
+    assert not desk.log_file.exists()
 
 
-def test_the_others_stay_hidden_until_the_last_is_sent() -> None:
-    assert Wish("payment", 1000, 1, frozenset(), False, True).hide_seconds == 120 + 120 + 1000
+def test_a_purge_that_nobody_agrees_to_deletes_nothing(desk: Desk) -> None:
+    queue = Queue("poison")
+    with pytest.raises(CommandError, match="Nothing was deleted"):
+        desk.purge(queue, ALL, agreed=lambda _: False)
+    assert queue.left() == ["poison"]
 
 
-def test_dead_letters_are_grouped_by_what_they_have_in_common() -> None:
-    unknown = [
-        Verdict(Kind.BREACH, f"correlationId: order ORD-{name} does not exist") for name in ("A1B2C3D4", "ZZZZ0000")
-    ]
-    charges = [Verdict(Kind.READY, f"would charge ${amount}") for amount in ("9.99", "19.98", "5.00")]
-    found = groups([judged(str(number), one) for number, one in enumerate([BREACH, *unknown, *charges])])
-    assert [(reason, len(members)) for reason, members in found] == [
-        ("can be processed: would charge $…", 3),
-        ("breaks its contract: correlationId: order ORD-… does not exist", 2),
-        ("breaks its contract: not JSON", 1),
-    ]
+def test_a_purge_of_all_says_what_it_would_lose(desk: Desk) -> None:
+    queue = Queue("poison", "ready", "done")
+    assert desk.purge(queue, ALL) == 0
+    assert queue.left() == []
+    assert "2 of them would succeed: to save them, redrive first, or say --would-fail." in desk.said
+
+
+def test_a_purge_deletes_nothing_that_came_since_and_nothing_that_would_succeed_since(desk: Desk) -> None:
+    queue = Queue("poison", "bug")
+
+    def answer_late(_: str) -> bool:
+        queue.dlq.send("poison of another")
+        queue.sent.append("bug")  # mended meanwhile: it has had its effect
+        return True
+
+    assert desk.purge(queue, WOULD_FAIL, agreed=answer_late) == 1
+    assert queue.left() == ["bug", "poison of another"]
+    assert "1 were not: they are gone, or another verdict is true of them now." in desk.said
+
+
+def test_while_the_question_stands_nothing_is_hidden(desk: Desk) -> None:
+    queue = Queue("poison", "bug")
+    seen: list[int] = []
+
+    def look(_: str) -> bool:
+        seen.append(queue.dlq.depth().visible)
+        return False
+
+    with pytest.raises(CommandError):
+        desk.purge(queue, ALL, agreed=look)
+    assert seen == [2]
+
+
+def test_letters_that_another_look_hides_are_said_not_to_be_looked_at(desk: Desk) -> None:
+    queue = Queue("poison", "poison", "ready")
+    queue.receive(2, 60, 0)
+    assert desk.redrive(queue, wish(WOULD_SUCCEED, confirmed=False)).run() == 0
+    assert desk.purge(queue, WOULD_FAIL) == 0
+    assert "1 of 1 to send" in desk.said
+    assert desk.said.count("2 of about 3 were not looked at: another look at them goes on, or they are too many") == 2
 
 
 @pytest.mark.parametrize(
@@ -155,7 +289,13 @@ def test_every_action_is_logged_with_who_and_what_for_its_owners_eyes(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["peek"], ["peek", "order"], ["redrive", "audit", "--rate", "0"], ["list", "--limit", "1001"]]
+    "arguments",
+    [
+        *([], ["peek"], ["peek", "order"], ["redrive", "audit", "--rate", "0"], ["list", "--limit", "1001"]),
+        *(["redrive", "audit", "--would-fail"], ["redrive", "audit", "--all", "--would-succeed"]),
+        *(["purge", "audit", "--would-fail", "--would-succeed"], ["purge", "audit", "--yes", "--dry-run"]),
+    ],
+    ids=" ".join,
 )
 def test_a_misused_command_exits_with_two(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
@@ -208,32 +348,24 @@ def test_only_an_endpoint_without_the_action_is_redriven_by_hand(
         assert not dlq.start_move(50)
 
 
-class NativeQueue(FakeQueue):
+class NativeQueue(Queue):
     """One that SQS empties itself."""
 
-    def __init__(self, dlq: SqsDeadLetters, *arrivals: list[DeadLetter]) -> None:
-        super().__init__(*arrivals)
-        self._dlq = dlq
-        self.move = dlq.move
-
-    def depth(self) -> int:
-        return 41
+    def __init__(self, dlq: SqsDeadLetters, *bodies: str) -> None:
+        super().__init__(*bodies)
+        self._native = dlq
 
     def start_move(self, per_second: int) -> bool:
-        return self._dlq.start_move(per_second)
+        return self._native.start_move(per_second)
+
+    def move(self) -> MoveTask:
+        return self._native.move()
 
 
-@pytest.mark.parametrize(("status", "sent"), [("COMPLETED", 42), ("FAILED", 42)])
+@pytest.mark.parametrize("status", ["COMPLETED", "FAILED"])
 def test_after_the_canary_sqs_moves_all_the_others_and_is_watched(
-    sqs: tuple[SqsDeadLetters, Stubber],
-    tmp_path: Path,
-    quiet: Progress,
-    monkeypatch: pytest.MonkeyPatch,
-    status: str,
-    sent: int,
+    sqs: tuple[SqsDeadLetters, Stubber], desk: Desk, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
-    verdicts = iter([READY, DONE])
-    monkeypatch.setattr(redriving, "judge", lambda _, letters: [Judged(one, next(verdicts)) for one in letters])
     monkeypatch.setattr(redriving, "POLL_SECONDS", (0.0,))
     dlq, stubber = sqs
     for kind in ("dlq", "queue"):
@@ -245,12 +377,24 @@ def test_after_the_canary_sqs_moves_all_the_others_and_is_watched(
         stubber.add_response(
             "list_message_move_tasks", {"Results": [state]}, {"SourceArn": f"{ARN}-dlq", "MaxResults": 1}
         )
-    queue = NativeQueue(dlq, [letter("a")])
-    wish = Wish("payment", 100, 50, frozenset(), everything=True, confirmed=True)
-    run = Redrive(wish, cast(SqsDeadLetters, queue), OperatorLog(tmp_path / "log"), quiet)
+    queue = NativeQueue(dlq, "ready", *["poison 1"] * 41)
+    run = desk.redrive(queue, replace(wish(ALL), per_second=50))
     if status == "COMPLETED":
         assert run.run() == 0
     else:
         with pytest.raises(CommandError, match="SQS stopped after 41"):
             run.run()
-    assert (run.sent, queue.redriven) == (sent, ["a"])
+    assert (run.sent, queue.sent) == (42, ["ready"])
+
+
+def test_only_a_redrive_of_all_there_are_is_left_to_sqs() -> None:
+    assert wish(ALL).empties_the_queue
+    for choice in (WOULD_SUCCEED, Choice(Which.ALL, limit=3), Choice(Which.ALL, frozenset({"id"}))):
+        assert not wish(choice).empties_the_queue
+
+
+def test_a_redrive_is_of_what_would_succeed_and_a_purge_of_all_unless_told() -> None:
+    assert parse(["redrive", "audit"]).which is Which.WOULD_SUCCEED
+    assert parse(["redrive", "audit", "--all"]).which is Which.ALL
+    assert parse(["purge", "audit"]).which is Which.ALL
+    assert parse(["purge", "audit", "--would-fail"]).which is Which.WOULD_FAIL

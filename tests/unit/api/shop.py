@@ -13,12 +13,10 @@ from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
 from api.http_server import BoundedServer, Limits
-from api.ops.dead_letters import Judge
 from api.service import Ports, build
 from shopflow.aws.tables import MAX_BATCH_GET
 from shopflow.catalog import load_catalog
 from shopflow.clock import Clock, SystemClock
-from shopflow.dead_letters import Judged
 from shopflow.domain.order import Move, Order, notify
 from shopflow.domain.stock import Product
 from shopflow.errors import Unavailable
@@ -27,11 +25,12 @@ from shopflow.memory.dead_letters import MemoryBacklogs, MemoryDeadLetters
 from shopflow.memory.orders import MemoryOrders
 from shopflow.memory.queues import MemoryQueue
 from shopflow.memory.topic import MemoryTopic
-from shopflow.messaging.dry_run import Kind, Verdict
 from shopflow.ports import AuditEntry, Backlog, DeadLetter, OpenOrder, Outgoing
 from shopflow.telemetry import SILENT, Telemetry
 from tests.conformance.samples import an_event, an_order, charged, made, reserved
 from tests.twins import wire
+from workers.dead_letters import Judge, Judged
+from workers.dry_run import Kind, Verdict
 
 HEADPHONES = Product("PROD-001", "Wireless Headphones", Decimal("49.99"), 15, 15)
 KEYBOARD = Product("PROD-002", "Mechanical Keyboard", Decimal("89.99"), 0, 0)

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from api.ops import dead_letters
-from api.ops.dead_letters import MOST_BODY_CHARACTERS, MOST_REDRIVEN, MOST_SHOWN, REDRIVE_SECONDS, DeadLetterDesk, Wish
-from shopflow.dead_letters import Judged
+from api.ops.dead_letters import LOOK_SECONDS, MOST_BODY_CHARACTERS, MOST_REDRIVEN, MOST_SHOWN, DeadLetterDesk, Wish
 from shopflow.domain.times import to_text
 from shopflow.errors import Unavailable
 from shopflow.memory.dead_letters import MemoryDeadLetters
 from shopflow.ports import DeadLetter
 from tests.clocks import ManualClock
 from tests.unit.api.shop import AS_OPERATOR, Answer, Client, Shop, judged_by_name, serving
+from workers.dead_letters import Judged
+from workers.dry_run import Kind, Verdict
 
 LETTERS = "/ops/dead-letters/payment"
 ENVELOPE = json.dumps({"correlationId": "ORD-00000001", "eventType": "inventory.reserved"})
@@ -32,6 +33,10 @@ def redrive(client: Client, body: Any) -> Answer:
     return client.ask("POST", f"{LETTERS}/redrive", body, AS_OPERATOR)
 
 
+def purge(client: Client, body: Any) -> Answer:
+    return client.ask("POST", f"{LETTERS}/purge", body, AS_OPERATOR)
+
+
 def sent(shop: Shop, service: str = "payment") -> list[str]:
     return [message.body for message in shop.queues[service].receive(10, 0)]
 
@@ -42,19 +47,9 @@ def test_each_is_shown_with_its_reason_and_what_it_is_about() -> None:
     poison, ready = bury(shop, "poison", ENVELOPE)
     with serving(shop) as server:
         shown = Client(server).get(LETTERS, AS_OPERATOR).json
-    assert shown["deadLetters"] == 2
+    assert (shown["deadLetters"], shown["lookedAt"], shown["more"]) == (2, 2, False)
+    assert (shown["wouldSucceed"], shown["wouldFail"]) == (1, 1)
     assert shown["letters"] == [
-        {
-            "messageId": poison,
-            "sentAt": to_text(clock.now),
-            "receiveCount": 1,
-            "kind": "breach",
-            "reason": "breaks its contract: not JSON",
-            "redrivable": False,
-            "orderId": None,
-            "eventType": None,
-            "body": "poison",
-        },
         {
             "messageId": ready,
             "sentAt": to_text(clock.now),
@@ -65,6 +60,17 @@ def test_each_is_shown_with_its_reason_and_what_it_is_about() -> None:
             "orderId": "ORD-00000001",
             "eventType": "inventory.reserved",
             "body": ENVELOPE,
+        },
+        {
+            "messageId": poison,
+            "sentAt": to_text(clock.now),
+            "receiveCount": 1,
+            "kind": "breach",
+            "reason": "breaks its contract: not JSON",
+            "redrivable": False,
+            "orderId": None,
+            "eventType": None,
+            "body": "poison",
         },
     ]
 
@@ -93,14 +99,15 @@ def test_looking_takes_nothing_away(client: Client, shop: Shop) -> None:
 def test_all_that_can_be_processed_are_redriven_and_the_others_stay(client: Client, shop: Shop) -> None:
     bury(shop, "one", "poison", "two")
     answer = redrive(client, {"all": True})
-    assert (answer.status, answer.json) == (200, {"redriven": 2, "left": 1})
+    assert (answer.status, answer.json) == (200, {"redriven": 2, "left": 1, "lookedAt": 3, "more": False})
     assert sent(shop) == ["one", "two"]
     assert shop.dlqs["payment"].depth().visible == 1
 
 
 def test_the_named_ones_are_redriven_whatever_would_become_of_them(client: Client, shop: Shop) -> None:
     poison, _ = bury(shop, "poison", "message")
-    assert redrive(client, {"messageIds": [poison, "nobody"]}).json == {"redriven": 1, "left": 1}
+    answer = redrive(client, {"messageIds": [poison, "nobody"]}).json
+    assert (answer["redriven"], answer["left"]) == (1, 1)
     assert sent(shop) == ["poison"]
 
 
@@ -141,11 +148,11 @@ def test_what_takes_too_long_stops_and_tells_what_is_left() -> None:
 
     class Slow(MemoryDeadLetters):
         def redrive(self, letter: DeadLetter) -> str:
-            clock.advance(REDRIVE_SECONDS / 2)
+            clock.advance(LOOK_SECONDS / 2)
             return super().redrive(letter)
 
     desk = DeadLetterDesk(lambda _: Slow(shop.dlqs["payment"], shop.queues["payment"]), clock, judged_by_name)
-    assert desk.redrive("payment", Wish(None)) == {"redriven": 2, "left": 1}
+    assert desk.redrive("payment", Wish(None)) == {"redriven": 2, "left": 1, "lookedAt": 3, "more": True}
     assert shop.dlqs["payment"].depth().visible == 1
 
 
@@ -153,7 +160,81 @@ def test_one_redrive_takes_so_many_and_no_more(shop: Shop, monkeypatch: pytest.M
     monkeypatch.setattr(dead_letters, "MOST_REDRIVEN", 15)
     bury(shop, *(["message"] * 20))
     desk = DeadLetterDesk(shop.dead_letters, shop.clock, judged_by_name)
-    assert desk.redrive("payment", Wish(None)) == {"redriven": 15, "left": 5}
+    assert desk.redrive("payment", Wish(None)) == {"redriven": 15, "left": 5, "lookedAt": 20, "more": True}
+    assert desk.redrive("payment", Wish(None)) == {"redriven": 5, "left": 0, "lookedAt": 5, "more": False}
+
+
+def test_a_good_letter_behind_three_thousand_poison_ones_comes_first_and_is_redriven(
+    client: Client, shop: Shop
+) -> None:
+    bury(shop, *["poison"] * 3000, "good")
+    shown = client.get(LETTERS, AS_OPERATOR).json
+    assert [letter["body"] for letter in shown["letters"]] == ["good", *["poison"] * (MOST_SHOWN - 1)]
+    assert [(group["count"], group["kind"], group["redrivable"]) for group in shown["reasons"]] == [
+        (1, "ready", True),
+        (3000, "breach", False),
+    ]
+    assert (shown["lookedAt"], shown["wouldSucceed"], shown["wouldFail"]) == (3001, 1, 3000)
+    assert redrive(client, {"all": True}).json == {"redriven": 1, "left": 3000, "lookedAt": 3001, "more": False}
+    assert sent(shop) == ["good"]
+
+
+def test_a_purge_deletes_what_would_fail_again_and_nothing_else(client: Client, shop: Shop) -> None:
+    bury(shop, *["poison"] * 300, "good", *["poison"] * 300)
+    assert purge(client, {"wouldFail": True}).json == {"purged": 600, "left": 1, "lookedAt": 601, "more": False}
+    [letter] = client.get(LETTERS, AS_OPERATOR).json["letters"]
+    assert letter["body"] == "good"
+
+
+def test_what_cannot_be_told_is_neither_purged_nor_redriven(shop: Shop) -> None:
+    unknown = Verdict(Kind.UNKNOWN, "no table")
+    shop.judge = lambda _, letters: [Judged(one, unknown) for one in letters]
+    shop.restart()
+    bury(shop, "message")
+    with serving(shop) as server:
+        client = Client(server)
+        assert purge(client, {"wouldFail": True}).json["purged"] == 0
+        assert redrive(client, {"all": True}).json["redriven"] == 0
+    assert shop.dlqs["payment"].depth().visible == 1
+
+
+@pytest.mark.parametrize("body", [{}, [], None, {"wouldFail": False}, {"wouldFail": 1}, {"all": True}], ids=str)
+def test_an_unclear_wish_purges_nothing(client: Client, shop: Shop, body: Any) -> None:
+    bury(shop, "poison")
+    assert purge(client, body if body is not None else b"null").status == 400
+    assert shop.dlqs["payment"].depth().visible == 1
+
+
+def test_a_look_ends_in_time_says_how_far_it_came_and_gives_everything_back() -> None:
+    clock = ManualClock()
+    shop = Shop(clock)
+    bury(shop, *["poison"] * 100)
+
+    def slow(service: str, letters: Sequence[DeadLetter]) -> list[Judged]:
+        clock.advance(LOOK_SECONDS / 2)
+        return judged_by_name(service, letters)
+
+    shown = DeadLetterDesk(shop.dead_letters, clock, slow).look("payment")
+    assert (shown["deadLetters"], shown["lookedAt"], shown["more"]) == (100, 60, True)
+    assert sum(group["count"] for group in shown["reasons"]) == 60
+    assert shop.dlqs["payment"].depth().visible == 100
+
+
+def test_one_that_comes_back_at_once_is_not_sent_in_circles(shop: Shop) -> None:
+    class Returning(MemoryDeadLetters):
+        """Whatever is sent is dead again at once, under the id that it got."""
+
+        def redrive(self, letter: DeadLetter) -> str:
+            message_id = super().redrive(letter)
+            for _ in range(4):
+                for message in shop.queues["payment"].receive(10, 0):
+                    shop.queues["payment"].change_visibility({message: 0})
+            return message_id
+
+    bury(shop, "message")
+    dlq = Returning(shop.dlqs["payment"], shop.queues["payment"])
+    assert DeadLetterDesk(lambda _: dlq, shop.clock, judged_by_name).redrive("payment", Wish(None))["redriven"] == 1
+    assert shop.dlqs["payment"].depth().visible == 1
 
 
 def test_when_a_look_fails_everything_is_given_back(shop: Shop) -> None:
@@ -179,6 +260,7 @@ def test_while_one_look_takes_its_time_another_is_told_to_come_again(
         assert go_on.wait(10)
         return judged_by_name(service, letters)
 
+    bury(shop, "message")
     desk = DeadLetterDesk(shop.dead_letters, shop.clock, judge)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(desk.look, "payment")
@@ -186,4 +268,4 @@ def test_while_one_look_takes_its_time_another_is_told_to_come_again(
         with pytest.raises(Unavailable):
             desk.look("payment")
         go_on.set()
-        assert first.result() == {"deadLetters": 0, "letters": []}
+        assert first.result()["deadLetters"] == 1
