@@ -14,6 +14,7 @@ PATHS = (
     *("/", "/orders", "/products", "/health", "/openapi.json", "/catalog", "/flow/stream", "*", "//", "/%2e%2e/orders"),
     *("/static/app.js", "/static/..", "/static/%2e%2e/service.py", "/static/", "/ops", "/ops/session", "/ops/state"),
     *("/ops/dead-letters/payment", "/ops/dead-letters/..", "/ops/dead-letters/payment/redrive", "/ops/"),
+    "/ops/dead-letters/payment/purge",
     *(f"/orders/{order_id}{rest}" for order_id in (FINISHED_ID, "%00", "ORD-1") for rest in ("", "/events", "/stream")),
     *("/orders/", "/orders?a=b", "/health#x", "http://x/products", "http://", "https://x/", "orders", "/" + "a" * 9000),
 )

@@ -113,7 +113,11 @@ def _right(operation: Operation) -> list[tuple[Any, Mapping[str, str]]]:
     if operation.method == "OPTIONS":
         return [(None, {})]
     as_text = {"Content-Type": "text/plain"}
-    bodies = {"/ops/session": {"token": OPS_TOKEN}, "/ops/dead-letters/{service}/redrive": {"all": True}}
+    bodies = {
+        "/ops/session": {"token": OPS_TOKEN},
+        "/ops/dead-letters/{service}/redrive": {"all": True},
+        "/ops/dead-letters/{service}/purge": {"wouldFail": True},
+    }
     if operation.method != "POST":
         return [(None, AS_OPERATOR)]
     if operation.path == "/orders":
