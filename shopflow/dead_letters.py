@@ -94,9 +94,7 @@ class Walk:
         new = [letter for letter in received if letter.message.message_id not in self._held]
         self.seen += len(new)
         self._hold(map(without_body, received))
-        if self._clock.now_ms() - self._shown_at >= SHOW_EVERY_MS:
-            self._shown_at = self._clock.now_ms()
-            self._show(f"{self.seen:,} of about {max(self.seen, self.depth):,} looked at")
+        self._tell(f"{self.seen:,} of about {max(self.seen, self.depth):,} looked at")
         return new
 
     def _hold(self, letters: Iterator[DeadLetter]) -> None:
@@ -114,6 +112,7 @@ class Walk:
 
     def _give_back(self) -> None:
         while held := [letter for letter, _ in self._first(BATCH)]:
+            self._tell(f"giving {len(self._held):,} back")
             try:
                 self._dlq.hide(held, 0)
             except Exception as error:
@@ -121,8 +120,11 @@ class Walk:
                 log.warning("%d dead letters come back only by themselves, within %d s: %s", many, seconds, error)
                 return
             self.took(held)
-            if len(self._held) > BATCH:
-                self._show(f"giving {len(self._held):,} back")
+
+    def _tell(self, text: str) -> None:
+        if self._clock.now_ms() - self._shown_at >= SHOW_EVERY_MS:
+            self._shown_at = self._clock.now_ms()
+            self._show(text)
 
     def _first(self, most: int) -> Iterator[tuple[DeadLetter, int]]:
         return islice(self._held.values(), most)

@@ -40,6 +40,10 @@ class Operator:
     def letters(self) -> Locator:
         return self.page.locator("#letters [data-message]")
 
+    def send_dead(self, service: str, text: str) -> None:
+        """Put a message into the dead-letter queue of a service."""
+        self.live.sqs.send_message(QueueUrl=self.live.config.resources.dlq_urls[service], MessageBody=text)
+
     def bury(self, service: str) -> None:
         """Receive the one message that waits for a service, which must not run, until SQS gives up on it."""
         url = self.live.config.resources.queue_urls[service]

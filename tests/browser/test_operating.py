@@ -138,6 +138,39 @@ def test_a_dead_letter_that_can_succeed_is_redriven_from_the_page_and_its_order_
     expect(operator.queue("payment", "dead-letters")).to_contain_text("1")
 
 
+@pytest.mark.usefixtures("all_running")
+def test_what_would_succeed_is_redriven_and_what_would_fail_again_purged_each_said_first(
+    operator: Operator, storefront: Storefront, page: Page
+) -> None:
+    storefront.stop("payment")
+    order_id = operator.live.place({storefront.stocked(9).product_id: 1})
+    eventually(lambda: operator.live.trail(order_id), lambda trail: len(trail) == 2)
+    operator.bury("payment")
+    for number in range(120):
+        operator.send_dead("payment", f"poison {number}")
+    operator.live.services.start("payment")
+    operator.sign_in()
+    operator.look_at("Payment")
+    expect(page.locator("#dead-status")).to_contain_text("1 would succeed, 120 would fail again. 100 are shown.")
+    expect(page.locator("#dead-reasons [data-kind=breach]")).to_have_text("120breaks its contract: not JSON")
+    expect(operator.letters.first).to_have_attribute("data-redrivable", "true")
+    page.get_by_role("button", name="Purge what would fail again").click()
+    expect(page.locator("#confirm-text")).to_contain_text(
+        "Delete 120 dead letters of Payment for good? 120 break their contract. 1 other would succeed, and stay."
+    )
+    page.locator("#confirm-no").click()
+    page.get_by_role("button", name="Redrive what would succeed").click()
+    expect(page.locator("#confirm-text")).to_contain_text("Send 1 message to Payment again? 120 others would fail")
+    page.get_by_role("button", name="Redrive", exact=True).click()
+    expect(page.locator("#dead-status")).to_contain_text("1 message sent again, 120 left.")
+    operator.live.closed([order_id])
+    expect(page.get_by_role("button", name="Redrive what would succeed")).to_be_disabled()
+    page.get_by_role("button", name="Purge what would fail again").click()
+    page.get_by_role("button", name="Purge", exact=True).click()
+    expect(page.locator("#dead-status")).to_contain_text("120 messages deleted, 0 left.")
+    expect(operator.letters).to_have_count(0)
+
+
 def test_an_orders_trail_is_shown_by_its_id(operator: Operator, storefront: Storefront, page: Page) -> None:
     order_id = operator.live.place({storefront.stocked(9).product_id: 1}, EXPIRED)
     operator.live.closed([order_id])

@@ -196,7 +196,7 @@ def test_progress_is_told_once_a_second(bench: Bench) -> None:
     with Walk(bench.letters, bench.clock, show=shown.append) as walk:
         for _ in walk.batches(10):
             bench.clock.advance(0.5)
-    assert shown == [f"{number} of about 100 looked at" for number in (30, 50, 70, 90)]
+    assert shown == [*(f"{number} of about 100 looked at" for number in (30, 50, 70, 90)), "giving 100 back"]
 
 
 def test_what_is_received_stays_hidden_for_as_long_as_was_asked_for(bench: Bench) -> None:

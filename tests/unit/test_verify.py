@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 import pytest
+from rich.console import Console
 
+from scripts.verify.__main__ import check_dead_letters, table, verdict
 from scripts.verify.looking import LOOKS, Findings, Live, Look
+from shopflow import dead_letters as walking
 from shopflow.domain.order import EventType, Order
+from shopflow.memory.dead_letters import MemoryDeadLetters
+from shopflow.memory.queues import MemoryQueue
+from shopflow.ports import DeadLetter
 from shopflow.transactions import transaction_id
+from tests.clocks import ManualClock
 from tests.system import System
+from workers.dead_letters import Judged
+from workers.dry_run import Kind, Verdict
 
 SEED = "0"
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
@@ -160,3 +170,48 @@ def test_an_order_that_nothing_will_finish_is_a_breach_once_the_relay_had_its_ch
     findings = found_in(system)
     assert breached(findings) == {1}
     assert str(findings.breaches.offenders[1][0]) == f"invariant 1: {order.order_id}: is still PENDING"
+
+
+def dead_letters(*bodies: str) -> MemoryDeadLetters:
+    clock = ManualClock()
+    letters = MemoryDeadLetters(MemoryQueue(clock, "dlq"), MemoryQueue(clock, "queue"))
+    for body in bodies:
+        letters._dlq.send(body)
+    return letters
+
+
+def by_name(_: str, letters: Sequence[DeadLetter]) -> list[Judged]:
+    poison, work = Verdict(Kind.BREACH, "not JSON"), Verdict(Kind.READY, "would charge $9.99")
+    return [Judged(one, poison if one.message.body == "poison" else work) for one in letters]
+
+
+def shown(findings: Findings) -> str:
+    text = io.StringIO()
+    Console(file=text, width=200).print(table(findings), verdict(findings))
+    return " ".join(text.getvalue().split())
+
+
+def test_work_behind_three_thousand_poison_letters_is_a_breach() -> None:
+    findings = Findings()
+    check_dead_letters("payment", dead_letters(*["poison"] * 3000, "work"), by_name, findings, lambda _: None)
+    assert (findings.breaches.checked[5], findings.breaches.breached[5]) == (3001, 1)
+    assert "which can be processed: would charge $…" in str(findings.breaches.offenders[5][0])
+    assert "3,001" in shown(findings)
+
+
+def test_what_was_not_looked_at_is_not_said_to_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walking, "MOST_HELD", 1000)
+    findings = Findings()
+    check_dead_letters("payment", dead_letters(*["poison"] * 3001), by_name, findings, lambda _: None)
+    assert findings.breaches.holds
+    assert not findings.hold
+    assert "1,000 of 3,001" in shown(findings)
+    assert "Every invariant holds." not in shown(findings)
+    assert "2,001 dead letters were not" in shown(findings)
+
+
+def test_poison_alone_breaks_no_invariant() -> None:
+    findings = Findings()
+    check_dead_letters("payment", dead_letters(*["poison"] * 30), by_name, findings, lambda _: None)
+    assert findings.hold
+    assert "Every invariant holds." in shown(findings)

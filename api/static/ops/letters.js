@@ -1,7 +1,10 @@
-/** Dead letters: what is in a dead-letter queue and why, and sending it again. */
+/** Dead letters: what is in a dead-letter queue and why, sending it again, and deleting it. */
 
 import { age, button, byId, clock, el, plural, say } from "../common/dom.js";
 import { get, post } from "../common/http.js";
+
+/** The buttons for all letters: a look enables those that have any. */
+const FOR_ALL = ["dead-all", "dead-purge"];
 
 export class DeadLetters {
   #catalog;
@@ -19,6 +22,7 @@ export class DeadLetters {
     );
     byId("dead-look").addEventListener("click", () => this.look(byId("dead-service").value));
     byId("dead-all").addEventListener("click", () => this.#redriveAll());
+    byId("dead-purge").addEventListener("click", () => this.#purge());
   }
 
   /** How many letters each queue has now. */
@@ -29,30 +33,61 @@ export class DeadLetters {
     }
   }
 
-  /** Look into the dead-letter queue of `service`. Takes a second or two: each letter is tried, to no effect. */
+  /**
+   * Look into the dead-letter queue of `service`, as far as that goes in a few seconds: each letter is tried, to no
+   * effect. Returns what the server says of it; null if it says nothing.
+   */
   async look(service) {
     byId("dead-title").focus();
     byId("dead-service").value = service;
     byId("letters").replaceChildren();
-    byId("dead-all").disabled = true;
+    byId("dead-reasons").replaceChildren();
+    for (const id of FOR_ALL) byId(id).disabled = true;
+    let seen = null;
     await this.#working(`Looking into the dead-letter queue of ${this.#title(service)}`, async () => {
-      const { deadLetters, letters } = await get(`/ops/dead-letters/${encodeURIComponent(service)}`);
+      seen = await get(`/ops/dead-letters/${encodeURIComponent(service)}`);
       this.#service = service;
-      this.#show(letters);
-      return letters.length < deadLetters
-        ? `${letters.length} of about ${plural(deadLetters, "dead letter")} of ${this.#title(service)}.`
-        : `${plural(letters.length, "dead letter")} of ${this.#title(service)}.`;
+      this.#show(seen);
+      return this.#summary(seen);
     });
+    return seen;
+  }
+
+  #summary({ deadLetters, lookedAt, more, wouldSucceed, wouldFail, letters }) {
+    const some = lookedAt < deadLetters;
+    const parts = [
+      `${some ? `${lookedAt} of about ` : ""}${plural(deadLetters, "dead letter")} of ${this.#title(this.#service)}` +
+        `${some ? " looked at" : ""}.`,
+    ];
+    if (lookedAt > 0) parts.push(`${wouldSucceed} would succeed, ${wouldFail} would fail again.`);
+    if (letters.length < lookedAt) parts.push(`${letters.length} are shown.`);
+    if (more) parts.push(this.#command("peek"));
+    return parts.join(" ");
+  }
+
+  /** For a queue that is longer than this page can look through. */
+  #command(name) {
+    return `python -m scripts.dlq ${name} ${this.#service} goes through all of them.`;
   }
 
   #title(service) {
     return this.#catalog.service(service)?.title ?? service;
   }
 
-  #show(letters) {
-    const count = letters.filter((letter) => letter.redrivable).length;
-    byId("dead-all").disabled = count === 0;
+  #show({ letters, reasons, wouldSucceed, wouldFail }) {
+    byId("dead-all").disabled = wouldSucceed === 0;
+    byId("dead-purge").disabled = wouldFail === 0;
     byId("letters").replaceChildren(...letters.map((letter) => this.#row(letter)));
+    byId("dead-reasons").replaceChildren(
+      ...reasons.map(({ kind, reason, redrivable, count }) =>
+        el(
+          "li",
+          { "data-kind": kind, "data-redrivable": String(redrivable) },
+          el("b", {}, String(count)),
+          el("span", {}, reason),
+        ),
+      ),
+    );
   }
 
   #row(letter) {
@@ -77,27 +112,53 @@ export class DeadLetters {
 
   async #redriveOne({ messageId, eventType, orderId }) {
     const what = `${eventType ?? "the message"}${orderId ? ` of ${orderId}` : ""}`;
-    if (await confirmed(`Send ${what} to ${this.#title(this.#service)} again?`))
-      this.#redrive({ messageIds: [messageId] });
+    if (await confirmed(`Send ${what} to ${this.#title(this.#service)} again?`, "Redrive"))
+      this.#act("redrive", { messageIds: [messageId] });
   }
 
+  /** Both look anew first, and say what they would do. */
   async #redriveAll() {
-    const question = `Send all dead letters that can succeed to ${this.#title(this.#service)} again?`;
-    if (await confirmed(question)) this.#redrive({ all: true });
+    const seen = await this.look(this.#service);
+    if (!seen?.wouldSucceed) return;
+    const { wouldSucceed, wouldFail } = seen;
+    const stay = wouldFail ? ` ${plural(wouldFail, "other")} would fail again, and stay.` : "";
+    const question = `Send ${plural(wouldSucceed, "message")} to ${this.#title(this.#service)} again?${stay}`;
+    if (await confirmed(question, "Redrive")) this.#act("redrive", { all: true });
   }
 
-  async #redrive(which) {
-    const service = this.#service;
-    let done = "";
-    await this.#working("Redriving", async () => {
-      const { redriven, left } = await post(`/ops/dead-letters/${encodeURIComponent(service)}/redrive`, which);
-      done = `${plural(redriven, "message")} sent again, ${left} left.`;
-      return done;
+  async #purge() {
+    const seen = await this.look(this.#service);
+    if (!seen?.wouldFail) return;
+    const { wouldSucceed, wouldFail, reasons } = seen;
+    const count = (kind) => reasons.filter((each) => each.kind === kind).reduce((sum, each) => sum + each.count, 0);
+    const parts = [`Delete ${plural(wouldFail, "dead letter")} of ${this.#title(this.#service)} for good?`];
+    if (count("breach")) parts.push(`${count("breach")} break their contract.`);
+    if (count("fails")) parts.push(`${count("fails")} fail: mended code could process them, deleted they are lost.`);
+    if (wouldSucceed) parts.push(`${plural(wouldSucceed, "other")} would succeed, and stay.`);
+    if (await confirmed(parts.join(" "), "Purge")) this.#act("purge", { wouldFail: true });
+  }
+
+  /** Redrive or purge, asking again while a request had no time for all of them. */
+  async #act(action, which) {
+    const [done, verb] = { redrive: ["redriven", "sent again"], purge: ["purged", "deleted"] }[action];
+    const path = `/ops/dead-letters/${encodeURIComponent(this.#service)}/${action}`;
+    let result = "";
+    await this.#working(action === "redrive" ? "Redriving" : "Purging", async () => {
+      let total = 0;
+      let answer = null;
+      do {
+        answer = await post(path, which);
+        total += answer[done];
+        result = `${plural(total, "message")} ${verb}, ${answer.left} left.`;
+        say(byId("dead-status"), `${result} Going on …`);
+      } while (answer.more && answer[done] > 0);
+      if (answer.more) result += ` ${answer.lookedAt} were looked at: ${this.#command(action)}`;
+      return result;
     });
     this.#onChange();
-    if (!done) return;
-    await this.look(service);
-    say(byId("dead-status"), `${done} ${byId("dead-status").textContent}`);
+    if (!result || byId("dead-problem").textContent) return;
+    await this.look(this.#service);
+    say(byId("dead-status"), `${result} ${byId("dead-status").textContent}`);
   }
 
   /** Do `work`, telling so before, and its answer or its problem after. */
@@ -115,7 +176,7 @@ export class DeadLetters {
       say(byId("dead-problem"), error.message);
     } finally {
       buttons
-        .filter((each) => each.id !== "dead-all")
+        .filter((each) => !FOR_ALL.includes(each.id))
         .forEach((each) => {
           each.disabled = false;
         });
@@ -123,10 +184,11 @@ export class DeadLetters {
   }
 }
 
-/** Whether the user says yes. */
-function confirmed(question) {
+/** Whether the user says yes, on a button that says so. */
+function confirmed(question, yes) {
   const dialog = byId("confirm");
   say(byId("confirm-text"), question);
+  say(byId("confirm-yes"), yes);
   dialog.returnValue = "";
   dialog.showModal();
   byId("confirm-yes").onclick = () => dialog.close("yes");
