@@ -76,11 +76,12 @@ def test_no_more_letters_are_in_memory_than_a_batch_and_of_the_others_no_body(be
 
 def test_a_walk_slower_than_the_visibility_timeout_still_meets_each_letter_once(bench: Bench) -> None:
     bench.bury(200)
-    met = []
+    met: list[str] = []
     with bench.walk(hide_seconds=60) as walk:
         for batch in walk.batches(10):
             met += bodies([batch])
             bench.clock.advance(29)
+            assert bench.dlq.depth().visible == 200 - len(met), "nobody else sees what was met"
     assert met == [str(number) for number in range(200)]
     assert bench.dlq.depth().visible == 200
 

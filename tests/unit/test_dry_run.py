@@ -243,6 +243,15 @@ def test_messages_of_one_order_and_copies_of_one_event_are_judged_each() -> None
     ]
 
 
+def test_an_event_that_has_the_id_of_another_is_judged_for_itself() -> None:
+    world = World(5, "pm_card_visa")
+    world.handle("audit", world.created)
+    payload = dict(world.created.payload) | {"orderId": "ORD-ZZZZZZZZ"}
+    forged = replace(world.created, correlation_id="ORD-ZZZZZZZZ", payload=payload)
+    verdicts = dry_run(world.ports).judge("audit", [CONTRACTS.encode(world.created), CONTRACTS.encode(forged)])
+    assert [verdict.kind for verdict in verdicts] == [Kind.DONE, Kind.READY]
+
+
 def test_what_an_audit_log_has_already_is_not_logged_as_recorded_now(caplog: pytest.LogCaptureFixture) -> None:
     world = World(5, "pm_card_visa")
     world.handle("audit", world.created)
