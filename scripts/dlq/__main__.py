@@ -55,9 +55,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     peek = _add(commands, services, "peek", "show messages, and why each is there; what would succeed first")
     peek.add_argument("--whole", action="store_true", help="do not cut long messages short")
     peek.add_argument("--limit", type=_number(MOST_SHOWN * 10), default=MOST_SHOWN, metavar="N", help="show N (100)")
-    _add_which(peek, all_of_them=False)
+    _add_which(peek, Which.ALL, Which.WOULD_SUCCEED, Which.WOULD_FAIL)
     redrive = _add(commands, services, "redrive", "send messages back to their queue (a dry run without --yes)")
-    _add_which(redrive, all_of_them=True)
+    _add_which(redrive, Which.WOULD_SUCCEED, Which.WOULD_SUCCEED, Which.ALL)
     _add_doing(redrive, "send", "do it; without, only what would be done is shown")
     redrive.add_argument(
         "--rate", type=_number(MOST_PER_SECOND), default=10, metavar="N", help="messages a second (10)"
@@ -65,7 +65,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     patience = f"how long to wait for the first ({CANARY_SECONDS})"
     redrive.add_argument("--patience", type=_number(3600), default=CANARY_SECONDS, metavar="SECONDS", help=patience)
     purge = _add(commands, services, "purge", "delete messages for good: all of them, if nothing says which")
-    _add_which(purge, all_of_them=False)
+    _add_which(purge, Which.ALL, Which.WOULD_FAIL)
     _add_doing(purge, "delete", "do not ask")
     return parser.parse_args(arguments)
 
@@ -86,28 +86,18 @@ def _add(
     return command
 
 
-def _add_which(command: argparse.ArgumentParser, *, all_of_them: bool) -> None:
-    """For `redrive`, ``all_of_them`` has to be said; else it is what happens if nothing is."""
-    which = command.add_mutually_exclusive_group()
-    which.set_defaults(which=Which.WOULD_SUCCEED if all_of_them else Which.ALL)
-    succeed = "only what would succeed, or has had its effect already" + (" (if nothing else is said)" * all_of_them)
-    which.add_argument("--would-succeed", action="store_const", dest="which", const=Which.WOULD_SUCCEED, help=succeed)
-    if all_of_them:
-        which.add_argument(
-            "--all",
-            action="store_const",
-            dest="which",
-            const=Which.ALL,
-            help="also what would fail again (by SQS itself, if it can)",
-        )
-    else:
-        which.add_argument(
-            "--would-fail",
-            action="store_const",
-            dest="which",
-            const=Which.WOULD_FAIL,
-            help="only what breaks its contract, or fails",
-        )
+def _add_which(command: argparse.ArgumentParser, default: Which, *others: Which) -> None:
+    options = {
+        Which.WOULD_SUCCEED: ("--would-succeed", "only what would succeed, or has had its effect already"),
+        Which.WOULD_FAIL: ("--would-fail", "only what breaks its contract, or fails"),
+        Which.ALL: ("--all", "also what would fail again, or cannot be told (by SQS itself, if it can)"),
+    }
+    group = command.add_mutually_exclusive_group()
+    group.set_defaults(which=default)
+    for which in others:
+        option, text = options[which]
+        shown = f"{text} (this, if nothing is said)" if which is default else text
+        group.add_argument(option, action="store_const", dest="which", const=which, help=shown)
 
 
 def _add_doing(command: argparse.ArgumentParser, verb: str, yes: str) -> None:

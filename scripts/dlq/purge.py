@@ -70,7 +70,7 @@ class Purge:
         say(f"{self.name}: {len(doomed):,} of {survey.looked_at:,} to delete, for good")
         for line in (*reasons(chosen), *unseen(survey.looked_at, depth)):
             say(line)
-        if chosen.would_succeed and self.choice.which is not Which.WOULD_SUCCEED:
+        if chosen.would_succeed:
             say(f"{chosen.would_succeed:,} of them would succeed: to save them, redrive first, or say --would-fail.")
         if left.looked_at:
             say(f"{left.looked_at:,} left where they are:")
