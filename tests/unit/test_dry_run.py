@@ -232,8 +232,8 @@ def test_messages_of_one_order_and_copies_of_one_event_are_judged_each() -> None
     outcome = world.handle("inventory", world.created)
     assert isinstance(outcome, Done)
     assert outcome.publish is not None
-    reserved = CONTRACTS.encode(outcome.publish)
-    other = CONTRACTS.encode(replace(outcome.publish, causation_id=None))
+    reserved = outcome.publish.text
+    other = CONTRACTS.encode(replace(CONTRACTS.decode(reserved), causation_id=None))
     verdicts = dry_run(world.ports).judge("payment", [reserved, reserved, other])
     assert [verdict.text for verdict in verdicts] == ["would charge $19.98"] * 3
     verdicts = dry_run(world.ports).judge("audit", [CONTRACTS.encode(world.created), reserved, reserved])
