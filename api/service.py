@@ -114,7 +114,7 @@ def build(
         clock=clock,
     )
     state = State(ports.orders, recent, backlogs, clock)
-    dry_run = DryRun(catalog, ports.orders, ports.products, ports.audit, clock)
+    dry_run = DryRun(outbox, ports.orders, ports.products, ports.audit, clock)
     desk = DeadLetterDesk(ports.dead_letters, clock, judge or judging(dry_run))
     operator_api = OperatorApi(Sessions(ops_token, clock), state, desk, catalog, files)
     router = Router([*order_api.routes, *shop_api.routes, *operator_api.routes])

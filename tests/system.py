@@ -40,6 +40,9 @@ OUTBOX = Outbox(CATALOG, CONTRACTS)
 RELAY_SECONDS = 30
 IDLE_SECONDS = 10
 """How far time is turned at once while no message can be received; well below the visibility timeout."""
+LONG_IDLE_SECONDS = 1800
+LONG_IDLE_TICKS = 60
+"""After so many ticks without a message anywhere only the relay has something to wait for: time is turned faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class System:
         self.api = self._api()
         self.relay = self._relay()
         self._next_sweep = self.clock.now + RELAY_SECONDS * 1000
+        self._idle_ticks = 0
 
     def place(
         self,
@@ -167,7 +171,9 @@ class System:
             self._next_sweep = self.clock.now + RELAY_SECONDS * 1000
             self.sweep()
         busy = any(queue.depth().visible for queue in self.queues.values())
-        self.clock.advance(1 if busy else IDLE_SECONDS)
+        self._idle_ticks = self._idle_ticks + 1 if self.drained() else 0
+        idle = LONG_IDLE_SECONDS if self._idle_ticks > LONG_IDLE_TICKS else IDLE_SECONDS
+        self.clock.advance(1 if busy else idle)
 
     def awake(self, name: str) -> bool:
         """Whether the consumer is not waiting for a dependency."""
@@ -181,6 +187,10 @@ class System:
     def quiet(self) -> bool:
         """Whether the queues are drained and (with a relay) no order is open."""
         return self.drained() and not (self.relay_enabled and self.tables.opened)
+
+    def holds(self) -> bool:
+        """Whether a consumer holds a message for another try."""
+        return any(consumer.holds for consumer in self.consumers.values())
 
     def redrive(self) -> None:
         """Send what is in the dead-letter queues back to the queues, once."""
@@ -224,6 +234,10 @@ class System:
         metrics = self._telemetry("order").metrics
         return Relay(ports.orders, ports.audit, Publisher(ports.topic), OUTBOX, ports.clock, metrics)
 
+    def clock_of(self, name: str) -> SkewedClock:
+        """The clock that a service sees."""
+        return SkewedClock(self.clock, self._skew.get(service_of(name), 0))
+
     def _new_key(self) -> str:
         self._keys += 1
         return f"key-{self._keys}"
@@ -232,7 +246,7 @@ class System:
         def tapped(port: str, target: object) -> Any:
             return Tapped(target, name, port, self._tap)
 
-        clock = SkewedClock(self.clock, self._skew.get(service_of(name), 0))
+        clock = self.clock_of(name)
         return Ports(
             orders=tapped("orders", self.twins.orders),
             products=tapped("products", self.twins.products),

@@ -15,9 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
-from shopflow.catalog import Catalog
 from shopflow.clock import Clock, Headers
-from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import Move, Order
 from shopflow.domain.stock import Product
@@ -87,9 +85,8 @@ class DryRun:
     Not for two threads at a time, unless the ports are.
     """
 
-    def __init__(self, catalog: Catalog, orders: Orders, products: Products, audit: AuditLog, clock: Clock) -> None:
-        self._catalog = catalog
-        self._contracts = Contracts(catalog)
+    def __init__(self, outbox: Outbox, orders: Orders, products: Products, audit: AuditLog, clock: Clock) -> None:
+        self._outbox = outbox
         ports = Ports(
             orders=ReadOnlyOrders(orders),
             products=ReadOnlyProducts(products),
@@ -100,18 +97,18 @@ class DryRun:
             headers=Headers(clock),
             each=map,
         )
-        self._handlers = {name: handler(ports, Outbox(catalog, self._contracts)) for name, handler in HANDLERS.items()}
+        self._handlers = {name: handler(ports, outbox) for name, handler in HANDLERS.items()}
 
     def judge(self, service: str, bodies: Sequence[str]) -> list[Verdict]:
         """The verdict on each message of the service's queue. Raises nothing: what cannot be told is `Kind.UNKNOWN`."""
         if service not in self._handlers:
             return [Verdict(Kind.UNKNOWN, f"{service} is not one of ShopFlow's own services")] * len(bodies)
-        consumes = self._catalog.services[service].consumes
+        consumes = self._outbox.catalog.services[service].consumes
         verdicts: dict[str, Verdict] = {}
         events: dict[str, Event] = {}
         for body in dict.fromkeys(bodies):
             try:
-                event = self._contracts.decode(body)
+                event = self._outbox.contracts.decode(body)
             except Exception as error:
                 verdicts[body] = _failure(error)
                 continue

@@ -20,6 +20,8 @@ from shopflow.aws.wiring import connect
 from shopflow.catalog import Catalog
 from shopflow.clock import SystemClock
 from shopflow.config import adopt_environment, configured_catalog, load_config, read_environment
+from shopflow.contracts import Contracts
+from shopflow.messaging.outbox import Outbox
 from workers.dead_letters import Judge, Judged, Survey, best_first, judging
 from workers.dry_run import DryRun
 
@@ -172,7 +174,7 @@ def main() -> int:
     options = parse(sys.argv[1:])
     env = adopt_environment()
     aws, catalog = connect(load_config(env), PATIENT), configured_catalog(env)
-    judge = judging(DryRun(catalog, aws.orders, aws.products, aws.audit, SystemClock()))
+    judge = judging(DryRun(Outbox(catalog, Contracts(catalog)), aws.orders, aws.products, aws.audit, SystemClock()))
     console = Console(highlight=False)
     progress = Progress(console)
     if options.command == "list":

@@ -20,8 +20,10 @@ from shopflow.aws.wiring import Aws, connect
 from shopflow.catalog import Catalog
 from shopflow.clock import SystemClock
 from shopflow.config import Config, adopt_environment, configured_catalog, load_config
+from shopflow.contracts import Contracts
 from shopflow.errors import Unavailable
 from shopflow.invariants.report import INVARIANTS, Breach, Report
+from shopflow.messaging.outbox import Outbox
 from shopflow.ports import DeadLetters
 from shopflow.transactions import transaction_id
 from workers.dead_letters import Judge, Judged, judging
@@ -58,7 +60,7 @@ def verify(config: Config, catalog: Catalog, aws: Aws, progress: Progress) -> Fi
     )
     with progress.step("Checking orders, trails and stock") as show:
         findings = Look(live).findings(show)
-    judge = judging(DryRun(catalog, aws.orders, aws.products, aws.audit, SystemClock()))
+    judge = judging(DryRun(Outbox(catalog, Contracts(catalog)), aws.orders, aws.products, aws.audit, SystemClock()))
     with progress.step("Looking through the dead-letter queues") as show:
         for service in config.resources.dlq_urls:
             check_dead_letters(service, aws.dead_letters(service), judge, findings, show)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from shopflow.aws.items import all_readable, order_from_item, readable
 from shopflow.domain.order import Move, Order, was_committed
@@ -60,8 +61,9 @@ class MemoryOrders:
         return {order.order_id: order for order in all_readable(found, order_from_item, TABLE, "orderId")}
 
     def _falls_short(self, product_id: str, change: int) -> bool:
-        product = self._tables.products.get(product_id)
-        return product is None or product.stock + change < 0
+        """Whether the condition on the product fails. A stock of another type is never enough."""
+        stock = self._tables.products.items_by_id.get(product_id, {}).get("stock", {})
+        return product_id not in self._tables.products or (change < 0 and Decimal(stock.get("N", 0)) + change < 0)
 
     def _refuse(self, moves: Sequence[Move], standing: Mapping[str, Order], short: frozenset[str]) -> None:
         """Raise `Conflict`, unless the transaction is found to stand already: then its answer was lost."""
@@ -69,12 +71,16 @@ class MemoryOrders:
             raise Conflict(standing, short)
 
     def _write(self, moves: Sequence[Move], standing: Mapping[str, Order], units: Mapping[str, int]) -> None:
-        """Each step changes its own fields only: another step may have changed others since it was decided."""
+        """Each step changes its own fields only: another step may have changed others since it was decided.
+
+        Raises ``LookupError``, with nothing written, when a stock is no number: DynamoDB calls that a ValidationError.
+        """
+        products = self._tables.products.items_by_id
+        stocks = {name: Decimal(products[name]["stock"]["N"]) + change for name, change in units.items()}
         for move in moves:
             self._tables.put_order(replace(standing[move.before.order_id], **move.changes()))
-        for product_id, change in units.items():
-            product = self._tables.products[product_id]
-            self._tables.products[product_id] = replace(product, stock=product.stock + change)
+        for product_id, stock in stocks.items():
+            products[product_id] = {**products[product_id], "stock": {"N": str(stock)}}
 
 
 def _may_be_made(move: Move, standing: Mapping[str, Order]) -> bool:

@@ -47,7 +47,7 @@ class MemoryQueue:
     ``name``: starts the ids of its messages, so it differs from the other queues' names.
     ``visibility_seconds``: how long a received message is hidden.
     ``dlq``: takes the messages that were received ``max_receives`` times and would be received once more.
-    ``retention_seconds``: a message that was first sent so long ago is deleted, wherever it is.
+    ``retention_seconds``: a message that was first sent so long ago is deleted. `expired` has the bodies.
     It loses, doubles and reorders nothing: wrap it to have that.
     """
 
@@ -75,6 +75,7 @@ class MemoryQueue:
         self._hidden: list[tuple[int, int, _Stored]] = []
         self._in_flight = 0
         self._expires_at = clock.now_ms()
+        self.expired: list[str] = []
         self._lock = Lock()
 
     def send(self, body: str, trace_parent: str | None = None) -> str:
@@ -199,6 +200,7 @@ class MemoryQueue:
         for stored in [one for one in self._messages.values() if one.sent_at + self._retention_ms <= now]:
             del self._messages[stored.message_id]
             self._in_flight -= 0 if stored.visible_at is None else 1
+            self.expired.append(stored.body)
         oldest = min((stored.sent_at for stored in self._messages.values()), default=now)
         self._expires_at = oldest + self._retention_ms
 

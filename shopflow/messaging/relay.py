@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import Event as Flag
 
-from shopflow.clock import Clock
+from shopflow.clock import Clock, derived_id
 from shopflow.domain.order import EventHeader, EventType, Order
 from shopflow.errors import Unavailable
 from shopflow.log import about
@@ -37,10 +37,10 @@ def is_due(opened_at: int, last_sweep: int | None, now: int) -> bool:
     """Whether the order's age crossed one of 30 s, 1, 2, 4 … 60 min, or a later full hour, since the last sweep.
 
     All times in milliseconds. Without a last sweep (a relay that just started) every order of 30 s is due. An order
-    from the future, whose clock was wrong, is due once an hour.
+    from the future, because a clock was wrong, is due once an hour.
     """
     if opened_at > now:
-        return last_sweep is None or now // _HOUR_MS > last_sweep // _HOUR_MS
+        return last_sweep is None or _hourly_look(opened_at, now) > _hourly_look(opened_at, last_sweep)
     age = now - opened_at
     earlier = last_sweep - opened_at if last_sweep is not None else 0
     return _looks_by(age) > _looks_by(earlier)
@@ -59,12 +59,16 @@ def has_outlived_its_copies(order: Order, last_sweep: int | None, now: int) -> b
     """
     if order.opened_at is None:
         return False
-    last_look = order.updated_at if last_sweep is None else _last_hourly_look(order.opened_at, last_sweep)
-    age, earlier = (_last_hourly_look(order.opened_at, now) - order.updated_at, last_look - order.updated_at)
-    return max(0, age) // _RETENTION_MS > max(0, earlier) // _RETENTION_MS
+    # A time from the future tells no age: then the time before it has to serve, and at last the calendar.
+    published_at = next((time for time in (order.updated_at, order.opened_at) if time <= now), None)
+    if last_sweep is None:
+        return published_at is not None and now - published_at >= _RETENTION_MS
+    this_look, last_look = (_hourly_look(order.opened_at, moment) - (published_at or 0) for moment in (now, last_sweep))
+    return this_look // _RETENTION_MS > max(0, last_look) // _RETENTION_MS
 
 
-def _last_hourly_look(opened_at: int, moment: int) -> int:
+def _hourly_look(opened_at: int, moment: int) -> int:
+    """The last full hour of the order's age by ``moment``."""
     return opened_at + (moment - opened_at) // _HOUR_MS * _HOUR_MS
 
 
@@ -180,16 +184,14 @@ class Relay:
     def _publish_last_status(self, order: Order) -> None:
         """Publish the event that means the order's status: the one its consumers have yet to act on.
 
-        After a release it is no longer in the outbox; the audit log has it.
+        After a release it is no longer in the outbox. The audit log has it; if even that copy was deleted by SQS before
+        it was recorded, nothing has it, and it gets a new id.
         """
-        wanted = order.trail[-1] if order.released_at is None else EventType.PAYMENT_FAILED
-        if order.outbox is None or order.outbox.event_type is not wanted:
-            trail = self._audit.trail(order.order_id)
-            stored = next((entry.event for entry in trail if entry.event.event_type == wanted), None)
-            if stored is None:
-                extra = about(order_id=order.order_id)
-                log.error("%s is not in the audit log: cannot be published again", wanted, extra=extra)
-                return
-            header = EventHeader(stored.event_id, wanted, stored.time_ms, stored.causation_id)
-            order = replace(order, outbox=header)
+        if order.released_at is not None:
+            trail = (entry.event for entry in self._audit.trail(order.order_id))
+            declined = next((event for event in trail if event.event_type == EventType.PAYMENT_FAILED), None)
+            time_ms = declined.time_ms if declined else order.released_at - 1
+            event_id = declined.event_id if declined else derived_id(time_ms, order.order_id)
+            cause = declined.causation_id if declined else None
+            order = replace(order, outbox=EventHeader(event_id, EventType.PAYMENT_FAILED, time_ms, cause))
         self._publish(order)

@@ -3,48 +3,77 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from ulid import ULID
+
 from shopflow.domain.event import Event
 from shopflow.domain.order import Move, Status
-from shopflow.errors import Unavailable
+from shopflow.errors import Conflict, Unavailable
 from shopflow.invariants.report import Breach
 from shopflow.invariants.stock import check_refusal
-from shopflow.ports import Mail, Outgoing
+from shopflow.ports import DLQ_RETENTION_SECONDS, Mail, Outgoing
 from tests.faults.mails import MailWatch
 from tests.system import service_of
 from tests.taps import Crash, Tap, straight_through
 
+RETENTION_MS = DLQ_RETENTION_SECONDS * 1000
+LOST_RACE, REPUBLICATION, RELAY_CLOSE = "a lost race", "a republication", "a close by the relay"
+RETENTION_REPUBLICATION = "a republication of what no queue holds any more"
+HELD, PURGE = "a held message", "a purge of poison"
+RARE = frozenset({LOST_RACE, REPUBLICATION, RELAY_CLOSE, RETENTION_REPUBLICATION, HELD, PURGE})
+"""What some runs must have come to: else they are too tame to prove anything."""
+
 
 class Observer:
-    """A `Tap` around another one, ``faults``, that injects them: sees the effect of a call and the answer it got.
+    """A `Tap` around another one, ``inject``, that injects faults: sees the effect of a call and the answer it got.
 
-    ``faults`` injected; events ``published`` (times, by id) and ``acknowledged`` to their publisher; ``unreceipted``:
-    how often the relay looked for an event's receipt and found none; ``stored``: when each event was first written to
-    the audit log; ``refusals``: breaches of the rule that a refusal is true.
+    ``faults`` injected; events ``published`` (times, by id), the order of each, and those ``acknowledged`` to their
+    publisher; ``unreceipted``: how often the relay looked for an event's receipt and found none; ``stored``: when each
+    event was first written to the audit log; ``refusals``: breaches of the rule that a refusal is true; ``reached``:
+    the rare things that happened; ``clocks_lie``: a clock is days off. ``relay_now``: the relay's clock (ms).
     """
 
-    def __init__(self, inject: Tap = straight_through) -> None:
+    def __init__(self, inject: Tap = straight_through, relay_now: Callable[[], int] = lambda: 0) -> None:
         self._inject = inject
+        self._relay_now = relay_now
+        self._lives_of_the_relay = 1
+        self.clocks_lie = False
         self.faults = 0
+        self.reached: set[str] = set()
         self.published: Counter[str] = Counter()
         self.acknowledged: set[str] = set()
         self.unreceipted: Counter[str] = Counter()
+        self.order_of: dict[str, str] = {}
+        self._first_published: dict[str, int] = {}
         self.stored: dict[str, int] = {}
         self.refusals: list[Breach] = []
         self.mails = MailWatch()
         self._seen_stock: dict[str, Mapping[str, int]] = {}
 
     def __call__(self, service: str, method: str, call: partial[Any]) -> Any:
-        if service_of(service) == "notification" and method.startswith("queue."):
-            self.mails.has_finished(service)
+        took_effect = False
+
+        def effect(*_: object) -> Any:
+            nonlocal took_effect
+            result = self._effect(service, method, call)
+            took_effect = True
+            return result
+
         try:
-            answer = self._inject(service, method, partial(self._effect, service, method, call))
-        except (Crash, Unavailable):
+            answer = self._inject(service, method, partial(effect, *call.args))
+        except (Crash, Unavailable) as error:
             self.faults += 1
-            self.mails.is_interrupted(service)
+            if isinstance(error, Crash):
+                self.mails.has_died(service)
+                self._lives_of_the_relay += service in ("relay", "order")
+            elif method == "mailer.send" and took_effect:
+                self.mails.got_no_answer(call.args[0].order_id)
+            raise
+        except Conflict:
+            self.reached.add(LOST_RACE)
             raise
         if method == "topic.publish":
             self.acknowledged |= {outgoing.event_id for outgoing in call.args[0]} - answer
@@ -54,14 +83,28 @@ class Observer:
 
     @property
     def publications_excused(self) -> dict[str, int]:
-        """By event id: an event is published again only if a fault happened and the relay found no receipt of it."""
-        return {event_id: min(times, self.faults) for event_id, times in self.unreceipted.items()}
+        """By event id: an event is published again only if a fault happened and the relay found no receipt of it.
+
+        Or if it has outlived its copies, as far as the relay's clock can tell: then once in 14 days, and once for each
+        life of the relay.
+        """
+        excused = Counter({event_id: min(times, self.faults) for event_id, times in self.unreceipted.items()})
+        for event_id, first in self._first_published.items():
+            if self._is_old(event_id):
+                excused[event_id] += (self._relay_now() - first) // RETENTION_MS + 1 + self._lives_of_the_relay
+        return excused
+
+    def _is_old(self, event_id: str) -> bool:
+        """Whether the event's time is 14 days ago, as far as the clocks can tell."""
+        return self.clocks_lie or self._relay_now() - ULID.from_str(event_id).milliseconds >= RETENTION_MS
 
     def _effect(self, service: str, method: str, call: partial[Any]) -> Any:
         answer = call()
         match service_of(service), method:
             case _, "topic.publish":
-                self._has_published(call.args[0], answer)
+                self._has_published(service, call.args[0], answer)
+            case "relay", "orders.commit":
+                self.reached |= {RELAY_CLOSE for move in call.args[0] if move.after.opened_at is None}
             case _, "queue.delete" | "queue.change_visibility":
                 self.faults += bool(answer)
             case "audit", "audit.insert":
@@ -78,8 +121,14 @@ class Observer:
                 self.mails.has_committed(call.args[0])
         return answer
 
-    def _has_published(self, batch: Sequence[Outgoing], refused: frozenset[str]) -> None:
+    def _has_published(self, service: str, batch: Sequence[Outgoing], refused: frozenset[str]) -> None:
         self.faults += bool(refused)
+        if service == "relay":
+            stored = self.stored.keys() & {outgoing.event_id for outgoing in batch}
+            self.reached |= {RETENTION_REPUBLICATION if any(map(self._is_old, stored)) else REPUBLICATION}
+        for outgoing in batch:
+            self._first_published.setdefault(outgoing.event_id, self._relay_now())
+        self.order_of |= {outgoing.event_id: outgoing.order_id for outgoing in batch}
         self.published.update(outgoing.event_id for outgoing in batch if outgoing.event_id not in refused)
 
     def _has_stored(self, events: Sequence[Event], stored_at: int, failures: Mapping[str, Exception]) -> None:

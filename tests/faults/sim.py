@@ -7,16 +7,20 @@ import logging
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 from rich.console import Console
 from rich.progress import Progress
 
+from tests.faults.observer import RARE
 from tests.faults.simulation import Result, Simulation
 
 OK, FAILED = 0, 1
 CHUNK = 25
+ENOUGH_SEEDS = 500
+"""So many seeds must come to every rare thing at least once."""
 ABOUT = """\
 Run all of ShopFlow over in-memory twins, through crashes, lost answers, duplicates, delays and the rest, then let
 everything finish and check every invariant. Each run is decided by its seed alone.
@@ -52,17 +56,23 @@ def simulated(seeds: range) -> list[Result]:
 
 def _run(seeds: range, console: Console) -> int:
     started, orders, faults, failed = time.monotonic(), 0, 0, 0
+    reached: Counter[str] = Counter()
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task(f"{len(seeds):,} seeds", total=len(seeds))
         for result in _results(seeds):
             orders, faults, failed = orders + result.orders, faults + result.faults, failed + bool(result.breaches)
+            reached.update(result.reached)
             progress.advance(task)
             if result.breaches:
                 _show(result, console)
     seconds = time.monotonic() - started
     verdict = f"{failed:,} seeds failed" if failed else "every invariant holds"
     console.print(f"{len(seeds):,} seeds, {orders:,} orders, {faults:,} faults, {seconds:.0f} s: {verdict}")
-    return FAILED if failed else OK
+    console.print("Seeds that came to " + ", ".join(f"{what}: {reached[what]:,}" for what in sorted(RARE)))
+    missed = sorted(RARE - reached.keys()) if len(seeds) >= ENOUGH_SEEDS else []
+    if missed:
+        console.print(f"No seed came to {', '.join(missed)}: the runs are too tame to prove anything.", style="red")
+    return FAILED if failed or missed else OK
 
 
 def _results(seeds: range) -> Iterator[Result]:

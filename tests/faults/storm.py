@@ -17,6 +17,8 @@ from shopflow.memory.queues import MemoryQueue
 from shopflow.memory.topic import MemoryTopic
 from shopflow.ports import Message, Outgoing
 from tests.clocks import ManualClock
+from tests.faults.lasting import DURATIONS_SECONDS, EVERYTHING, LastingFaults, lose_the_answer, refuse, subjects_of
+from tests.faults.nonsense import nonsense_for
 from tests.taps import Crash
 
 DEEPEST = 2
@@ -31,7 +33,8 @@ AUDIT_ERRORS: tuple[Callable[[str], Exception], ...] = (Unavailable, Contention,
 class Rates:
     """How often things go wrong: of calls, of deliveries (``doubled``, ``late``), of a batch's entries (``failed``).
 
-    ``few``: of receives, those that answer with less than there is.
+    ``few``: of receives, those that answer with less than there is. ``lasting``: of calls, those that begin a fault
+    that lasts; ``nonsense``: of calls of the gateway and the mailer, those that begin a time of nonsense.
     """
 
     crash: float = 0
@@ -42,6 +45,8 @@ class Rates:
     late: float = 0
     failed: float = 0
     few: float = 0
+    lasting: float = 0
+    nonsense: float = 0
 
     @classmethod
     def draw(cls, rand: random.Random) -> Rates:
@@ -50,7 +55,8 @@ class Rates:
         def upto(most: float) -> float:
             return rand.random() * most if rand.random() < 0.5 else 0
 
-        return cls(upto(0.06), upto(0.06), upto(0.1), upto(0.3), upto(0.3), upto(0.4), upto(0.2), upto(1))
+        often = (0.06, 0.06, 0.1, 0.3, 0.3, 0.4, 0.2, 1, 0.02, 0.3)
+        return cls(*(upto(most) for most in often))
 
 
 class Storm:
@@ -61,8 +67,9 @@ class Storm:
     ``faults`` counts those that the caller is not told of.
     """
 
-    def __init__(self, rand: random.Random, rates: Rates, note: Callable[[str], None]) -> None:
+    def __init__(self, rand: random.Random, rates: Rates, now: Callable[[], int], note: Callable[[str], None]) -> None:
         self.raging = True
+        self.lasting = LastingFaults(now)
         self.faults = 0
         self.interlude: Callable[[str], None] = lambda _: None
         self._rand = rand
@@ -75,6 +82,11 @@ class Storm:
             return call()
         for _ in range(RACES if method == "orders.commit" else 1):
             self._others_go_first(service)
+        subjects = subjects_of(method, call)
+        self._begin_lasting(method, subjects)
+        if lasting := self.lasting.of(method, subjects):
+            self._note(f"{service}'s {method}: as for some time now")
+            return lasting.instead(call)
         fault = self._fault()
         if fault:
             self._note(f"{service}'s {method}: {fault}")
@@ -93,9 +105,19 @@ class Storm:
     def happens(self, kind: str) -> bool:
         return self.raging and self._rand.random() < getattr(self._rates, kind)
 
-    def some(self, entries: Sequence[Any], what: str) -> list[Any]:
-        """The entries of a batch that fail."""
-        failed = [entry for entry in entries if self.happens("failed")]
+    def stop(self) -> None:
+        """Nothing fails any more."""
+        self.raging = False
+        self.lasting.end_all()
+
+    def some(self, entries: Sequence[Any], what: str, subject: Callable[[Any], str] | None = None) -> list[Any]:
+        """The entries of a batch that fail, some of them each time for a while. ``subject``: the order of an entry."""
+        subjects = [subject(entry) for entry in entries] if subject and self.raging else []
+        self._begin_lasting(what, subjects)
+        lasting = {one for one in subjects if self.lasting.of(what, [one])}
+        failed = [
+            entry for entry in entries if self.happens("failed") or (subject and lasting and subject(entry) in lasting)
+        ]
         if failed:
             self._note(f"{len(failed)} of {len(entries)} entries fail: {what}")
         return failed
@@ -110,6 +132,18 @@ class Storm:
         delays = [self._rand.random() * LONGEST_DELIVERY_SECONDS if self.happens("late") else 0 for _ in range(copies)]
         self.faults += copies - 1 + any(delays)
         return delays
+
+    def _begin_lasting(self, method: str, subjects: Sequence[str]) -> None:
+        """Maybe begin a fault of this method: for one of its subjects, or for all."""
+        seconds = self._rand.choice(DURATIONS_SECONDS)
+        if self.happens("lasting"):
+            instead = self._rand.choice((refuse, refuse, lose_the_answer))
+            subject = self._rand.choice((*subjects, *subjects, EVERYTHING))
+            self.lasting.begin(method, subject, instead, seconds)
+            self._note(f"{method} of {subject} fails for {seconds} s")
+        elif subjects and (answers := nonsense_for(method)) and self.happens("nonsense"):
+            self.lasting.begin(method, subjects[0], self._rand.choice(answers), seconds)
+            self._note(f"{method} of {subjects[0]} is nonsense for {seconds} s")
 
     def _fault(self) -> str | None:
         draw = self._rand.random()
@@ -149,7 +183,7 @@ class StormyTopic(MemoryTopic):
         self._queues.append((queue, frozenset(EventType if event_types is None else event_types)))
 
     def publish(self, batch: Sequence[Outgoing]) -> frozenset[str]:
-        refused = self._storm.some(batch, "topic.publish")
+        refused = self._storm.some(batch, "topic.publish", lambda outgoing: str(outgoing.order_id))
         for outgoing in batch:
             if outgoing not in refused:
                 self._send(outgoing)
@@ -201,6 +235,6 @@ class StormyAuditLog(MemoryAuditLog):
         self._rand = rand
 
     def insert(self, events: Sequence[Event], stored_at: int) -> dict[str, Exception]:
-        failed = self._storm.some(events, "audit.insert")
+        failed = self._storm.some(events, "audit.insert", lambda event: str(event.order_id))
         errors = {event.event_id: self._rand.choice(AUDIT_ERRORS)("not inserted") for event in failed}
         return errors | super().insert([event for event in events if event not in failed], stored_at)

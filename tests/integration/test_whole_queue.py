@@ -14,12 +14,14 @@ from scripts.dlq.__main__ import main
 from shopflow.catalog import load_catalog
 from shopflow.clock import SystemClock
 from shopflow.contracts import Contracts
+from shopflow.messaging.outbox import Outbox
 from tests.commands import Run, runner
 from tests.live import Live
 from workers.dead_letters import judging
 from workers.dry_run import DryRun, Kind, Verdict
 
 CATALOG = load_catalog()
+OUTBOX = Outbox(CATALOG, Contracts(CATALOG))
 POISON = 300
 
 
@@ -76,7 +78,7 @@ def test_the_page_shows_the_good_letter_first_redrives_it_and_purges_the_rest(li
 
 
 def dry_run(live: Live) -> DryRun:
-    return DryRun(CATALOG, live.aws.orders, live.aws.products, live.aws.audit, SystemClock())
+    return DryRun(OUTBOX, live.aws.orders, live.aws.products, live.aws.audit, SystemClock())
 
 
 @pytest.mark.parametrize("service", ["inventory", "payment", "notification", "audit"])

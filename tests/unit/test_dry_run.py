@@ -35,7 +35,7 @@ PRODUCT = "PROD-001"
 
 
 def dry_run(ports: Ports) -> DryRun:
-    return DryRun(CATALOG, ports.orders, ports.products, ports.audit, ports.clock)
+    return DryRun(OUTBOX, ports.orders, ports.products, ports.audit, ports.clock)
 
 
 class World:
