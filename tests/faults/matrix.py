@@ -14,6 +14,7 @@ from typing import Any
 from shopflow.errors import Contention, Unavailable
 from shopflow.invariants.report import Breach
 from tests.clocks import ManualClock
+from tests.faults.lasting import subjects_of
 from tests.faults.observer import Observer
 from tests.faults.scenarios import Scenario
 from tests.faults.verdict import breaches_of
@@ -24,6 +25,7 @@ from tests.twins import wire
 MOST_TRIES = 5
 """Of a client, with the same idempotency key."""
 PAST_VISIBILITY_SECONDS = 61
+LASTING_SECONDS = 600
 ROUNDS = 6
 """That the others make meanwhile: enough for an order to go all the way."""
 
@@ -66,23 +68,52 @@ def oversleep(run: Run, call: partial[Any]) -> Any:
     return be_overtaken(run, call)
 
 
+def refuse_for_ten_minutes(run: Run, call: partial[Any]) -> Any:
+    run.injected.lasts_until = run.system.clock.now + LASTING_SECONDS * 1000
+    raise Contention("throttled, as for some time now")
+
+
+def lose_answers_for_ten_minutes(run: Run, call: partial[Any]) -> Any:
+    run.injected.lasts_until = run.system.clock.now + LASTING_SECONDS * 1000
+    call()
+    raise Unavailable("the answer was lost, as for some time now")
+
+
 FAULTS: tuple[Act, ...] = (crash_before, crash_after, lose_the_answer, refuse)
 """Of one process alone on its queue."""
+LASTING: tuple[Act, ...] = (refuse_for_ten_minutes, lose_answers_for_ten_minutes)
+"""Of this call, and of each like it for the same orders."""
 DELAYS: tuple[Act, ...] = (be_overtaken, oversleep)
 """Of one of two processes on each queue."""
 
 
 @dataclass(slots=True)
 class AtCall:
-    """Does ``act`` instead of the call at ``number``, and lists all calls."""
+    """Does ``act`` instead of the call at ``number``, and lists all calls.
+
+    An act of `LASTING` is also done instead of each call like that one, for the same subjects, until ``lasts_until``.
+    """
 
     number: int | None = None
     act: Act = crash_before
     calls: list[tuple[str, str]] = field(default_factory=list)
+    lasts_until: int = 0
+    _subjects: list[str] = field(default_factory=list)
 
     def __call__(self, run: Run, service: str, method: str, call: partial[Any]) -> Any:
         self.calls.append((service, method))
-        return self.act(run, call) if self.number == len(self.calls) - 1 else call()
+        if self.number == len(self.calls) - 1:
+            self._subjects = subjects_of(method, call)
+            return self.act(run, call)
+        if run.system.clock.now < self.lasts_until and self.number is not None:
+            same = self.calls[self.number] == (service, method)
+            if same and (not self._subjects or set(self._subjects) & set(subjects_of(method, call))):
+                until = self.lasts_until
+                try:
+                    return self.act(run, call)
+                finally:
+                    self.lasts_until = until
+        return call()
 
 
 class Run:
@@ -129,7 +160,8 @@ class Run:
                 self.accepted.append(self.system.place(wanted, payment_method, f"key of client {number}").order_id)
                 return
             except (Crash, Unavailable):
-                continue
+                if self.injected.act in LASTING:
+                    self.system.clock.advance(LASTING_SECONDS / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +189,7 @@ class Point:
 
 def points(scenario: Scenario, *, relay: bool) -> Iterator[Point]:
     """Every fault at every call that ``scenario`` makes without one."""
-    for acts in (FAULTS, DELAYS):
+    for acts in ((*FAULTS, *LASTING), DELAYS):
         undisturbed = Run(scenario, AtCall(), relay=relay, scale=_scale(acts[0]))
         undisturbed.play()
         for number, call in enumerate(undisturbed.injected.calls):
@@ -167,6 +199,10 @@ def points(scenario: Scenario, *, relay: bool) -> Iterator[Point]:
 def judged(run: Run) -> list[Breach]:
     """Play it. The breaches: without the relay an order may stay open if its event was never published, only then."""
     came_to_rest = run.play()
+    if run.injected.act in LASTING:
+        run.system.run(LASTING_SECONDS)
+        run.system.redrive()
+        came_to_rest = run.system.run_until_quiet()
     left_open = set() if run.system.relay_enabled else _unpublished(run)
     found = breaches_of(run.system, run.observer, run.accepted)
     found = [breach for breach in found if not (breach.may_pass and breach.subject in left_open)]
@@ -185,7 +221,8 @@ def _unpublished(run: Run) -> set[str]:
     """
     if run.injected.act in DELAYS:
         return set()
-    told = run.observer.acknowledged if run.injected.act is lose_the_answer else run.observer.published
+    lost = run.injected.act in (lose_the_answer, lose_answers_for_ten_minutes)
+    told = run.observer.acknowledged if lost else run.observer.published
     orders = (run.system.tables.orders[order_id] for order_id in run.system.tables.opened)
     return {order.order_id for order in orders if order.outbox and order.outbox.event_id not in told}
 

@@ -1,0 +1,130 @@
+"""One order cannot hurt another: each call about one order fails for half a day, and the orders beside it finish.
+
+An order is played once without a fault, to list the calls about it and about its product. Then each of these calls
+fails, for that order alone, while others are placed with it and after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from typing import Any
+
+from api.placing import order_id
+from shopflow.errors import InvalidRequest, Unavailable
+from shopflow.invariants.report import Breach
+from tests.clocks import ManualClock
+from tests.faults.lasting import lose_the_answer, refuse, subjects_of
+from tests.faults.nonsense import nonsense_for
+from tests.faults.observer import Observer
+from tests.faults.scenarios import EXPIRED, VISA, RefusingTopic
+from tests.faults.verdict import breaches_of
+from tests.system import CATALOG, System, service_of
+from tests.twins import wire
+
+Instead = Callable[[partial[Any]], Any]
+
+HALF_A_DAY = 12 * 3600
+SOON, SOON_ENOUGH = 600, 2 * 3600
+"""Seconds within which the neighbours must be finished; the longer one is for those whose every step is the relay's."""
+KEY = "the client whose order has the fault"
+STUCK, PRODUCT = order_id(KEY, 0), "A"
+NEIGHBOURS = 12
+METHODS = (VISA, EXPIRED)
+
+
+def break_down(call: partial[Any]) -> Any:
+    """An error that nobody foresaw."""
+    raise KeyError("unforeseen")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """``instead`` of each call of ``method`` by ``service`` that is about ``subject``.
+
+    ``unheard``: the topic takes no event the first time, so that every step is the relay's business.
+    """
+
+    payment_method: str
+    unheard: bool
+    service: str = ""
+    method: str = ""
+    subject: str = ""
+    instead: Instead = partial.__call__
+
+    def __str__(self) -> str:
+        what = getattr(self.instead, "__name__", "nonsense")
+        unheard = ", every event refused at first" if self.unheard else ""
+        return f"{self.service}'s {self.method} about {self.subject}: {what} ({self.payment_method}{unheard})"
+
+    def breaches(self) -> list[Breach]:
+        """What of the invariants does not hold, and which neighbours had to wait."""
+        return Run(self).play()
+
+
+class Run:
+    """One order has product A to itself, and ``case`` happens to it; its neighbours share product B."""
+
+    def __init__(self, case: Case) -> None:
+        self.calls: dict[tuple[str, str, str], None] = {}
+        self.observer = Observer(self._tap, lambda: self.system.clock.now)
+        clock = ManualClock()
+        twins = wire(CATALOG, clock, topic=RefusingTopic() if case.unheard else None)
+        self.system = System({PRODUCT: 5, "B": 1000}, tap=self.observer, clock=clock, twins=twins)
+        self._case = case
+        self._until = self.system.clock.now + HALF_A_DAY * 1000
+
+    def play(self) -> list[Breach]:
+        self._place_stuck()
+        neighbours = self._place_neighbours()
+        self.system.run(60)
+        neighbours += self._place_neighbours()
+        soon = SOON_ENOUGH if self._case.unheard else SOON
+        self.system.run(soon)
+        breaches = [
+            Breach(1, one.order_id, f"waits as {one.status} for {soon} s because of another order")
+            for one in self.system.twins.orders.read(neighbours).values()
+            if one.opened_at is not None
+        ]
+        self.system.run(HALF_A_DAY)
+        self._place_stuck()
+        self.system.run_until_quiet(HALF_A_DAY)
+        self.system.redrive()
+        if not self.system.run_until_quiet(HALF_A_DAY):
+            breaches.append(Breach(1, str(self._case), "does not come to rest"))
+        return breaches + breaches_of(self.system, self.observer, neighbours)
+
+    def _place_stuck(self) -> None:
+        try:
+            self.system.place({PRODUCT: 1}, self._case.payment_method, KEY)
+        except (Unavailable, InvalidRequest, KeyError):
+            return  # its client asks again in half a day
+
+    def _place_neighbours(self) -> list[str]:
+        return [self.system.place({"B": 1}, METHODS[number % 2]).order_id for number in range(NEIGHBOURS)]
+
+    def _tap(self, service: str, method: str, call: partial[Any]) -> Any:
+        case, subjects = self._case, _subjects(method, call)
+        self.calls |= {(service_of(service), method, one): None for one in subjects}
+        is_meant = (case.service, case.method) == (service_of(service), method) and case.subject in subjects
+        return case.instead(call) if is_meant and self.system.clock.now < self._until else call()
+
+
+def _subjects(method: str, call: partial[Any]) -> list[str]:
+    """The order or product with the fault, if the call is about it, be it one of a batch."""
+    found = subjects_of(method, call)
+    if method in ("topic.publish", "audit.insert"):
+        found = [str(entry.order_id) for entry in call.args[0]]
+    return [one for one in (STUCK, PRODUCT) if one in found]
+
+
+def cases() -> Iterator[Case]:
+    """Each fault at each call that an order's way makes, for a paid order and a declined one."""
+    for payment_method, unheard in product(METHODS, (False, True)):
+        undisturbed = Run(Case(payment_method, unheard))
+        undisturbed.play()
+        for service, method, subject in undisturbed.calls:
+            for instead in (refuse, lose_the_answer, break_down, *nonsense_for(method)):
+                yield Case(payment_method, unheard, service, method, subject, instead)

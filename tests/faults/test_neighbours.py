@@ -1,0 +1,23 @@
+"""One order cannot hurt another, whatever goes wrong with it and however long."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tests.faults.neighbours import cases
+
+PARTS = 4
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_neighbours_of_an_order_with_a_fault_finish_soon(
+    part: int, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    mine = list(cases())[part::PARTS]
+    for case in mine:
+        assert case.breaches() == [], case
+    with capsys.disabled():
+        print(f"\n{len(mine):6} faults of one order, its neighbours finish", end=" ")  # noqa: T201
