@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from scripts.console import OK, CommandError, run_command
+from scripts.reading import trail_of
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.config import adopt_environment, load_config
@@ -115,9 +116,11 @@ def main() -> int:
     order_id = parser.parse_args().order_id
     aws = connect(load_config(adopt_environment()), PATIENT)
     order = aws.orders.read([order_id]).get(order_id)
+    trail = trail_of(aws.audit, order_id)
+    if order is None and trail:
+        raise CommandError(f"{order_id} has {len(trail)} event(s), but no record that can be read: make replay ID=…")
     if order is None:
         raise CommandError(f"There is no order {order_id}. The answer to POST /orders names the id of a new one.")
-    trail = aws.audit.trail(order_id)
     console = Console(highlight=False)
     for table in (record_table(order), trail_table(trail), waterfall_table(order, trail)):
         console.print(table)

@@ -28,6 +28,10 @@ class Progress:
     def say(self, text: str) -> None:
         self._console.print(text, markup=False)
 
+    def warn(self, text: str) -> None:
+        """Say on one line what is not as it should be."""
+        self._console.print(text, markup=False, style="red", soft_wrap=True)
+
     @contextmanager
     def step(self, title: str) -> Iterator[Callable[[str], None]]:
         """Announce a step that takes a while. Yields a function that shows how far it is, then says the time taken."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from scripts.console import OK, CommandError, run_command
+from scripts.console import FAILED, OK, CommandError, Progress, run_command
 from scripts.products import shortfall
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.config import adopt_environment, load_config
-from shopflow.errors import ConfigError
+from shopflow.errors import ConfigError, ShopFlowError, Unavailable
 from shopflow.ports import Products
 
 MOST_UNITS = 1_000_000
@@ -22,15 +22,28 @@ Put units into stock. A product's stock and the count of units it ever received 
 """
 
 
-def restock(products: Products, units_by_product: dict[str, int]) -> list[str]:
-    """Add the units. Returns a line for people on each product. Raises `CommandError` for one that there is not."""
-    lines = []
+def restock(products: Products, product_id: str, units: int) -> str:
+    """Add the units. Returns a line for people. Raises `CommandError` when there is no such product."""
+    product = products.restock(product_id, units)
+    if product is None:
+        raise CommandError(f"There is no product {product_id}: 'make infra-status' lists those that there are.")
+    return f"{product_id}  {product.product_name}: +{units}, stock {product.stock}"
+
+
+def restock_all(products: Products, units_by_product: dict[str, int], progress: Progress) -> int:
+    """Add the units to each, and say so. One whose row is refused or cannot be read is told of, and the exit code 1."""
+    code = OK
     for product_id, units in units_by_product.items():
-        product = products.restock(product_id, units)
-        if product is None:
-            raise CommandError(f"There is no product {product_id}: 'make infra-status' lists those that there are.")
-        lines.append(f"{product_id}  {product.product_name}: +{units}, stock {product.stock}")
-    return lines
+        try:
+            progress.say(restock(products, product_id, units))
+        except Unavailable:
+            raise
+        except ShopFlowError as error:
+            progress.warn(f"{product_id}: {error}")
+            code = FAILED
+    if not units_by_product:
+        progress.say("Every product has at least its first stock: nothing to add.")
+    return code
 
 
 def parse(arguments: list[str]) -> tuple[str | None, int | None]:
@@ -51,11 +64,10 @@ def main() -> int:
     product_id, units = parse(sys.argv[1:])
     products = connect(load_config(adopt_environment()), PATIENT).products
     if product_id and units:
-        wanted = {product_id: units}
-    else:
-        wanted = {product.product_id: short for product in products.all() if (short := shortfall(product))}
-    print("\n".join(restock(products, wanted)) or "Every product has at least its first stock: nothing to add.")
-    return OK
+        print(restock(products, product_id, units))
+        return OK
+    wanted = {product.product_id: short for product in products.all() if (short := shortfall(product))}
+    return restock_all(products, wanted, Progress())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from scripts.reading import UNREADABLE
 from shopflow.aws.items import ATTRIBUTES
 from shopflow.domain.event import Event, replay
 from shopflow.domain.order import IllegalTransition, Order
@@ -34,7 +35,7 @@ def rebuilt(trail: Sequence[Event]) -> Order | None:
     """The order that the events add up to; None when there are none, or when they are no legal history."""
     try:
         return replay(trail)
-    except (IllegalTransition, LookupError, ValueError, TypeError):
+    except (IllegalTransition, *UNREADABLE):
         return None
 
 

@@ -1,7 +1,8 @@
 """Rebuild every order from its events into a shadow table, and compare that with the orders table.
 
 Both tables are paged through, so it takes the same memory for any number of orders. An order that differs is looked at
-again, both its record and its events, since the audit log may just have been behind.
+again, both its record and its events, since the audit log may just have been behind. One that cannot be read or
+rebuilt is told of at the end, and holds up no other.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from rich.console import Console
 from scripts.console import FAILED, OK, Progress
 from scripts.operator_log import OperatorLog
 from scripts.replay.comparing import breaches, rebuilt, same
+from scripts.replay.troubles import MOST_SHOWN, Troubles
 from shopflow.aws.shadow import MAX_BATCH_WRITE, ShadowOrders
 from shopflow.aws.wiring import Aws
 from shopflow.domain.event import Event
+from shopflow.domain.order import Order
 from shopflow.invariants.report import Breach
 
 CHUNK = 100
 MOST_SUSPECTS = 1000
-MOST_SHOWN = 20
 SETTLE_SECONDS = 5
 T = TypeVar("T")
 Show = Callable[[str], None]
@@ -36,6 +38,7 @@ class Rebuild:
         self._aws = aws
         self._shadow = shadow
         self._suspects: set[str] = set()
+        self.troubles = Troubles()
         self.compared = 0
         self.overflowed = False
 
@@ -43,12 +46,8 @@ class Rebuild:
         """Rebuild every order of the audit log into the shadow table."""
         done = 0
         for order_ids in chunks(self._aws.audit.order_ids(), MAX_BATCH_WRITE):
-            orders = {order_id: rebuilt(self._events(order_id)) for order_id in order_ids}
-            self._shadow.put([order for order in orders.values() if order])
-            for order_id, order in orders.items():
-                if order is None:
-                    self._suspect(order_id)
-            done += len(orders)
+            self._put([order for order_id in order_ids if (order := self._rebuilt(order_id))])
+            done += len(order_ids)
             show(f"{done} orders")
 
     def compare(self, show: Show) -> None:
@@ -72,8 +71,28 @@ class Rebuild:
             time.sleep(SETTLE_SECONDS)
         return self._look_again()
 
+    def _rebuilt(self, order_id: str) -> Order | None:
+        with self.troubles.of(order_id):
+            if order := rebuilt(self._events(order_id)):
+                return order
+        self._suspect(order_id)
+        return None
+
+    def _put(self, orders: list[Order]) -> None:
+        """Write them all at once; if the table refuses, one by one, since that may be because of one of them."""
+        try:
+            self._shadow.put(orders)
+        except Exception:
+            for order in orders:
+                with self.troubles.of(order.order_id):
+                    self._shadow.put([order])
+
     def _look_again(self) -> list[Breach]:
-        return [breach for order_id in sorted(self._suspects) for breach in self._breaches(order_id)]
+        found: list[Breach] = []
+        for order_id in sorted(self._suspects):
+            with self.troubles.of(order_id):
+                found += self._breaches(order_id)
+        return found
 
     def _breaches(self, order_id: str) -> list[Breach]:
         """The events are read after the record, which is committed before its event is published."""
@@ -103,6 +122,7 @@ def rebuild_all(aws: Aws, log: OperatorLog, progress: Progress, console: Console
         with progress.step("Comparing with the orders table") as show:
             rebuild.compare(show)
         found = rebuild.verdict()
+        rebuild.troubles.report(progress)
     finally:
         if not keep:
             with progress.step(f"Deleting {shadow.name}"):
@@ -112,8 +132,9 @@ def rebuild_all(aws: Aws, log: OperatorLog, progress: Progress, console: Console
 
 def report(rebuild: Rebuild, found: list[Breach], console: Console) -> int:
     if not found:
-        console.print(f"{rebuild.compared} orders: each is what its events add up to.")
-        return OK
+        others = "each other one" if rebuild.troubles else "each"
+        console.print(f"{rebuild.compared} orders: {others} is what its events add up to.")
+        return FAILED if rebuild.troubles else OK
     console.print(f"{rebuild.compared} orders compared. Not what their events add up to:")
     for breach in found[:MOST_SHOWN]:
         late = " (its events may still be on their way)" if breach.may_pass else ""

@@ -117,7 +117,7 @@ def _follows(event: Event, cause: Event | None) -> bool:
 def _check_replay(order: Order, trail: Sequence[Event]) -> Iterator[Breach]:
     try:
         replayed = replay(trail)
-    except (IllegalTransition, LookupError, ValueError) as error:
+    except (IllegalTransition, LookupError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
         yield Breach(4, order.order_id, f"does not replay: {error}")
         return
     recorded = as_replayed(order)

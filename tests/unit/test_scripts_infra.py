@@ -21,9 +21,10 @@ from scripts.infra.stack import ROOT, Stack, stack_for_developer, stack_for_test
 from scripts.infra.terraform import MINIMUM_VERSION, PROVIDER, Module, provider_mirror
 from scripts.infra.terraform_log import ApplyLog
 from scripts.products import SEED, seed, shortfall
-from scripts.restock import parse, restock
+from scripts.restock import parse, restock, restock_all
 from shopflow.config import load_config
-from shopflow.errors import ConfigError
+from shopflow.domain.stock import Product
+from shopflow.errors import ConfigError, ShopFlowError, Unavailable
 from shopflow.memory.products import MemoryProducts
 from shopflow.memory.tables import Tables
 
@@ -193,14 +194,41 @@ def products() -> MemoryProducts:
 
 
 def test_restocking_raises_stock_and_received_together(products: MemoryProducts) -> None:
-    assert restock(products, {"PROD-002": 5}) == ["PROD-002  Mechanical Keyboard: +5, stock 5"]
+    assert restock(products, "PROD-002", 5) == "PROD-002  Mechanical Keyboard: +5, stock 5"
     found = products.read(["PROD-002"])["PROD-002"]
     assert (found.stock, found.received) == (5, 5)
 
 
 def test_restocking_an_unknown_product_says_so(products: MemoryProducts) -> None:
     with pytest.raises(CommandError, match="There is no product PROD-9"):
-        restock(products, {"PROD-9": 1})
+        restock(products, "PROD-9", 1)
+
+
+class OneMalformed(MemoryProducts):
+    """Refuses to restock PROD-001, whose row cannot be read."""
+
+    def restock(self, product_id: str, units: int) -> Product | None:
+        if product_id == "PROD-001":
+            raise ShopFlowError("its row is malformed: received")
+        return super().restock(product_id, units)
+
+
+def test_one_product_that_cannot_be_restocked_keeps_no_other_from_it() -> None:
+    text = io.StringIO()
+    products = OneMalformed(Tables())
+    seed(products)
+    code = restock_all(products, {"PROD-001": 1, "PROD-002": 5}, Progress(Console(file=text)))
+    assert code == FAILED
+    assert text.getvalue().splitlines() == [
+        "PROD-001: its row is malformed: received",
+        "PROD-002  Mechanical Keyboard: +5, stock 5",
+    ]
+
+
+def test_an_outage_is_told_once_not_for_each_product(products: MemoryProducts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "restock", lambda *_: raising(Unavailable("UpdateItem: no answer")))
+    with pytest.raises(Unavailable):
+        restock_all(products, {"PROD-001": 1, "PROD-002": 5}, Progress())
 
 
 def test_the_shortfall_brings_a_product_back_to_its_first_stock_and_never_takes_any_away() -> None:
