@@ -40,6 +40,7 @@ from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.relay import Relay
 from shopflow.messaging.sharing import SharedPublisher
 from shopflow.ports import MAX_BATCH_ENTRIES, AuditLog, Backlogs, DeadLetters, Orders, Products, Topic
+from shopflow.supervision import stop_when_orphaned
 from shopflow.telemetry import SILENT, Telemetry
 from workers.dead_letters import Judge, judging
 from workers.dry_run import DryRun
@@ -134,7 +135,8 @@ def _place_order(outbox: Outbox, ports: Ports, publisher: Publisher, clock: Cloc
 
 
 def run(config: Config, catalog: Catalog) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is in flight. A second signal ends the process at once.
+    """Serve until SIGTERM or SIGINT, or until the supervisor is gone; then finish what is in flight. A second signal
+    ends the process at once.
 
     Raises `ConfigError` when the port is taken or is none that this user may listen on.
     """
@@ -144,6 +146,7 @@ def run(config: Config, catalog: Catalog) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: _stop_once(number, stop))
+    stop_when_orphaned(config.supervisor_fd, stop.set)
     relay_arguments = (stop, config.relay_interval_seconds)
     relay = threading.Thread(target=parts.relay.run, args=relay_arguments, name="relay", daemon=True)
     server.start()

@@ -15,9 +15,10 @@ from urllib.parse import quote
 from scripts.console import FAILED, OK, CommandError, run_command
 from scripts.infra.health import answers, port_is_taken
 from scripts.service_log import ServiceLog, wants_text
-from scripts.services import ORDER, STOP_SECONDS, Command, Lines, Services, parse_scale, service_commands
+from scripts.services import ORDER, Command, Lines, Services, parse_scale, service_commands
 from scripts.watch import watch
 from shopflow.config import Config, configured_catalog, load_config, read_environment
+from shopflow.supervision import STOP_SECONDS
 
 ABOUT = """\
 Run the Order Service and all workers in one terminal, each line in its service's colour (JSON lines when the output is

@@ -16,11 +16,11 @@ from typing import IO, Protocol, Self
 
 from scripts.infra.stack import ROOT
 from shopflow.catalog import Catalog, ServiceSpec
+from shopflow.config import SUPERVISOR_FD
 from shopflow.errors import ConfigError
+from shopflow.supervision import STOP_SECONDS
 
 MOST_INSTANCES = 32
-STOP_SECONDS = 30
-"""How long a service may take to finish what is in flight before it is killed."""
 ORDER = "order"
 
 
@@ -123,7 +123,8 @@ def parse_scale(text: str, catalog: Catalog) -> dict[str, int]:
 class Services:
     """Processes that start and stop together. Leaving its ``with`` block stops them.
 
-    Each runs in a session of its own: a Ctrl-C in the terminal reaches only whoever holds this object.
+    Each runs in a session of its own: a Ctrl-C in the terminal reaches only whoever holds this object. A service stops
+    by itself when that process is gone (`shopflow.supervision`).
     """
 
     def __init__(self, commands: Iterable[Command], env: Mapping[str, str], output: Output) -> None:
@@ -131,6 +132,7 @@ class Services:
         self._env = dict(env)
         self._output = output
         self._running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
+        self._pipe: tuple[int, int] | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -145,19 +147,23 @@ class Services:
     def start(self, *labels: str) -> None:
         """Start those processes (default: all), unless they run."""
         for label in labels or self.labels:
-            if label in self._running:
-                continue
-            with self._output.open(label) as file:
-                process = subprocess.Popen(
-                    self._commands[label].argv,
-                    cwd=ROOT,
-                    env={**self._env, **self._commands[label].env},
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            self._running[label] = (process, time.monotonic())
+            if label not in self._running:
+                self._running[label] = (self._start(self._commands[label]), time.monotonic())
+
+    def _start(self, command: Command) -> subprocess.Popen[bytes]:
+        self._pipe = self._pipe or os.pipe()
+        handed_down, _ = self._pipe
+        with self._output.open(command.label) as file:
+            return subprocess.Popen(
+                command.argv,
+                cwd=ROOT,
+                env={**self._env, **command.env, SUPERVISOR_FD: str(handed_down)},
+                pass_fds=(handed_down,),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def kill(self, label: str, signum: signal.Signals = signal.SIGKILL) -> int:
         """Send a process a signal that ends it, wait until it has, and return its exit code."""
@@ -194,6 +200,9 @@ class Services:
                 process.kill()
             raise
         self._running.clear()
+        for end in self._pipe or ():
+            os.close(end)
+        self._pipe = None
         self._output.drain()
         return killed
 

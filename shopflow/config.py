@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from shopflow.catalog import Catalog, load_catalog
 from shopflow.errors import ConfigError
 
 ENV_FILE = ".env.local"
+SUPERVISOR_FD = "SHOPFLOW_SUPERVISOR_FD"
+"""Set by whoever starts a service: the pipe that tells it when its supervisor is gone (`shopflow.supervision`)."""
 MIN_TOKEN_CHARACTERS = 16
 T = TypeVar("T")
 
@@ -45,7 +48,9 @@ class GatewaySettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that a service is told. ``endpoint_url`` None means real AWS, ``ops_token`` None no operator."""
+    """Everything that a service is told. ``endpoint_url`` None means real AWS, ``ops_token`` None no operator, and
+    ``supervisor_fd`` None that nobody supervises the process.
+    """
 
     endpoint_url: str | None
     region: str
@@ -62,6 +67,7 @@ class Config:
     metrics: bool = False
     tracing: bool = False
     ops_token: str | None = field(default=None, repr=False)
+    supervisor_fd: int | None = None
 
 
 def read_environment(root: Path | None = None) -> dict[str, str]:
@@ -77,12 +83,13 @@ def read_environment(root: Path | None = None) -> dict[str, str]:
 def adopt_environment() -> dict[str, str]:
     """Make what `read_environment` reads this process's environment, and return it.
 
-    For a process that calls AWS: boto3 looks for its credentials there. The operator's token is only returned: no
-    process that this one starts shall inherit it.
+    For a process that calls AWS: boto3 looks for its credentials there. The operator's token and the supervisor's pipe
+    are only returned: no process that this one starts shall inherit them.
     """
     env = read_environment()
     os.environ.update(env)
-    os.environ.pop("OPS_TOKEN", None)
+    for name in ("OPS_TOKEN", SUPERVISOR_FD):
+        os.environ.pop(name, None)
     return env
 
 
@@ -104,6 +111,7 @@ def load_config(env: Mapping[str, str]) -> Config:
         metrics=_choice(env, "METRICS", "off", ("off", "emf")) == "emf",
         tracing=_wants_spans(env),
         ops_token=_token(env, "OPS_TOKEN"),
+        supervisor_fd=_pipe(env, SUPERVISOR_FD),
     )
 
 
@@ -165,6 +173,19 @@ def _token(env: Mapping[str, str], name: str) -> str | None:
     if token is not None and len(token) < MIN_TOKEN_CHARACTERS:
         raise ConfigError(f"{name} must have at least {MIN_TOKEN_CHARACTERS} characters that nobody can guess.")
     return token
+
+
+def _pipe(env: Mapping[str, str], name: str) -> int | None:
+    text = env.get(name)
+    if not text:
+        return None
+    try:
+        descriptor = int(text)
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            return descriptor
+    except (ValueError, OverflowError, OSError):
+        pass
+    raise ConfigError(f"{name}={text} is no pipe that this process inherited: leave it unset.")
 
 
 def _required(env: Mapping[str, str], name: str) -> str:

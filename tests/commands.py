@@ -41,6 +41,12 @@ def runner(main: Callable[[], int], env: Mapping[str, str], operator_log: Path) 
     return run
 
 
+def has_ended(pid: int) -> bool:
+    """Whether there is no such process any more, or one that only waits for its parent to hear of its end."""
+    answer = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return answer.stdout.strip()[:1] in ("", "Z")
+
+
 def run_module(module: str, *arguments: str, env: Mapping[str, str]) -> Ran:
     """``python -m module`` with its arguments, as a process of its own."""
     return subprocess.run(

@@ -20,6 +20,7 @@ from shopflow.messaging.handler import Handler
 from shopflow.messaging.outbox import Outbox
 from shopflow.messaging.publisher import Publisher
 from shopflow.ports import Queue
+from shopflow.supervision import stop_when_orphaned
 from shopflow.telemetry import Telemetry
 from workers.handlers import Ports, ports_on
 
@@ -67,7 +68,8 @@ class Worker:
 
 
 def run_worker(name: str, make_handler: MakeHandler, config: Config, catalog: Catalog) -> None:
-    """Consume the queue of the service ``name`` until SIGTERM or SIGINT, then finish what is in flight.
+    """Consume the queue of the service ``name`` until SIGTERM or SIGINT, or until its supervisor is gone; then finish
+    what is in flight.
 
     To be called in the main thread. Raises `ConfigError` when the service's queue is not configured.
     """
@@ -75,6 +77,7 @@ def run_worker(name: str, make_handler: MakeHandler, config: Config, catalog: Ca
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
+    stop_when_orphaned(config.supervisor_fd, stop.set)
 
     def consume() -> None:
         worker.consumer(worker.queue, stop).run()

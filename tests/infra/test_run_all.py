@@ -17,7 +17,9 @@ import pytest
 import requests
 
 from scripts.infra.stack import ROOT
+from tests.commands import has_ended
 from tests.infra.test_emulator import free_port
+from tests.live import eventually
 from tests.stack import AppliedStack
 
 PATIENCE_SECONDS = 30
@@ -68,14 +70,6 @@ def says(text: str) -> Callable[[dict[str, Any]], bool]:
     return lambda line: text in line["message"]
 
 
-def has_ended(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
-
-
 def test_it_starts_all_services_and_sigterm_stops_them_all_with_exit_code_0(stack: AppliedStack) -> None:
     with run_all(stack, SCALE="inventory=2") as running:
         running.wait_for(says("ShopFlow is up"))
@@ -84,6 +78,16 @@ def test_it_starts_all_services_and_sigterm_stops_them_all_with_exit_code_0(stac
         running.process.terminate()
         assert running.process.wait(PATIENCE_SECONDS) == 0
     assert all(map(has_ended, pids.values()))
+
+
+def test_when_it_is_killed_all_services_stop_as_on_sigterm(stack: AppliedStack) -> None:
+    with run_all(stack) as running:
+        running.wait_for(says("ShopFlow is up"))
+        pids = running.children()
+        assert len(pids) == 5
+        running.process.kill()
+        running.process.wait(PATIENCE_SECONDS)
+        eventually(lambda: {name for name, pid in pids.items() if not has_ended(pid)}, lambda alive: not alive)
 
 
 @pytest.mark.parametrize("given", ["", "a-token-that-nobody-can-guess"])
