@@ -18,6 +18,9 @@ from scripts.infra.stack import Stack, read_json, write_atomically
 
 STOP_SECONDS = 30
 """It saves what it holds when it stops: a second for 10,000 orders."""
+SAVE_SECONDS = 5.0
+"""Between two saves while it runs."""
+_PROGRAM = Path(__file__).with_name("emulator_process.py")
 _IN_BACKGROUND = '"$@" </dev/null >>"$EMULATOR_LOG" 2>&1 & echo $!'
 
 
@@ -37,13 +40,15 @@ class Process:
 class Embedded:
     """One emulator of one stack, reachable from this machine only.
 
-    SIGTERM has it save its queues, tables and messages; SIGKILL does not.
+    It saves its queues, tables and messages every ``save_seconds``, and all of them once more on SIGTERM. SIGKILL loses
+    what came since the last save.
     """
 
     kind = "embedded"
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, save_seconds: float = SAVE_SECONDS) -> None:
         self._stack = stack
+        self._save_seconds = save_seconds
         self._folder = stack.folder / "emulator"
         self._pid_file = self._folder / "process.json"
         self._log = self._folder / "emulator.log"
@@ -82,9 +87,9 @@ class Embedded:
         self._pid_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
-        """Stop it at once, if it runs: the next start finds what was there at the last `stop`."""
+        """Stop it at once, if it runs: the next start finds what was there at its last save."""
         if process := self._process():
-            _signal(process, signal.SIGKILL)
+            os.killpg(os.getpgid(process.pid), signal.SIGKILL)  # and a save that it is making
             _wait_for_end(process, STOP_SECONDS)
         self._pid_file.unlink(missing_ok=True)
 
@@ -109,7 +114,7 @@ class Embedded:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._log.unlink(missing_ok=True)
         answer = subprocess.run(
-            ["/bin/sh", "-c", _IN_BACKGROUND, "sh", sys.executable, "-m", "ministack"],
+            ["/bin/sh", "-c", _IN_BACKGROUND, "sh", sys.executable, "-P", str(_PROGRAM)],
             env=self._environment(os.environ),
             cwd=self._folder,
             start_new_session=True,
@@ -129,6 +134,8 @@ class Embedded:
             "MINISTACK_REGION": self._stack.region,
             "PERSIST_STATE": "1",
             "STATE_DIR": str(self._folder / "state"),
+            "SAVES_DIR": str(self._folder / "saves"),
+            "SAVE_SECONDS": str(self._save_seconds),
             "TMPDIR": str(self._folder),
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",  # would listen on 8883

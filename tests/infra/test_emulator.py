@@ -16,6 +16,7 @@ from scripts.infra.emulator import Embedded
 from scripts.infra.envfile import CREDENTIALS
 from scripts.infra.health import HEALTH_PATH, LOOPBACK, answers, port_is_taken
 from scripts.infra.stack import Stack
+from tests.live import eventually
 
 QUIET = Progress()
 
@@ -33,9 +34,27 @@ def stack_in(folder: Path, port: int) -> Stack:
 
 @pytest.fixture
 def emulator(tmp_path: Path) -> Iterator[Embedded]:
-    emulator = Embedded(stack_in(tmp_path, free_port()))
+    """Saves when it stops, and hardly ever meanwhile."""
+    emulator = Embedded(stack_in(tmp_path, free_port()), save_seconds=3600)
     yield emulator
     emulator.kill()
+
+
+@pytest.fixture
+def saving(tmp_path: Path) -> Iterator[Embedded]:
+    """Saves all the time."""
+    emulator = Embedded(stack_in(tmp_path, free_port()), save_seconds=0.01)
+    yield emulator
+    emulator.kill()
+
+
+def saved(folder: Path) -> str:
+    """The tables in the newest save, as text."""
+    saves = sorted((folder / "emulator" / "saves").glob("[0-9]*/dynamodb.json"), key=lambda file: int(file.parent.name))
+    try:
+        return saves[-1].read_text() if saves else ""
+    except FileNotFoundError:  # a newer one has come
+        return ""
 
 
 def table_names(emulator: Embedded) -> list[str]:
@@ -55,6 +74,68 @@ def create_table(emulator: Embedded, name: str) -> None:
 def dynamodb(emulator: Embedded):  # type: ignore[no-untyped-def]
     session = boto3.session.Session(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
     return session.client("dynamodb", region_name="us-east-1", endpoint_url=emulator.endpoint)
+
+
+def sqs(emulator: Embedded):  # type: ignore[no-untyped-def]
+    session = boto3.session.Session(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+    return session.client("sqs", region_name="us-east-1", endpoint_url=emulator.endpoint)
+
+
+def test_after_a_kill_it_has_what_was_saved(saving: Embedded, tmp_path: Path) -> None:
+    saving.start(QUIET)
+    create_table(saving, "first")
+    eventually(lambda: saved(tmp_path), lambda text: "first" in text)
+    saving.kill()
+    saving.start(QUIET)
+    create_table(saving, "second")
+    eventually(lambda: saved(tmp_path), lambda text: "second" in text)
+    saving.kill()
+    saving.start(QUIET)
+    assert table_names(saving) == ["first", "second"]
+
+
+def test_queues_and_tables_are_saved_as_they_were_at_the_same_moment(saving: Embedded, tmp_path: Path) -> None:
+    """Each message is sent after the item of its number was put, so of no moment there is one without its item."""
+    saving.start(QUIET)
+    create_table(saving, "items")
+    url = sqs(saving).create_queue(QueueName="messages")["QueueUrl"]
+    put, send = dynamodb(saving).put_item, sqs(saving).send_message
+    for number in range(300):
+        put(TableName="items", Item={"id": {"S": str(number)}})
+        send(QueueUrl=url, MessageBody=str(number))
+    saving.kill()
+    saving.start(QUIET)
+    items = dynamodb(saving).scan(TableName="items", Select="COUNT")["Count"]
+    attributes = sqs(saving).get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+    assert items > 0
+    assert items - int(attributes["Attributes"]["ApproximateNumberOfMessages"]) in (0, 1)
+
+
+def test_a_stop_saves_more_than_the_save_before_it(saving: Embedded, tmp_path: Path) -> None:
+    saving.start(QUIET)
+    for number in range(20):
+        create_table(saving, f"table-{number:02}")
+    saving.stop(QUIET)
+    saving.start(QUIET)
+    assert len(table_names(saving)) == 20
+
+
+def test_a_save_that_was_cut_off_is_not_loaded(emulator: Embedded, tmp_path: Path) -> None:
+    emulator.start(QUIET)
+    create_table(emulator, "before")
+    emulator.stop(QUIET)
+    draft = tmp_path / "emulator" / "saves" / "draft"
+    draft.mkdir(parents=True)
+    (draft / "dynamodb.json").write_text('{"__ministack_format__": 2, "payload": {"tables"')
+    emulator.start(QUIET)
+    assert table_names(emulator) == ["before"]
+
+
+def test_while_it_saves_it_keeps_no_port_and_no_connection_open(saving: Embedded) -> None:
+    saving.start(QUIET)
+    create_table(saving, "here")
+    saving.kill()
+    assert not port_is_taken(int(saving.endpoint.rpartition(":")[2]))
 
 
 def test_a_stop_keeps_what_it_holds_and_a_kill_loses_what_came_since(emulator: Embedded) -> None:
