@@ -35,6 +35,7 @@ from shopflow.contracts import Contracts
 from shopflow.dead_letters import WAIT_SECONDS
 from shopflow.errors import ConfigError
 from shopflow.exporters import telemetry_of
+from shopflow.listeners import holder_of
 from shopflow.messaging.outbox import Outbox
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.relay import Relay
@@ -164,7 +165,8 @@ def _bind(config: Config, api: Application) -> BoundedServer:
     except OSError as error:
         address = f"{config.host}:{config.port}"
         if error.errno == errno.EADDRINUSE:
-            raise ConfigError(f"{address} is taken. Stop what listens there, or set PORT to another.") from None
+            holder = holder_of(config.port) or "another program"
+            raise ConfigError(f"{address} is taken by {holder}. Stop that, or set PORT to another.") from None
         raise ConfigError(f"cannot listen on {address} ({error.strerror}). Check HOST and PORT.") from None
 
 

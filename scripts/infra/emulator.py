@@ -15,6 +15,7 @@ from pathlib import Path
 from scripts.console import CommandError, Progress, last_line
 from scripts.infra.health import LOOPBACK, port_is_taken, wait_until_healthy
 from scripts.infra.stack import Stack, read_json, write_atomically
+from shopflow.listeners import taken
 
 STOP_SECONDS = 30
 """It saves what it holds when it stops: a second for 10,000 orders."""
@@ -64,7 +65,7 @@ class Embedded:
             return
         if port_is_taken(self._stack.port):
             raise CommandError(
-                f"Port {self._stack.port} is taken by another program. Stop it, choose another port "
+                f"{taken(self._stack.port)}. Stop that, choose another port "
                 "(SHOPFLOW_PORT=4570 make infra-up), or use what listens there "
                 f"(AWS_ENDPOINT_URL={self.endpoint} make infra-up)."
             )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from scripts.console import CommandError, Progress, last_line
 from scripts.infra.health import port_is_taken, wait_until_healthy
 from scripts.infra.stack import ROOT, Stack
+from shopflow.listeners import taken
 
 INSTEAD = "or leave CLOUD unset for the embedded local AWS, which needs no Docker."
 
@@ -29,7 +30,7 @@ class LocalStack:
             return
         if port_is_taken(self._stack.port):
             raise CommandError(
-                f"Port {self._stack.port} is taken: run 'make infra-down' if the embedded local AWS has it, "
+                f"{taken(self._stack.port)}: run 'make infra-down' if that is the embedded local AWS, "
                 "or choose another port (SHOPFLOW_PORT=4570 CLOUD=localstack make infra-up)."
             )
         with progress.step("Starting LocalStack (the first time its image is downloaded)"):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 import requests
@@ -48,15 +50,17 @@ class RunAll:
 
 
 @contextmanager
-def run_all(stack: AppliedStack, **env: str) -> Iterator[RunAll]:
+def run_all(stack: AppliedStack, streams: Mapping[str, int] | None = None, **env: str) -> Iterator[RunAll]:
+    """``streams``: where its stdout and stderr go; both into the pipe that `RunAll` reads if nothing else is said."""
+    to = streams or {}
     process = subprocess.Popen(
         [sys.executable, "-m", "scripts.run_all"],
         cwd=ROOT,
         env={**stack.env, "PORT": str(free_port()), **env},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        stdout=to.get("stdout", subprocess.PIPE),
+        stderr=to.get("stderr", subprocess.STDOUT),
     )
     with process:
         try:
@@ -90,18 +94,49 @@ def test_when_it_is_killed_all_services_stop_as_on_sigterm(stack: AppliedStack) 
         eventually(lambda: {name for name, pid in pids.items() if not has_ended(pid)}, lambda alive: not alive)
 
 
-@pytest.mark.parametrize("given", ["", "a-token-that-nobody-can-guess"])
-def test_it_prints_a_link_that_opens_the_operators_page_and_tells_the_token_to_nobody_else(
-    stack: AppliedStack, given: str
+CHOSEN = "a-token-that-nobody-can-guess"
+
+
+@contextmanager
+def a_terminal() -> Iterator[tuple[int, TextIO]]:
+    """One end for a program, and the text that appears on it."""
+    reading, writing = pty.openpty()
+    with os.fdopen(reading, encoding="utf-8", closefd=False) as text:
+        try:
+            yield writing, text
+        finally:
+            for end in (reading, writing):
+                os.close(end)
+
+
+def link_on(text: TextIO) -> str:
+    return next(line for line in text if line.startswith("The operator's page: ")).split(": ", 1)[1].strip()
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("given", ["", CHOSEN])
+def test_a_terminal_shows_a_link_that_opens_the_operators_page_and_only_the_order_service_is_told_the_token(
+    stack: AppliedStack, given: str, stream: str
 ) -> None:
-    with run_all(stack, OPS_TOKEN=given) as running:
-        said = running.wait_for(says("The operator's page: "))["message"]
-        page, _, token = said.removeprefix("The operator's page: ").partition("#")
+    with a_terminal() as (writing, text), run_all(stack, {stream: writing}, OPS_TOKEN=given) as running:
+        page, _, token = link_on(text).partition("#")
         assert not given or token == given
         answer = requests.get(page, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_SECONDS)
         assert (answer.status_code, requests.get(page, timeout=PATIENCE_SECONDS).status_code) == (200, 401)
         knowing = {name for name, pid in running.children().items() if token.encode() in _environment(pid)}
         assert knowing == {"api"}
+
+
+@pytest.mark.parametrize("given", ["", CHOSEN])
+def test_no_file_and_no_pipe_gets_the_operators_token(stack: AppliedStack, given: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as file, run_all(stack, {"stdout": file.fileno()}, OPS_TOKEN=given) as running:
+        eventually(log.read_text, lambda text: "The operator's page: " in text)
+        (token,) = re.findall(r"OPS_TOKEN=([^\0]+)", _environment(running.children()["api"]).decode())
+        assert not given or token == given
+        running.process.terminate()
+        running.process.wait(PATIENCE_SECONDS)
+    assert token not in log.read_text()
 
 
 def _environment(pid: int) -> bytes:
@@ -123,6 +158,7 @@ def test_two_at_a_time_share_no_port_and_the_second_says_so(stack: AppliedStack)
     port = str(free_port())
     with run_all(stack, PORT=port) as running:
         running.wait_for(says("ShopFlow is up"))
+        api = running.children()["api"]
         second = subprocess.run(
             [sys.executable, "-m", "scripts.run_all"],
             cwd=ROOT,
@@ -132,7 +168,7 @@ def test_two_at_a_time_share_no_port_and_the_second_says_so(stack: AppliedStack)
             timeout=PATIENCE_SECONDS,
         )
     assert second.returncode == 1
-    assert second.stderr.startswith(f"Port {port} is taken")
+    assert second.stderr.startswith(f"Port {port} is taken by process {api} (")
     assert second.stderr.count("\n") == 1
 
 

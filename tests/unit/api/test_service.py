@@ -78,7 +78,9 @@ def test_a_taken_port_is_one_line_that_says_what_to_do() -> None:
         port = taken.getsockname()[1]
         ended = run(settings={"PORT": str(port)})
     assert ended.returncode == 2
-    assert ended.stderr == f"order: 127.0.0.1:{port} is taken. Stop what listens there, or set PORT to another.\n"
+    assert ended.stderr.startswith(f"order: 127.0.0.1:{port} is taken by process {os.getpid()} (")
+    assert ended.stderr.endswith("). Stop that, or set PORT to another.\n")
+    assert ended.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
