@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,9 @@ from botocore.exceptions import ClientError
 
 from shopflow.aws.calls import translated
 from shopflow.aws.items import order_from_item, order_to_item, readable
-from shopflow.aws.tables import batch_get
+from shopflow.aws.tables import Pauses, Rounds, batch_get
 from shopflow.domain.order import Order
-from shopflow.errors import Contention
+from shopflow.messaging.retry import Backoff
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -20,15 +19,16 @@ if TYPE_CHECKING:
 MAX_BATCH_WRITE = 25
 """DynamoDB: items in one BatchWriteItem."""
 _WAITING = {"Delay": 1, "MaxAttempts": 120}
-_MOST_ROUNDS = 8
-_FIRST_PAUSE_SECONDS = 0.1
+LONG = Pauses(Backoff(first_seconds=0.1, factor=2, most_seconds=6.4), most=8)
+"""19 s at the most: a new table that pays by request takes a while to grow."""
 
 
 class ShadowOrders:
     """The table ``name``, which is this class's own: made when it is needed, dropped afterwards."""
 
-    def __init__(self, client: DynamoDBClient, name: str) -> None:
+    def __init__(self, client: DynamoDBClient, name: str, pauses: Pauses = LONG) -> None:
         self._client = client
+        self._pauses = pauses
         self.name = name
 
     def create(self) -> None:
@@ -74,10 +74,10 @@ class ShadowOrders:
                 yield from readable(page["Items"], order_from_item, self.name, "orderId")
 
     def _put_all(self, request: Any) -> None:
-        for attempt in range(_MOST_ROUNDS):
+        rounds = Rounds(self._pauses, f"BatchWriteItem {self.name}")
+        while True:
             with translated("BatchWriteItem"):
                 request = self._client.batch_write_item(RequestItems=request).get("UnprocessedItems")
             if not request:
                 return
-            time.sleep(_FIRST_PAUSE_SECONDS * 2**attempt)
-        raise Contention(f"BatchWriteItem {self.name}: items stay unprocessed")
+            rounds.wait()
