@@ -95,16 +95,17 @@ variable "alarm_emails" {
 }
 
 variable "alarm_thresholds" {
-  description = "What is still well: seconds that the oldest message of a queue has waited; percent of requests that the API answers with an error of its own; milliseconds that 99 of 100 requests take; requests throttled in 5 minutes; seconds that the oldest order has been unfinished."
+  description = "What is still well: seconds that the oldest message of a queue has waited; seconds of that which still leave time until SQS deletes it, at 7 days; percent of requests that the API answers with an error of its own; milliseconds that 99 of 100 requests take; requests throttled in 5 minutes; seconds that the oldest order has been unfinished."
   nullable    = false
   default     = {}
 
   type = object({
-    oldest_message_seconds = optional(number, 300)
-    api_error_percent      = optional(number, 1)
-    api_latency_p99_ms     = optional(number, 500)
-    throttled_requests     = optional(number, 10)
-    open_order_seconds     = optional(number, 600)
+    oldest_message_seconds   = optional(number, 300)
+    expiring_message_seconds = optional(number, 259200) # 3 days
+    api_error_percent        = optional(number, 1)
+    api_latency_p99_ms       = optional(number, 500)
+    throttled_requests       = optional(number, 10)
+    open_order_seconds       = optional(number, 600)
   })
 }
 

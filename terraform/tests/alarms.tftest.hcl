@@ -41,6 +41,17 @@ run "what_can_go_wrong_raises_an_alarm_that_says_what_to_do_and_the_dashboard_sh
   }
 
   assert {
+    condition = {
+      for service, alarm in module.alarms[0].alarms.message_expires : service =>
+      join(" ", [alarm.namespace, alarm.metric_name, alarm.dimensions.QueueName, alarm.statistic, alarm.comparison_operator, alarm.threshold])
+      } == {
+      for service, consumer in module.consumer : service =>
+      "AWS/SQS ApproximateAgeOfOldestMessage ${consumer.queue.name} Maximum GreaterThanThreshold ${3 * 24 * 60 * 60}"
+    }
+    error_message = "A message that has waited for 3 days, of the 7 that SQS keeps it, raises no alarm."
+  }
+
+  assert {
     condition = [
       for alarm in [module.alarms[0].alarms.api_latency, module.alarms[0].alarms.open_orders_stuck, module.alarms[0].alarms.relay_republishing] :
       join(" ", [alarm.namespace, alarm.metric_name, alarm.dimensions.Service, coalesce(alarm.statistic, alarm.extended_statistic), alarm.comparison_operator, alarm.threshold])
@@ -116,7 +127,7 @@ run "what_can_go_wrong_raises_an_alarm_that_says_what_to_do_and_the_dashboard_sh
   }
 
   assert {
-    condition     = length(toset([for alarm in module.alarms[0].all_alarms : alarm.alarm_name])) == 2 * length(module.consumer) + 3 + 4
+    condition     = length(toset([for alarm in module.alarms[0].all_alarms : alarm.alarm_name])) == 3 * length(module.consumer) + 3 + 4
     error_message = "An alarm is missing, or two share a name."
   }
 
@@ -168,7 +179,7 @@ run "what_can_go_wrong_raises_an_alarm_that_says_what_to_do_and_the_dashboard_sh
   }
 
   assert {
-    condition     = length(jsondecode(module.alarms[0].dashboard.dashboard_body).widgets[0].properties.alarms) == 2 * length(module.consumer) + 3 + 4
+    condition     = length(jsondecode(module.alarms[0].dashboard.dashboard_body).widgets[0].properties.alarms) == 3 * length(module.consumer) + 3 + 4
     error_message = "The dashboard does not show the state of every alarm."
   }
 }

@@ -73,8 +73,8 @@ run "every_queue_moves_a_message_to_its_own_dlq_after_three_receives" {
   }
 
   assert {
-    condition     = alltrue([for consumer in module.consumer : consumer.dlq.message_retention_seconds > consumer.queue.message_retention_seconds])
-    error_message = "A DLQ forgets a message before its queue would: a message keeps its age when it moves."
+    condition     = alltrue([for consumer in module.consumer : [consumer.queue.message_retention_seconds, consumer.dlq.message_retention_seconds] == [604800, 1209600]])
+    error_message = "A queue keeps a message for other than 7 days or its DLQ for other than 14: a message keeps its age when it moves."
   }
 }
 

@@ -10,6 +10,7 @@ locals {
   all_alarms = concat(
     values(aws_cloudwatch_metric_alarm.dlq_not_empty),
     values(aws_cloudwatch_metric_alarm.oldest_message),
+    values(aws_cloudwatch_metric_alarm.message_expires),
     values(aws_cloudwatch_metric_alarm.throttled_table),
     values(aws_cloudwatch_metric_alarm.throttled_function),
     [
@@ -64,6 +65,25 @@ resource "aws_cloudwatch_metric_alarm" "oldest_message" {
   evaluation_periods  = 3
   comparison_operator = "GreaterThanThreshold"
   threshold           = var.thresholds.oldest_message_seconds
+  treat_missing_data  = "notBreaching"
+}
+
+resource "aws_cloudwatch_metric_alarm" "message_expires" {
+  for_each = var.consumers
+
+  alarm_name        = "${var.name_prefix}-${each.key}-message-expires"
+  alarm_description = "A message has waited for the ${each.key} service for more than ${floor(var.thresholds.expiring_message_seconds / 3600)} hours. SQS deletes it 7 days after it was sent, and its order stays where it is for another week. ${local.runbook}message-expires"
+  alarm_actions     = local.notify
+  ok_actions        = local.notify
+
+  namespace           = "AWS/SQS"
+  metric_name         = "ApproximateAgeOfOldestMessage"
+  dimensions          = { QueueName = each.value.queue }
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.thresholds.expiring_message_seconds
   treat_missing_data  = "notBreaching"
 }
 

@@ -13,6 +13,7 @@ output "alarms" {
   value = {
     dlq_not_empty      = aws_cloudwatch_metric_alarm.dlq_not_empty
     oldest_message     = aws_cloudwatch_metric_alarm.oldest_message
+    message_expires    = aws_cloudwatch_metric_alarm.message_expires
     throttled_table    = aws_cloudwatch_metric_alarm.throttled_table
     throttled_function = aws_cloudwatch_metric_alarm.throttled_function
     api_errors         = aws_cloudwatch_metric_alarm.api_errors

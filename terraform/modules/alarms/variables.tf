@@ -35,13 +35,14 @@ variable "functions" {
 }
 
 variable "thresholds" {
-  description = "What is still well: age of the oldest message in a queue; share of requests that the API answers with an error of its own; its p99 latency; throttled requests in 5 minutes; age of the oldest open order."
+  description = "What is still well: age of the oldest message in a queue; its age while it is far from being deleted; share of requests that the API answers with an error of its own; its p99 latency; throttled requests in 5 minutes; age of the oldest open order."
   type = object({
-    oldest_message_seconds = number
-    api_error_percent      = number
-    api_latency_p99_ms     = number
-    throttled_requests     = number
-    open_order_seconds     = number
+    oldest_message_seconds   = number
+    expiring_message_seconds = number
+    api_error_percent        = number
+    api_latency_p99_ms       = number
+    throttled_requests       = number
+    open_order_seconds       = number
   })
 }
 

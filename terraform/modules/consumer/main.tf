@@ -51,7 +51,7 @@ locals {
 resource "aws_sqs_queue" "dlq" {
   name                       = local.dlq_name
   visibility_timeout_seconds = 60
-  message_retention_seconds  = 14 * local.day_seconds
+  message_retention_seconds  = 14 * local.day_seconds # of its first sending: SQS counts a message's age on
   max_message_size           = local.max_message_bytes
   sqs_managed_sse_enabled    = var.kms_key_arn == null ? true : null
   kms_master_key_id          = var.kms_key_arn
@@ -66,7 +66,7 @@ resource "aws_sqs_queue" "dlq" {
 resource "aws_sqs_queue" "this" {
   name                       = local.queue_name
   visibility_timeout_seconds = 60
-  message_retention_seconds  = 4 * local.day_seconds
+  message_retention_seconds  = 7 * local.day_seconds
   receive_wait_time_seconds  = 20
   max_message_size           = local.max_message_bytes
   sqs_managed_sse_enabled    = var.kms_key_arn == null ? true : null
