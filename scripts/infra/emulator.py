@@ -19,8 +19,6 @@ from shopflow.listeners import taken
 
 STOP_SECONDS = 30
 """It saves what it holds when it stops: a second for 10,000 orders."""
-SAVE_SECONDS = 5.0
-"""Between two saves while it runs."""
 _PROGRAM = Path(__file__).with_name("emulator_process.py")
 _IN_BACKGROUND = '"$@" </dev/null >>"$EMULATOR_LOG" 2>&1 & echo $!'
 
@@ -41,15 +39,14 @@ class Process:
 class Embedded:
     """One emulator of one stack, reachable from this machine only.
 
-    It saves its queues, tables and messages every ``save_seconds``, and all of them once more on SIGTERM. SIGKILL loses
-    what came since the last save.
+    It saves its queues, tables and messages as often as the stack says, and all of them once more on SIGTERM. SIGKILL
+    loses what came since the last save.
     """
 
     kind = "embedded"
 
-    def __init__(self, stack: Stack, save_seconds: float = SAVE_SECONDS) -> None:
+    def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._save_seconds = save_seconds
         self._folder = stack.folder / "emulator"
         self._pid_file = self._folder / "process.json"
         self._log = self._folder / "emulator.log"
@@ -136,7 +133,7 @@ class Embedded:
             "PERSIST_STATE": "1",
             "STATE_DIR": str(self._folder / "state"),
             "SAVES_DIR": str(self._folder / "saves"),
-            "SAVE_SECONDS": str(self._save_seconds),
+            "SAVE_SECONDS": str(self._stack.save_seconds or ""),
             "TMPDIR": str(self._folder),
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",  # would listen on 8883

@@ -114,12 +114,12 @@ async def save_again_and_again(saves: Saves, seconds: float) -> None:
 def main() -> None:
     saves = Saves(Path(os.environ["SAVES_DIR"]), Path(os.environ["STATE_DIR"]))
     saves.take_over()
-    serve = emulator.app
+    serve, seconds = emulator.app, os.environ["SAVE_SECONDS"]
     tasks: set[asyncio.Task[None]] = set()  # the loop itself holds none
 
     async def saving_app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            tasks.add(asyncio.create_task(save_again_and_again(saves, float(os.environ["SAVE_SECONDS"]))))
+        if scope["type"] == "lifespan" and seconds:
+            tasks.add(asyncio.create_task(save_again_and_again(saves, float(seconds))))
         await serve(scope, receive, send)
 
     emulator.app = saving_app

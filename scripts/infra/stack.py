@@ -19,6 +19,8 @@ from shopflow.config import ENV_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = "stack.json"
+SAVE_SECONDS = 5.0
+"""How often the developer's local AWS saves what it holds."""
 DEFAULT_PORT = 4566
 """The port that LocalStack and the emulators like it are found at."""
 PORTS_FOR_TESTS = range(20_000, 30_000)
@@ -29,7 +31,8 @@ PORTS_FOR_TESTS = range(20_000, 30_000)
 class Stack:
     """Where one stack keeps its things, and what sets its resources apart from another stack's.
 
-    ``port`` is where its own emulator listens. Everything under ``folder`` can be made again.
+    ``port`` is where its own emulator listens. Everything under ``folder`` can be made again. ``save_seconds``: how
+    often the emulator saves what it holds; None: only when it stops.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Stack:
     port: int
     name_prefix: str
     region: str = "us-east-1"
+    save_seconds: float | None = None
 
     @property
     def own_endpoint(self) -> str:
@@ -76,11 +80,12 @@ class Stack:
 def stack_for_developer(port: int | None = None, root: Path = ROOT) -> Stack:
     """The stack of `make infra-up`, on `.env.local`; on the port it had last when none is given."""
     folder = root / ".local" / "dev"
-    return Stack("dev", folder, root / ENV_FILE, port or _last_port(folder) or DEFAULT_PORT, "shopflow")
+    port = port or _last_port(folder) or DEFAULT_PORT
+    return Stack("dev", folder, root / ENV_FILE, port, "shopflow", save_seconds=SAVE_SECONDS)
 
 
 def stack_for_tests(name: str = "test", root: Path = ROOT) -> Stack:
-    """The stack of `make test`, on a free port that it keeps."""
+    """The stack of `make test`, on a free port that it keeps. What a session does to it outlives no kill."""
     folder = root / ".local" / name
     stack = Stack(name, folder, folder / "env", _last_port(folder) or _free_port(), "shopflow-test")
     stack.remember(port=stack.port)

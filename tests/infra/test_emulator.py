@@ -28,14 +28,14 @@ def free_port() -> int:
     return port
 
 
-def stack_in(folder: Path, port: int) -> Stack:
-    return Stack("own", folder, folder / "env", port, "shopflow-own")
+def stack_in(folder: Path, port: int, save_seconds: float | None = None) -> Stack:
+    return Stack("own", folder, folder / "env", port, "shopflow-own", save_seconds=save_seconds)
 
 
 @pytest.fixture
 def emulator(tmp_path: Path) -> Iterator[Embedded]:
-    """Saves when it stops, and hardly ever meanwhile."""
-    emulator = Embedded(stack_in(tmp_path, free_port()), save_seconds=3600)
+    """Saves when it stops, and never meanwhile."""
+    emulator = Embedded(stack_in(tmp_path, free_port()))
     yield emulator
     emulator.kill()
 
@@ -43,7 +43,7 @@ def emulator(tmp_path: Path) -> Iterator[Embedded]:
 @pytest.fixture
 def saving(tmp_path: Path) -> Iterator[Embedded]:
     """Saves all the time."""
-    emulator = Embedded(stack_in(tmp_path, free_port()), save_seconds=0.01)
+    emulator = Embedded(stack_in(tmp_path, free_port(), save_seconds=0.01))
     yield emulator
     emulator.kill()
 

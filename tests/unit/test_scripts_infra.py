@@ -259,3 +259,9 @@ def test_the_example_of_an_env_file_names_every_variable_that_the_configuration_
     named = re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
     assert len(read) > 10
     assert set(read) - aliases <= set(named)
+
+
+def test_only_the_developers_local_aws_saves_while_it_runs(tmp_path: Path) -> None:
+    """What a session of tests does to its stack shall not outlive it, and a benchmark shall have the machine alone."""
+    assert stack_for_developer(root=tmp_path).save_seconds
+    assert stack_for_tests(root=tmp_path).save_seconds is None
