@@ -13,7 +13,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from scripts.console import OK, CommandError, run_command
-from scripts.reading import trail_of
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.config import adopt_environment, load_config
@@ -116,7 +115,7 @@ def main() -> int:
     order_id = parser.parse_args().order_id
     aws = connect(load_config(adopt_environment()), PATIENT)
     order = aws.orders.read([order_id]).get(order_id)
-    trail = trail_of(aws.audit, order_id)
+    trail = aws.audit.trail(order_id)
     if order is None and trail:
         raise CommandError(f"{order_id} has {len(trail)} event(s), but no record that can be read: make replay ID=…")
     if order is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -57,9 +58,38 @@ def _without_repeats(show: Callable[[str], None]) -> Callable[[str], None]:
     return show_if_new
 
 
+class RowsLeftOut(logging.Handler):
+    """Tells once of each row of a table that cannot be read and was left out."""
+
+    LOGGER = "shopflow.aws.items"
+
+    def __init__(self, errors: Console) -> None:
+        super().__init__(logging.ERROR)
+        self._errors = errors
+        self.told: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if (text := record.getMessage()) not in self.told:
+            self.told.add(text)
+            self._errors.print(text, style="red", markup=False)
+
+
 def run_command(command: Callable[[], int]) -> int:
-    """Run a command to its exit code: each error made on purpose becomes one red line on stderr, Ctrl-C is quiet."""
+    """Run a command to its exit code: each error made on purpose becomes one red line on stderr, Ctrl-C is quiet.
+
+    So does each row that was left out because it cannot be read, and then 0 becomes 1.
+    """
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    left_out, logger = RowsLeftOut(errors), logging.getLogger(RowsLeftOut.LOGGER)
+    logger.addHandler(left_out)
+    try:
+        code = _run(command, errors)
+    finally:
+        logger.removeHandler(left_out)
+    return FAILED if code == OK and left_out.told else code
+
+
+def _run(command: Callable[[], int], errors: Console) -> int:
     try:
         return command()
     except ConfigError as error:

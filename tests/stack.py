@@ -33,7 +33,8 @@ def applied_stack(progress: Progress, kind: str = "") -> Iterator[AppliedStack]:
     Each ``kind`` of tests has a stack of its own, so that they can run beside the others.
 
     The emulator of such a stack saves its state when it is stopped and at no other time. So it is stopped once, right
-    after it was brought up, and killed at the end. SHOPFLOW_TEST_STACK names another stack, for two sessions at the same time.
+    after it was brought up, and killed at the end. SHOPFLOW_TEST_STACK names another stack, for two sessions at the
+    same time.
     """
     stack = stack_for_tests((os.environ.get("SHOPFLOW_TEST_STACK") or "test") + (f"-{kind}" if kind else ""))
     emulator = Embedded(stack)

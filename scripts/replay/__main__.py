@@ -15,7 +15,6 @@ from rich.table import Table
 from scripts.check_order import record_table, trail_table
 from scripts.console import FAILED, OK, CommandError, Progress, run_command
 from scripts.operator_log import OperatorLog
-from scripts.reading import trail_of
 from scripts.replay.comparing import breaches, rebuilt, side_by_side
 from scripts.replay.everything import rebuild_all
 from scripts.replay.sending import History, send_history
@@ -80,7 +79,7 @@ def _rate(text: str) -> int:
 
 def show_then(aws: Aws, order_id: str, at_ms: int, console: Console) -> int:
     """The order as it stood at ``at_ms``, out of the events until then."""
-    trail = trail_of(aws.audit, order_id)
+    trail = aws.audit.trail(order_id)
     if not trail:
         raise _unknown(order_id)
     until = [entry for entry in trail if entry.event.time_ms <= at_ms]
@@ -99,7 +98,7 @@ def show_then(aws: Aws, order_id: str, at_ms: int, console: Console) -> int:
 def show_beside_record(aws: Aws, order_id: str, console: Console) -> int:
     """The order as its events have it, beside its record."""
     order = aws.orders.read([order_id]).get(order_id)
-    trail = trail_of(aws.audit, order_id)
+    trail = aws.audit.trail(order_id)
     if order is None and not trail:
         raise _unknown(order_id)
     events = [entry.event for entry in trail]

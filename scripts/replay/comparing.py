@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from scripts.reading import UNREADABLE
 from shopflow.aws.items import ATTRIBUTES
 from shopflow.domain.event import Event, replay
 from shopflow.domain.order import IllegalTransition, Order
@@ -35,7 +34,7 @@ def rebuilt(trail: Sequence[Event]) -> Order | None:
     """The order that the events add up to; None when there are none, or when they are no legal history."""
     try:
         return replay(trail)
-    except (IllegalTransition, *UNREADABLE):
+    except (IllegalTransition, LookupError, ValueError, TypeError, ArithmeticError, AttributeError):
         return None
 
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import InvalidOperation
 from typing import Any
 
 import pytest
 
-from scripts.console import CommandError
-from scripts.reading import trail_of
 from scripts.replay.__main__ import parse
 from scripts.replay.comparing import breaches, rebuilt, same, side_by_side
 from scripts.replay.everything import chunks
@@ -112,17 +109,6 @@ def test_a_misused_command_exits_with_two(arguments: list[str]) -> None:
 
 
 FORGED_LINE = {"productId": "P", "productName": "P", "quantity": 1, "unitPrice": "much", "lineTotal": "much"}
-UNREADABLE_ENTRIES = [KeyError("recordedAt"), ValueError("1.005"), TypeError("text"), InvalidOperation()]
-
-
-@pytest.mark.parametrize("error", UNREADABLE_ENTRIES, ids=repr)
-def test_an_entry_of_the_audit_log_that_cannot_be_read_is_told_in_one_line(error: Exception) -> None:
-    class Audit:
-        def trail(self, order_id: str) -> None:
-            raise error
-
-    with pytest.raises(CommandError, match="An entry of ORD-A1B2C3D4 in the audit log cannot be read"):
-        trail_of(Audit(), "ORD-A1B2C3D4")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("payload", [{"items": [FORGED_LINE]}, {"items": 7}, {"items": ["a"]}, {}], ids=repr)

@@ -1,0 +1,123 @@
+"""A row that cannot be read makes no command a traceback: it is named in one line, the others are shown, exit 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from rich.console import Console
+
+from scripts.check_order import main as check_order
+from scripts.console import FAILED
+from scripts.infra.status import status
+from scripts.products import SEED
+from scripts.replay.__main__ import main as replay
+from scripts.restock import main as restock
+from shopflow.aws.items import order_to_item
+from tests.commands import Ran, Run, runner
+from tests.stack import AppliedStack
+from tests.unit.making import pending
+
+SOUND: dict[str, Any] = {
+    "productId": {"S": "PROD-BAD"},
+    "productName": {"S": "Bad"},
+    "price": {"N": "1.00"},
+    "stock": {"N": "1"},
+    "received": {"N": "1"},
+}
+MALFORMED_PRODUCTS: dict[str, dict[str, Any]] = {
+    "a price of three decimals": {**SOUND, "price": {"N": "1.005"}},
+    "no count of what was received": {name: value for name, value in SOUND.items() if name != "received"},
+    "a number for a name": {**SOUND, "productName": {"N": "7"}},
+    "text for a number": {**SOUND, "stock": {"S": "many"}},
+}
+ORDER_ID = "ORD-BADBADBA"
+MALFORMED_ORDERS: dict[str, dict[str, Any]] = {
+    "no status": {"status": None},
+    "a number for a customer": {"customerId": {"N": "7"}},
+    "text for items": {"items": {"S": "two"}},
+}
+
+
+class Rows:
+    """Rows put past the code that writes them, and taken away after the test."""
+
+    def __init__(self, stack: AppliedStack) -> None:
+        self._client = boto3.client("dynamodb", region_name=stack.config.region, endpoint_url=stack.config.endpoint_url)
+        self._names = stack.config.resources
+        self._put: list[tuple[str, dict[str, Any]]] = []
+
+    def product(self, item: dict[str, Any]) -> None:
+        self._client.put_item(TableName=self._names.inventory_table, Item=item)
+        self._put.append((self._names.inventory_table, {"productId": item["productId"]}))
+
+    def order(self, changes: dict[str, Any]) -> None:
+        item = {name: value for name, value in (order_to_item(pending(ORDER_ID)) | changes).items() if value}
+        self._client.put_item(TableName=self._names.orders_table, Item=item)
+        self._put.append((self._names.orders_table, {"orderId": item["orderId"]}))
+
+    def take_away(self) -> None:
+        for table, key in self._put:
+            self._client.delete_item(TableName=table, Key=key)
+
+
+@pytest.fixture
+def rows(stack: AppliedStack) -> Iterator[Rows]:
+    rows = Rows(stack)
+    yield rows
+    rows.take_away()
+
+
+@pytest.fixture
+def run(stack: AppliedStack, tmp_path: Path) -> Run:
+    """Run the ``main`` of a command."""
+
+    def run(main: Any, *arguments: str) -> Ran:
+        return runner(main, stack.env, tmp_path / "operator.log")(*arguments)
+
+    return run
+
+
+def names_once(ran: Ran, row: str) -> bool:
+    """Whether the row is on one line of stderr, and nothing is a traceback."""
+    named = [line for line in ran.stderr.splitlines() if row in line]
+    return len(named) == 1 and "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("item", MALFORMED_PRODUCTS.values(), ids=MALFORMED_PRODUCTS)
+def test_infra_status_shows_the_other_products(stack: AppliedStack, rows: Rows, run: Run, item: dict[str, Any]) -> None:
+    rows.product(item)
+    ran = run(lambda: status(stack.stack, Console()))
+    assert (ran.returncode, names_once(ran, "PROD-BAD")) == (FAILED, True), ran.stderr
+    assert all(product.product_id in ran.stdout for product in SEED)
+    assert "PROD-BAD" not in ran.stdout
+
+
+@pytest.mark.parametrize("item", MALFORMED_PRODUCTS.values(), ids=MALFORMED_PRODUCTS)
+def test_restock_fills_up_the_others_and_refuses_that_one(rows: Rows, run: Run, item: dict[str, Any]) -> None:
+    rows.product(item)
+    everything = run(restock)
+    assert (everything.returncode, names_once(everything, "PROD-BAD")) == (FAILED, True), everything.stderr
+    assert run(restock, "--product=PROD-001", "--units=1").returncode == 0
+    that = run(restock, "--product=PROD-BAD", "--units=1")
+    assert (that.returncode, names_once(that, "PROD-BAD")) == (FAILED, True), that.stderr
+
+
+@pytest.mark.parametrize("changes", MALFORMED_ORDERS.values(), ids=MALFORMED_ORDERS)
+@pytest.mark.parametrize("main", [check_order, replay])
+def test_an_order_whose_row_cannot_be_read_is_named(rows: Rows, run: Run, main: Any, changes: dict[str, Any]) -> None:
+    rows.order(changes)
+    ran = run(main, ORDER_ID)
+    assert ran.returncode == FAILED
+    assert "Traceback" not in ran.stderr
+    assert [line for line in ran.stderr.splitlines() if line.startswith("row left out") and ORDER_ID in line]
+
+
+def test_a_rebuild_of_all_goes_on_after_an_order_whose_row_cannot_be_read(rows: Rows, run: Run) -> None:
+    rows.order(MALFORMED_ORDERS["no status"])
+    ran = run(replay, "--all")
+    assert (ran.returncode, names_once(ran, ORDER_ID)) == (FAILED, True), ran.stderr
+    assert "orders" in ran.stdout
