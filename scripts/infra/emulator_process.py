@@ -16,6 +16,7 @@ import os
 import shutil
 import signal
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,8 @@ from ministack.core import persistence
 T = TypeVar("T")
 MOST_SHARE = 0.2
 """Of one processor, for saving: the more there is to save, the longer the pause between two saves."""
+MOST_SECONDS = 300
+"""After that a save hangs, on a lock perhaps that a thread of the server held at the fork, and is ended."""
 NICENESS = 5
 
 
@@ -58,11 +61,15 @@ class Saves:
         parent = os.getpid()
         child = os.fork()
         if child == 0:
+            code = 1
             try:
                 _leave_the_server()
                 self._write(parent)
+                code = 0
+            except Exception:
+                traceback.print_exc()  # into the emulator's log; it tries again next time
             finally:
-                os._exit(0)
+                os._exit(code)
         return child
 
     def _write(self, parent: int) -> None:
@@ -87,8 +94,9 @@ def _itself(value: T, _memo: object = None) -> T:
 def _leave_the_server() -> None:
     """In the child: have nothing of the server's but its memory, and stand back behind it."""
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
+    signal.alarm(MOST_SECONDS)
     for descriptor in [int(file.name) for file in Path("/dev/fd").iterdir()]:
         if descriptor > sys.stderr.fileno():  # its port, which would stay taken, and its clients' connections
             with contextlib.suppress(OSError):
