@@ -23,7 +23,7 @@ locals {
   of_consumer = {
     for service, names in var.consumers : service => [
       { title = "${service}: waiting, oldest s", metrics = [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", names.queue, { label = "waiting" }], [".", "ApproximateAgeOfOldestMessage", ".", ".", { label = "oldest, s", yAxis = "right" }]], stat = "Maximum" },
-      { title = "${service}: handled, failed", metrics = [[local.own_metrics, "Handled", "Service", service, { stat = "Sum" }], [".", "Failed", ".", ".", { stat = "Sum" }], [".", "BatchMs", ".", ".", { stat = "p99", yAxis = "right" }]], stat = "Sum" },
+      { title = "${service}: handled, failed, in the wrong queue", metrics = [[local.own_metrics, "Handled", "Service", service, { stat = "Sum" }], [".", "Failed", ".", ".", { stat = "Sum" }], [".", "Misrouted", ".", ".", { stat = "Sum" }], [".", "BatchMs", ".", ".", { stat = "p99", yAxis = "right" }]], stat = "Sum" },
       { title = "${service}: dead letters", metrics = [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", names.dlq, { label = "dead letters" }]], stat = "Maximum" },
     ]
   }
