@@ -10,16 +10,14 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from http import HTTPStatus
 from typing import Any
 
 from api.http_message import MAX_LOGGED_TARGET, Application, Head, HttpError, Request, Response, call, headers_of
-from api.http_parsing import check_json
+from api.http_rules import MAX_BODY_BYTES, check_json, too_large
 from shopflow.log import about
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 64 * 1024
 STREAM_SECONDS = 1.0
 """For how long a stream goes on: its client gets it whole, when it has ended."""
 RETRY = b"retry: 500\n\n"
@@ -49,7 +47,7 @@ def _head(event: Event) -> Head:
         headers["cookie"] = ("; ".join(cookies),)
     query = event.get("rawQueryString")
     target = f"{event['rawPath']}?{query}" if query else event["rawPath"]
-    return Head(event["requestContext"]["http"]["method"], target, (1, 1), headers)
+    return Head(event["requestContext"]["http"]["method"], target, headers)
 
 
 def _respond(application: Application, head: Head, event: Event, hung_up: Callable[[float], bool]) -> Response:
@@ -57,7 +55,7 @@ def _respond(application: Application, head: Head, event: Event, hung_up: Callab
         endpoint = application.endpoint(head.method, head.path)
         body = _received(event)
         if endpoint.takes_json:
-            check_json(head, len(body))
+            check_json(head)
     except HttpError as error:
         return error.response
     return call(endpoint, Request(head, body, hung_up))
@@ -67,7 +65,7 @@ def _received(event: Event) -> bytes:
     text = event.get("body") or ""
     body = base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
     if len(body) > MAX_BODY_BYTES:
-        raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"body: must not be larger than {MAX_BODY_BYTES} bytes")
+        raise too_large(MAX_BODY_BYTES)
     return body
 
 

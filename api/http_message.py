@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -15,8 +15,10 @@ log = logging.getLogger(__name__)
 
 JSON = "application/json"
 MAX_LOGGED_TARGET = 200
-_WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+_ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+_ENCODED = re.compile(r"%([0-9a-f]{2})", re.IGNORECASE)
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +27,16 @@ class Head:
 
     method: str
     target: str
-    version: tuple[int, int]
     headers: Mapping[str, tuple[str, ...]]
 
     @property
     def path(self) -> str:
-        """The target without its query, and without scheme and host if it came in absolute form."""
-        path = self.target.partition("?")[0]
-        if path.startswith("http://"):
-            host, slash, rest = path.removeprefix("http://").partition("/")
-            return slash + rest if host and slash else "/"
-        return path
+        """The target without its query, and without scheme and host if it came in absolute form.
+
+        What needs no percent-encoding has none (RFC 3986, 6.2.2.2): ``/%6Frders`` is ``/orders``.
+        """
+        path = _ABSOLUTE.sub("", self.target, count=1) if not self.target.startswith("/") else self.target
+        return _ENCODED.sub(_decoded, path.partition("?")[0]) or "/"
 
     def only(self, name: str) -> str | None:
         """The value of a header that may come once; None if it is missing. Raises `HttpError` 400 if it is repeated."""
@@ -43,12 +44,6 @@ class Head:
         if len(values) > 1:
             raise HttpError(HTTPStatus.BAD_REQUEST, f"{name}: must not be repeated", close=True)
         return values[0] if values else None
-
-    @property
-    def wants_close(self) -> bool:
-        """Whether the client ends the connection after this request. HTTP/1.0 always does here."""
-        options = ",".join(self.headers.get("connection", ())).lower().split(",")
-        return self.version == (1, 0) or "close" in (option.strip() for option in options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +133,6 @@ def headers_of(response: Response) -> dict[str, str]:
     return {**SECURITY_HEADERS, **response.headers, **content}
 
 
-def encode_head(response: Response, *, close: bool) -> bytes:
-    """The status line and the headers of ``response``, up to and with the empty line."""
-    headers = {"Date": formatdate(usegmt=True), **headers_of(response)}
-    if isinstance(response.body, bytes) and response.status not in _WITHOUT_CONTENT:
-        headers["Content-Length"] = str(len(response.body))
-    if close:
-        headers["Connection"] = "close"
-    lines = [f"HTTP/1.1 {response.status.value} {response.status.phrase}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+def _decoded(encoded: re.Match[str]) -> str:
+    character = chr(int(encoded[1], 16))
+    return character if _UNRESERVED.fullmatch(character) else encoded[0]

@@ -1,22 +1,54 @@
 """The OpenAPI document of the API: ``openapi.json``, made complete and self-contained.
 
-The file says once what holds for all operations, and points to the contracts of ``schemas/``. Here that is spread over
-the operations, HEAD and OPTIONS come to each path that has them, and the contracts move in.
+The file says once what holds for all operations, points to the contracts of ``schemas/``, and names each limit where
+its number belongs (``$MOST_REDRIVEN``). Here that is spread over the operations, HEAD and OPTIONS come to each path
+that has them, and the contracts and the numbers move in.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urljoin
 
+from api import flow, placing, recent, stream
+from api.http_rules import MAX_BODY_BYTES, MAX_FRAMING_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_REQUEST_LINE_BYTES
+from api.ops import dead_letters, metrics, session, waiting
+from api.ops import routes as ops_routes
 from shopflow import jsontext
 from shopflow.catalog import SCHEMAS
 
 SOURCE = Path(__file__).with_name("openapi.json")
 SOURCE_URI = "https://shopflow.example/api/openapi.json"
 """Where ``openapi.json`` stands, seen from the ``$id`` of the contracts."""
+
+KIB = 1024
+LIMITS: Mapping[str, int] = {
+    "BODY_KIB": MAX_BODY_BYTES // KIB,
+    "FRAMING_KIB": MAX_FRAMING_BYTES // KIB,
+    "LINE_KIB": MAX_REQUEST_LINE_BYTES // KIB,
+    "HEADERS_KIB": MAX_HEADER_BYTES // KIB,
+    "MAX_HEADERS": MAX_HEADERS,
+    "MAX_QUANTITY": placing.MAX_QUANTITY,
+    "STREAM_MINUTES": stream.TIME_LIMIT_MS // 60_000,
+    "FLOW_MINUTES": flow.TIME_LIMIT_MS // 60_000,
+    "SESSION_SECONDS": session.SESSION_SECONDS,
+    "SESSION_HOURS": session.SESSION_SECONDS // 3600,
+    "MOST_TOKEN_CHARACTERS": ops_routes.MOST_TOKEN_CHARACTERS,
+    "MOST_ID_CHARACTERS": ops_routes.MOST_ID_CHARACTERS,
+    "MOST_REDRIVEN": dead_letters.MOST_REDRIVEN,
+    "REDRIVE_SECONDS": dead_letters.REDRIVE_SECONDS,
+    "MOST_LETTERS": dead_letters.MOST_SHOWN,
+    "MOST_LETTER_CHARACTERS": dead_letters.MOST_BODY_CHARACTERS,
+    "WINDOW_MINUTES": metrics.WINDOW_MINUTES,
+    "MOST_REMEMBERED": recent.MOST_REMEMBERED,
+    "MOST_OPEN_ORDERS": waiting.MOST_SHOWN,
+    "MOST_ORDERS_READ": waiting.MOST_READ,
+}
+"""The numbers of the document, from where each is kept to."""
+_LIMIT = re.compile(r"\$([A-Z_]+)")
 
 Json = dict[str, Any]
 
@@ -26,7 +58,7 @@ def load_document(source: Path = SOURCE, schemas: Path = SCHEMAS) -> Json:
     contracts = [jsontext.loads(file.read_text()) for file in sorted(schemas.rglob("*.schema.json"))]
     names = {contract["$id"]: _name(contract) for contract in contracts}
     places = {SOURCE_URI: "#"} | {uri: f"#/components/schemas/{name}" for uri, name in names.items()}
-    document: Json = _moved(jsontext.loads(source.read_text()), SOURCE_URI, places)
+    document: Json = _moved(_limited(jsontext.loads(source.read_text())), SOURCE_URI, places)
     document["components"]["schemas"] |= {
         names[contract["$id"]]: _moved(contract, contract["$id"], places) for contract in contracts
     }
@@ -35,6 +67,18 @@ def load_document(source: Path = SOURCE, schemas: Path = SCHEMAS) -> Json:
 
 def _name(contract: Json) -> str:
     return PurePosixPath(contract["$id"]).name.removesuffix(".schema.json")
+
+
+def _limited(value: Any) -> Any:
+    """``value`` with the number of each limit in the place of its name."""
+    if isinstance(value, dict):
+        return {key: _limited(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_limited(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    alone = _LIMIT.fullmatch(value)
+    return LIMITS[alone[1]] if alone else _LIMIT.sub(lambda name: str(LIMITS[name[1]]), value)
 
 
 def _moved(value: Any, uri: str, places: Mapping[str, str]) -> Any:

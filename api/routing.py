@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER = {"Retry-After": "1"}
 EVENT_STREAM = "text/event-stream"
+STREAMED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""The second has nginx, and others that took it over, pass each event on at once."""
 
 Handler = Callable[..., Response]
 
@@ -72,7 +74,7 @@ class StreamSlots:
         if not self._slots.acquire(blocking=False):
             raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "too many streams: try again later", RETRY_AFTER)
         stream = open_stream(self._slots.release)
-        return Response(HTTPStatus.OK, stream, EVENT_STREAM, {"Cache-Control": "no-store"}, order_id)
+        return Response(HTTPStatus.OK, stream, EVENT_STREAM, STREAMED, order_id)
 
 
 def json_body(request: Request) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +21,16 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """``clients`` connections that send ``opening``, then ``drip`` every 0.2 s, and come again when thrown out."""
+    """``clients`` connections that send ``opening``, then ``drip`` every 0.2 s, and come again when thrown out.
+
+    One that never ``reads`` takes nothing off its socket, so that who answers it gets stuck.
+    """
 
     name: str
     clients: int
     opening: bytes = b""
     drip: bytes = b""
+    reads: bool = True
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,7 @@ class Attacker:
             with contextlib.suppress(BlockingIOError):
                 self._send()
             with contextlib.suppress(BlockingIOError):
-                if not self._socket.recv(65536):
-                    raise ConnectionResetError
+                self._look()
         except OSError:
             self._socket.close()
             self._traffic.ended.value += 1
@@ -59,7 +63,14 @@ class Attacker:
     def _connect(self) -> None:
         self._socket = socket.create_connection(self._address, timeout=START_SECONDS)
         self._socket.setblocking(False)
+        self._end = select.poll()
+        self._end.register(self._socket, select.POLLRDHUP)
         self._pending = memoryview(self._attack.opening)
+
+    def _look(self) -> None:
+        thrown_out = self._end.poll(0) if not self._attack.reads else not self._socket.recv(65536)
+        if thrown_out:
+            raise ConnectionResetError
 
     def _send(self) -> None:
         while self._pending:
@@ -106,12 +117,15 @@ class Latencies:
         return cls(tuple(sorted(_milliseconds(call) for _ in range(times))))
 
     @property
+    def median(self) -> float:
+        return self.milliseconds[len(self.milliseconds) // 2]
+
+    @property
     def longest(self) -> float:
         return self.milliseconds[-1]
 
     def __str__(self) -> str:
-        median = self.milliseconds[len(self.milliseconds) // 2]
-        return f"{len(self.milliseconds)} orders, median {median:.1f} ms, longest {self.longest:.1f} ms"
+        return f"{len(self.milliseconds)} orders, median {self.median:.1f} ms, longest {self.longest:.1f} ms"
 
 
 def _milliseconds(call: Callable[[], object]) -> float:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from api import lambda_handler
-from api.gateway import MAX_BODY_BYTES, answer
+from api.gateway import answer
 from api.http_message import Response
+from api.http_rules import MAX_BODY_BYTES
 from api.lambda_handler import OVERLAP_MS, Service
 from api.routing import Router, route
 from shopflow.errors import Unavailable

@@ -8,11 +8,13 @@ from api.http_server import Limits
 from tests.swarm import Attack, Latencies, attacking
 from tests.unit.api.shop import Client, Shop, serving
 from tests.unit.api.test_bounds import eventually
-from tests.unit.api.test_http import ORDER, post
+from tests.unit.api.test_http import ORDER, get, post
 
 ORDERS = 100
 LONGEST_MS = 5_000
 """Half of what a request may take to arrive: an attack that holds a place in the way holds it for twice as long."""
+MEDIAN_MS = 100
+"""What the median may be among clients that never read."""
 MEGABYTE = b" " * 1_000_000
 
 TRICKLE = [
@@ -26,9 +28,14 @@ FLOOD = [
     Attack("100 bodies of 1 MB said to be 64 KB", 100, post(MEGABYTE, length="65536")),
     Attack("100 bodies of 1 MB said to be 10 bytes", 100, post(MEGABYTE, length="10")),
 ]
+DEAF = [
+    Attack("700 that ask for 40 pages and never read", 700, get("/") * 40, reads=False),
+    Attack("700 that ask for 40 times 70 KB and never read", 700, get("/openapi.json") * 40, reads=False),
+    Attack("700 that ask 40 times for their health and never read", 700, get() * 40, reads=False),
+]
 
 
-@pytest.mark.parametrize("attack", [*TRICKLE, *FLOOD], ids=lambda attack: attack.name)
+@pytest.mark.parametrize("attack", [*TRICKLE, *FLOOD, *DEAF], ids=lambda attack: attack.name)
 def test_an_honest_order_is_placed_in_time_during(
     attack: Attack, shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -49,3 +56,4 @@ def test_an_honest_order_is_placed_in_time_during(
     with capsys.disabled():
         print(f"\n  {attack.name}: {under_attack} (quiet: longest {quiet.longest:.1f} ms)", end=" ")  # noqa: T201
     assert under_attack.longest < LONGEST_MS
+    assert attack not in DEAF or under_attack.median < MEDIAN_MS

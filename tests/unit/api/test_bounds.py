@@ -12,8 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from api.http_connections import Connections
-from api.http_server import BoundedServer
+from api.http_server import BoundedServer, Connections
 from tests.unit.api.shop import QUICK, Client, Shop, ask, serving
 from tests.unit.api.test_http import ORDER, get, post, statuses, talking, until_closed
 

@@ -123,4 +123,4 @@ def test_the_catalogue_tells_who_consumes_what_in_its_order(client: Client) -> N
 
 
 def _request(headers: Mapping[str, tuple[str, ...]]) -> Request:
-    return Request(Head("GET", "/", (1, 1), headers), b"", lambda _: False)
+    return Request(Head("GET", "/", headers), b"", lambda _: False)

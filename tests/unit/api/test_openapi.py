@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import reduce
@@ -16,8 +16,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.flow import Feed
 from api.following import Change
-from api.http_parsing import MAX_HEADER_BYTES, MAX_REQUEST_LINE_BYTES
-from api.openapi import load_document
+from api.http_rules import MAX_HEADER_BYTES, MAX_REQUEST_LINE_BYTES
+from api.openapi import LIMITS, SOURCE, load_document
 from api.ops.session import MOST_FAILURES
 from shopflow.domain.order import EventType, Order, decline
 from shopflow.ports import AuditEntry
@@ -69,6 +69,31 @@ def test_every_route_is_in_it_and_everything_in_it_is_a_route(shop: Shop) -> Non
         assert set(allowed.split(", ")) == {method for method, other in documented if other == path}
 
 
+REDRIVE = "/ops/dead-letters/payment/redrive"
+BOUNDED: list[tuple[str, str, Callable[[Any, int], Any]]] = [
+    (REDRIVE, "redrive", lambda ids, more: {"messageIds": ["x"] * (ids["maxItems"] + more)}),
+    (REDRIVE, "redrive", lambda ids, more: {"messageIds": ["x" * (ids["items"]["maxLength"] + more)]}),
+    ("/ops/session", "signIn", lambda token, more: {"token": "x" * (token["maxLength"] + more)}),
+]
+
+
+@pytest.mark.parametrize(("path", "schema", "body"), BOUNDED)
+def test_what_it_says_is_the_most_is_taken_and_one_more_is_not(
+    client: Client, path: str, schema: str, body: Callable[[Any, int], Any]
+) -> None:
+    found = load_document()["components"]["schemas"][schema]
+    [bounds] = found.get("oneOf", [found])[0]["properties"].values()
+    assert client.ask("POST", path, body(bounds, 0), AS_OPERATOR).status in (200, 401)
+    assert client.ask("POST", path, body(bounds, 1), AS_OPERATOR).status == 400
+
+
+def test_it_has_no_number_of_its_own_where_the_code_has_a_limit() -> None:
+    bounds = re.compile(r'"(?:max|min)(?:Items|Length|imum)": (\d+)|"const": (\d+)')
+    own = {int(number) for found in bounds.findall(SOURCE.read_text()) for number in found if number}
+    assert own <= {0, 1, 255}  # 255: of Idempotency-Key, whose pattern has it too
+    assert set(re.findall(r"\$([A-Z_]+)", SOURCE.read_text())) == set(LIMITS)
+
+
 @pytest.mark.parametrize("operation", OPERATIONS, ids=NAMES)
 def test_every_answer_of_an_operation_is_documented_and_every_documented_one_is_given(
     operation: Operation, shop: Shop
@@ -97,11 +122,12 @@ def _provoked(client: Client, operation: Operation) -> list[Answer]:
     answers = [client.ask(method, *each) for each in right]
     wrong = [
         {"Content-Length": "x"},
-        {"Transfer-Encoding": "chunked"},
+        {"Transfer-Encoding": "gzip"},
         {"Content-Length": "70000"},
         {"Expect": "a miracle", "Content-Length": "1", "Content-Type": "application/json"},
         {"X": "y" * MAX_HEADER_BYTES},
     ]
+    wrong += [{"Content-Type": "application/json"}] if method == "POST" else []
     answers += [_bare(client, f"{method} {path} HTTP/1.1", headers) for headers in wrong]
     answers.append(_bare(client, f"{method} {path}?{'a' * MAX_REQUEST_LINE_BYTES} HTTP/1.1", {}))
     answers.append(_bare(client, f"{method} {path} HTTP/2.0", {}))
