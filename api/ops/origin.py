@@ -6,18 +6,22 @@ from http import HTTPStatus
 
 from api.http_message import Head, HttpError
 
-_FOREIGN = frozenset({"cross-site", "same-site"})
-"""Another port of this host is the same site, yet not the same origin."""
+_OWN = frozenset({"same-origin", "none"})
+"""``none``: the user asked for it, not a page. Another port of this host is ``same-site``, yet not the same origin."""
 
 
 def check_same_origin(head: Head) -> None:
     """Raises `HttpError` 403 for a request that a browser sends for a page of another origin.
 
-    What is no browser sends neither header, and has no cookies that somebody else could make it use.
+    The browser says so itself, where it does (Sec-Fetch-Site). Else Origin is compared with Host, which a proxy may
+    have rewritten. What is no browser sends neither header, and has no cookies that somebody else could make it use.
     """
-    origin = head.only("Origin")
-    foreign_origin = origin is not None and _host(origin) != (head.only("Host") or "").lower()
-    if foreign_origin or (head.only("Sec-Fetch-Site") or "").lower() in _FOREIGN:
+    site, origin = head.only("Sec-Fetch-Site"), head.only("Origin")
+    if site is not None:
+        own = site.lower() in _OWN
+    else:
+        own = origin is None or _host(origin) == (head.only("Host") or "").lower()
+    if not own:
         raise HttpError(HTTPStatus.FORBIDDEN, "refused: this was sent by a page of another site")
 
 

@@ -18,7 +18,8 @@ COOKIE = "ops"
 SESSION_SECONDS = 12 * 3600
 MOST_FAILURES = 10
 FAILURES_SECONDS = 60
-"""After so many wrong tokens in that time none is looked at until the first of them is that old."""
+"""After so many wrong tokens in that time the next wrong one is 429. The right one is always taken: else anybody could
+lock the operator out. What keeps the token from being guessed is its length."""
 _ATTRIBUTES = "HttpOnly; SameSite=Strict; Path=/ops"
 _MOST_DIGITS = 15
 OFF = "the operator's page is off: it needs OPS_TOKEN to be set"
@@ -59,29 +60,38 @@ class Sessions:
         scheme, _, token = (head.only("Authorization") or "").partition(" ")
         if scheme.lower() != "bearer":
             raise _unauthorised("sign in first, or send the operator's token: Authorization: Bearer …")
-        self._check_token(token.strip().encode("latin-1"))
+        self._check_token(_bytes(token.strip()))
 
     def _check_token(self, token: bytes) -> None:
         if self._token is None:
             raise _unauthorised(OFF)
+        if hmac.compare_digest(token, self._token):
+            return
         with self._lock:
             now = self._clock.now_ms()
             if len(self._failures) == MOST_FAILURES and 0 <= now - self._failures[0] < FAILURES_SECONDS * 1000:
-                message = "too many wrong tokens: wait a minute"
+                message = "this is not the operator's token, and too many others were not: wait a minute"
                 raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, message, {"Retry-After": str(FAILURES_SECONDS)})
-            if not hmac.compare_digest(token, self._token):
-                self._failures.append(now)
-                raise _unauthorised("this is not the operator's token")
+            self._failures.append(now)
+        raise _unauthorised("this is not the operator's token")
 
     def _is_valid(self, cookie: str) -> bool:
         ends, _, seal = cookie.partition(".")
         if not (ends.isascii() and ends.isdecimal() and len(ends) <= _MOST_DIGITS):
             return False
-        genuine = hmac.compare_digest(seal.encode("latin-1"), self._seal(ends).encode())
+        genuine = hmac.compare_digest(_bytes(seal), self._seal(ends).encode())
         return genuine and self._clock.now_ms() < int(ends)
 
     def _seal(self, ends: str) -> str:
         return hmac.digest(self._token or b"", f"operator's session until {ends}".encode(), hashlib.sha256).hex()
+
+
+def _bytes(value: str) -> bytes:
+    """A header's value as it was sent. From a socket each character is a byte; Lambda's may be any."""
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode(errors="surrogatepass")
 
 
 def _cookies(head: Head) -> list[str]:

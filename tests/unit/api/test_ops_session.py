@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from api.http_message import Head, HttpError
 from api.ops import session
-from api.ops.session import FAILURES_SECONDS, MOST_FAILURES, SESSION_SECONDS
+from api.ops.session import FAILURES_SECONDS, MOST_FAILURES, SESSION_SECONDS, Sessions
 from tests.clocks import ManualClock
 from tests.unit.api.shop import AS_OPERATOR, OPS_TOKEN, Answer, Client, Shop, serving
 
@@ -27,7 +28,18 @@ FOREIGN = [
     {"Origin": "http://127.0.0.1:1"},
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": ""},
+    {"Sec-Fetch-Site": "whatever comes"},
 ]
+OWN = [
+    {"Sec-Fetch-Site": "same-origin"},
+    {"Sec-Fetch-Site": "none"},
+    {"Sec-Fetch-Site": "same-origin", "Origin": "https://shop.example"},
+    {"Origin": "http://127.0.0.1:3000", "Host": "127.0.0.1:3000"},
+    {"Origin": "http://Shop.example", "Host": "shop.example"},
+    {},
+]
+"""The third is what comes through a proxy that has put its own name for us into Host."""
 
 
 def sign_in(client: Client, token: str = OPS_TOKEN) -> Answer:
@@ -122,20 +134,36 @@ def test_what_is_no_token_is_a_400_that_says_what_it_must_be(client: Client, bod
     assert '{"token": "…"}' in answer.error
 
 
-def test_wrong_tokens_are_soon_not_looked_at_and_a_session_is_not_disturbed_by_it() -> None:
+def test_wrong_tokens_are_limited_and_the_right_one_always_works() -> None:
     clock = ManualClock()
     with serving(Shop(clock)) as server:
         client = Client(server)
-        headers = cookie(sign_in(client))
         wrong = [client.ask("POST", "/ops/session", WRONG).status for _ in range(MOST_FAILURES)]
         assert wrong == [401] * MOST_FAILURES
-        refused = sign_in(client)
+        refused = client.ask("POST", "/ops/session", WRONG)
         assert (refused.status, refused.headers["Retry-After"]) == (429, str(FAILURES_SECONDS))
-        assert client.get("/ops", AS_OPERATOR).status == 429
-        assert client.get("/ops/state", headers).status == 200
+        assert client.get("/ops", {"Authorization": "Bearer wrong"}).status == 429
+        signed_in = sign_in(client)
+        assert signed_in.status == 204
+        assert [client.get("/ops/state", each).status for each in (AS_OPERATOR, cookie(signed_in))] == [200, 200]
         assert client.get("/ops/state").status == 401
         clock.advance(FAILURES_SECONDS)
-        assert sign_in(client).status == 204
+        assert client.ask("POST", "/ops/session", WRONG).status == 401
+
+
+@pytest.mark.parametrize("token", ["\u20ac\u20ac", "\xe4", "\ud800", "\xff\u0100"])
+@pytest.mark.parametrize("name", ["authorization", "cookie"])
+def test_a_header_of_any_text_is_no_token_and_no_error(token: str, name: str) -> None:
+    value = f"Bearer {token}" if name == "authorization" else f"ops=9.{token}"
+    with pytest.raises(HttpError) as refused:
+        Sessions(OPS_TOKEN, ManualClock()).check(Head("GET", "/ops", {name: (value,)}))
+    assert refused.value.status == 401
+
+
+def test_a_token_that_is_not_ascii_works_too() -> None:
+    sessions = Sessions("schl\xfcssel-\u20ac-schl\xfcssel", ManualClock())
+    for value in ("schl\xfcssel-\u20ac-schl\xfcssel".encode().decode("latin-1"), "schl\xfcssel-\u20ac-schl\xfcssel"):
+        sessions.check(Head("GET", "/ops", {"authorization": (f"Bearer {value}",)}))
 
 
 @pytest.mark.parametrize(("method", "path", "body"), [("GET", each, None) for each in GUARDED] + CHANGES)
@@ -158,10 +186,12 @@ def test_what_a_page_of_another_site_sends_is_refused(
     assert shop.queues["payment"].depth().visible == 0
 
 
+@pytest.mark.parametrize("headers", OWN, ids=str)
 @pytest.mark.parametrize(("method", "path", "body"), CHANGES)
-def test_what_our_own_page_sends_is_taken(client: Client, method: str, path: str, body: Any) -> None:
-    own = {"Origin": "http://{}:{}".format(*client.address), "Sec-Fetch-Site": "same-origin"}
-    assert client.ask(method, path, body, {**AS_OPERATOR, **own}).status in (200, 204)
+def test_what_our_own_page_sends_is_taken(
+    client: Client, method: str, path: str, body: Any, headers: dict[str, str]
+) -> None:
+    assert client.ask(method, path, body, {**AS_OPERATOR, **headers}).status in (200, 204)
 
 
 @pytest.mark.parametrize("path", ["/ops", "/ops/state", "/ops/dead-letters/payment"])
