@@ -36,7 +36,8 @@ def answer(application: Application, event: Event, now: Callable[[], float] = ti
     milliseconds = (now() - started) * 1000
     extra = about(order_id=response.order_id)
     target = head.target[:MAX_LOGGED_TARGET]
-    log.info("%s %s %d %.1f ms", head.method, target, response.status.value, milliseconds, extra=extra)
+    client = event["requestContext"]["http"]["sourceIp"]
+    log.info("%s %s %s %d %.1f ms", client, head.method, target, response.status.value, milliseconds, extra=extra)
     return _encode(response, body)
 
 
@@ -63,7 +64,7 @@ def _respond(application: Application, head: Head, event: Event, hung_up: Callab
 
 def _received(event: Event) -> bytes:
     text = event.get("body") or ""
-    body = base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
+    body = base64.b64decode(text) if event.get("isBase64Encoded") else text.encode(errors="surrogatepass")
     if len(body) > MAX_BODY_BYTES:
         raise too_large(MAX_BODY_BYTES)
     return body

@@ -85,10 +85,10 @@ class Connection(socketserver.BaseRequestHandler):
         """Wait for the first byte of a request. False: it is over, by the client's will or ours."""
         self._http = h11.Connection(h11.SERVER, MAX_HEAD_BYTES)
         self._bodiless = False
-        if self._ahead and self._await_input(self._limits.idle_seconds):
-            self._turn.enter_context(self._server.turns)
-        if not self._await_input(self._limits.idle_seconds):
+        if self._ahead and not self._takes_its_turn():
             return False
+        # Displaced by now? Then the reads below find what had come, and the end of the input.
+        self._await_input(self._limits.idle_seconds)
         received = self._ahead
         # RFC 9112 2.2: a client may send an empty line too many after a body.
         while not (received := received.removeprefix(b"\r\n")):
@@ -101,6 +101,12 @@ class Connection(socketserver.BaseRequestHandler):
         self._received = bytearray(received)
         self._http.receive_data(received)
         return True
+
+    def _takes_its_turn(self) -> bool:
+        """Wait until no other request that was sent ahead is worked on. False: displaced meanwhile."""
+        self._await_input(self._limits.idle_seconds)
+        self._turn.enter_context(self._server.turns)
+        return self._await_input(self._limits.idle_seconds)
 
     def _await_input(self, seconds: float) -> bool:
         """Begin to wait for the client, so long at most. False: it was displaced."""
@@ -142,7 +148,6 @@ class Connection(socketserver.BaseRequestHandler):
     def _exchange(self) -> Exchange:
         head: Head | None = None
         try:
-            # Displaced by now? Then the read below finds the end of the input.
             self._await_input(self._limits.receive_seconds)
             head = self._read_head()
             return self._answer(head)
@@ -234,9 +239,11 @@ class Connection(socketserver.BaseRequestHandler):
         deadline = time.monotonic() + self._limits.write_seconds
         stalled = False
         try:
-            while left := left[self._send_some(left) :]:
+            while (sent := self._send_some(left)) < len(left):
+                left = left[sent:]
+                took_some = sent > 0 or not stalled
                 stalled = True
-                if not self._server.connections.waiting(self.request, socket.SHUT_RDWR):
+                if took_some and not self._server.connections.waiting(self.request, socket.SHUT_RDWR):
                     raise ConnectionAbortedError("displaced")
                 if not self._ready(select.POLLOUT, deadline):
                     raise TimeoutError("the client does not read")

@@ -82,7 +82,7 @@ def json_body(request: Request) -> Any:
     try:
         return jsontext.loads(request.body)
     except ValueError as error:
-        raise InvalidRequest(f"body: is not JSON: {error}") from None
+        raise InvalidRequest(f"body: cannot be read as JSON: {error}") from None
 
 
 def _allowed(methods: set[str]) -> str:

@@ -37,14 +37,14 @@ def test_unknown_fields_of_a_newer_minor_version_are_accepted_and_kept() -> None
 
 
 def test_unknown_fields_of_the_known_version_are_refused() -> None:
-    with pytest.raises(ContractBreach, match="unexpected"):
+    with pytest.raises(ContractBreach, match="is not a known field"):
         CONTRACTS.decode(_text(_unknown_fields))
 
 
 def test_a_newer_minor_version_must_still_hold_what_is_known() -> None:
     with pytest.raises(ContractBreach, match=r"payload\.chargedAmount"):
         CONTRACTS.decode(_text(_version("1.3"), lambda envelope: envelope["payload"].update(chargedAmount="much")))
-    with pytest.raises(ContractBreach, match="'transactionId' is a required property"):
+    with pytest.raises(ContractBreach, match="transactionId is missing"):
         CONTRACTS.decode(_text(_version("1.3"), lambda envelope: envelope["payload"].pop("transactionId")))
 
 
@@ -55,7 +55,7 @@ def test_a_new_major_version_is_refused() -> None:
 
 def test_publishing_is_strict_whatever_the_version() -> None:
     event = CONTRACTS.decode(_text(_version("1.3"), lambda envelope: envelope["payload"].update(currency="USD")))
-    with pytest.raises(ContractBreach, match="unexpected"):
+    with pytest.raises(ContractBreach, match="is not a known field"):
         CONTRACTS.encode(event)
 
 

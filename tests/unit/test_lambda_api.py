@@ -71,6 +71,9 @@ def test_a_body_in_base64_is_read(shop: Shop) -> None:
         ("x" * (MAX_BODY_BYTES + 1), {}, 413),
         ("{}", {"content-type": "text/plain"}, 415),
         ("{", {}, 400),
+        ("{}", {"content-encoding": "gzip"}, 415),
+        ('{"customerId": "\ud800"}', {}, 400),
+        ('{"customerId": "C", "customerId": "C"}', {}, 400),
         (None, {"content-type": "application/json"}, 400),
     ],
 )
@@ -81,6 +84,23 @@ def test_a_body_that_cannot_be_taken_is_refused(
     assert answered["statusCode"] == status
     assert set(json.loads(answered["body"])) == {"error"}
     assert shop.saved == []
+
+
+def test_a_path_is_the_same_whether_or_not_it_is_needlessly_encoded(shop: Shop) -> None:
+    assert ask(shop, "POST", "/%6Frders", json.dumps(SAMPLE))["statusCode"] == 201
+
+
+def test_a_token_of_any_text_is_no_error(shop: Shop) -> None:
+    for token in ("\u20ac", "\xe4", "\ud800"):
+        headers = {"authorization": f"Bearer {token}"}
+        assert ask(shop, "GET", "/ops/state", headers=headers)["statusCode"] == 401
+
+
+def test_the_access_log_tells_whose_request_it_was(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="api.gateway"):
+        ask(shop, "GET", "/nowhere")
+    [record] = caplog.records
+    assert record.getMessage().startswith("192.0.2.1 GET /nowhere 404 ")
 
 
 def test_an_unknown_path_and_another_method_are_refused(shop: Shop) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from urllib.parse import unquote
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_a_declined_order_shows_its_reason_and_its_release(client: Client, shop:
 def test_an_unknown_or_malformed_id_is_not_found(client: Client, order_id: str, rest: str) -> None:
     answer = client.get(f"/orders/{order_id}{rest}")
     assert answer.status == 404
-    assert answer.error == f"Order not found: {order_id}"
+    assert answer.error == f"Order not found: {unquote(order_id)}"
 
 
 def test_the_trail_lists_the_audit_entries_in_order(client: Client, shop: Shop) -> None:

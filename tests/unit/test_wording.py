@@ -1,0 +1,124 @@
+"""What a sender is told: in JSON's words and a person's, never in Python's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from shopflow import jsontext
+from shopflow.catalog import load_catalog
+from shopflow.contracts import Contracts
+from shopflow.errors import InvalidRequest
+from shopflow.schema_files import load_schemas
+from shopflow.wording import in_words
+
+CATALOG = load_catalog()
+CONTRACTS = Contracts(CATALOG)
+ITEM = '{"productId": "P", "quantity": 1}'
+PYTHONS = re.compile(r"(?<!\w)'|\b(None|True|False|Decimal|dict|list|str|int|float|sys|NoneType|\w+Error|codec|char)\b")
+REQUESTS = [
+    ("null", "body: must be an object"),
+    ("[]", "body: must be an object"),
+    ("{}", "body: customerId is missing"),
+    (f'{{"customerId": null, "items": [{ITEM}]}}', "customerId: must be a string"),
+    (f'{{"customerId": "C", "items": {ITEM}}}', "items: must be an array"),
+    ('{"customerId": "C", "items": []}', "items: must not be empty"),
+    (f'{{"customerId": "C", "items": [{", ".join([ITEM] * 51)}]}}', "items: must have at most 50 entries"),
+    ('{"customerId": "C", "items": [true]}', "items[0]: must be an object"),
+    ('{"customerId": "C", "items": [{"productId": "P", "quantity": 0}]}', "items[0].quantity: must be at least 1"),
+    ('{"customerId": "C", "items": [{"productId": "P", "quantity": 1001}]}', "items[0].quantity: must be at most 1000"),
+    ('{"customerId": "C", "items": [{"productId": "P", "quantity": 1.5}]}', "items[0].quantity: must be an integer"),
+    ('{"customerId": "C", "items": [{"productId": "P", "quantity": true}]}', "items[0].quantity: must be an integer"),
+    (f'{{"customerId": "{"x" * 65}", "items": [{ITEM}]}}', "customerId: must have at most 64 characters"),
+    (f'{{"customerId": "C", "items": [{ITEM}], "None": 1}}', 'body: "None" is not a known field'),
+    (f'{{"customerId": "C", "items": [{ITEM}], "{"x" * 99}": 1}}', f'body: "{"x" * 50}…" is not a known field'),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), REQUESTS)
+def test_a_request_that_breaks_its_contract_is_told_how(text: str, message: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        CONTRACTS.check_request(jsontext.loads(text))
+    assert str(refused.value) == message
+
+
+SCHEMAS = [
+    ({"type": ["number", "null"]}, "x", "must be a number or null"),
+    ({"enum": ["a", None, True]}, "x", 'must be one of "a", null, true'),
+    ({"const": None}, 1, "must be null"),
+    ({"const": False}, 1, "must be false"),
+    ({"format": "date-time"}, "x", 'must have the form "date-time"'),
+    ({"multipleOf": 2, "description": "an even number"}, 3, "must be an even number"),
+    ({"uniqueItems": True}, [None, None], "must not have the same entry twice"),
+    ({"anyOf": [False, False]}, None, "is not what it may be"),
+    ({"contains": {"const": None}}, [True], "is not what it may be"),
+    (False, None, "is not what it may be"),
+]
+
+
+@pytest.mark.parametrize(("schema", "value", "message"), SCHEMAS)
+def test_what_breaks_a_rule_is_told_in_the_words_of_json(schema: Any, value: Any, message: str) -> None:
+    [error] = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).iter_errors(value)
+    assert in_words(error) == message
+
+
+VALUES = [None, True, False, [], {}, "", "None", 0, -1, Decimal("1.5"), [None], {"None": None}]
+
+
+@pytest.mark.parametrize("name", sorted(load_schemas(*CATALOG.folders)))
+@pytest.mark.parametrize(
+    "value", [None, True, False, [], {}, "", "None", 0, -1, Decimal("1.5"), [None], {"None": None}], ids=repr
+)
+def test_no_rule_of_any_contract_is_told_in_pythons_words(name: str, value: Any) -> None:
+    schema = load_schemas(*CATALOG.folders)[name]
+    for rules in _every_rule(schema):
+        checker = Draft202012Validator(rules, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        for error in checker.iter_errors(value):
+            assert not PYTHONS.search(in_words(error).replace('"None"', ""))
+
+
+def _every_rule(schema: Any) -> Iterator[Any]:
+    if isinstance(schema, dict):
+        if "properties" not in schema or "type" in schema:
+            yield schema
+        for part in schema.values():
+            yield from _every_rule(part)
+    for part in schema if isinstance(schema, list) else ():
+        yield from _every_rule(part)
+
+
+NO_JSON = [
+    (b"", "look at line 1, column 1"),
+    (b"{'a': None}", "look at line 1, column 2"),
+    (b'{"a": 1,\n "b": \x00}', "look at line 2, column 7"),
+    (b'{"a": "\x01"}', "look at line 1, column 8"),
+    (b'{"a": "\\q"}', "look at line 1, column 9"),
+    (b"NaN", "look at line 1, column 1"),
+    (b"\xff", "it is not in UTF-8"),
+    (b"[" * 100_000, "it is nested too deeply"),
+    (b"9" * 5000, "a number has too many digits"),
+    (b'{"a": [1e99999999999999999999]}', "a number has too many digits"),
+    (b"-1e-99999999999999999999", "a number has too many digits"),
+    (b'{"a": "\\ud800"}', "a text has half a surrogate pair"),
+    (b'{"a": 1, "a": 1}', 'the field "a" is there twice'),
+    (b'[{"b": {"a": 1, "\\u0061": 2}}]', 'the field "a" is there twice'),
+    (b'{"\\ud800": 1, "\\ud800": 2}', 'the field "?" is there twice'),
+    (b'{"%b": 1, "%b": 2}' % (b"x" * 99, b"x" * 99), f'the field "{"x" * 50}" is there twice'),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), NO_JSON, ids=lambda value: str(value)[:20])
+def test_what_is_no_json_is_refused_in_a_persons_words(text: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=r".") as refused:
+        jsontext.loads(text)
+    assert str(refused.value) == message
+    assert not PYTHONS.search(message)
+
+
+def test_the_same_field_in_two_objects_is_no_repetition() -> None:
+    assert jsontext.loads('[{"a": 1}, {"a": {"a": 2}}]') == [{"a": 1}, {"a": {"a": 2}}]
