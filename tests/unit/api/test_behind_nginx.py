@@ -1,0 +1,178 @@
+"""Behind nginx as Debian has it, with nothing said but `proxy_pass`: streams flow, and the operator can sign in."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conformance.samples import made, reserved
+from tests.faults.lanes import free_port
+from tests.unit.api.shop import OPS_TOKEN, SAMPLE, Answer, Client, Shop, ask, serving
+from tests.unit.api.test_bounds import eventually
+from tests.unit.api.test_http import chunked, statuses, until_closed
+
+NEEDS = "There is no nginx: apt-get install nginx"
+CONFIG = """
+daemon off;
+master_process off;
+pid {folder}/pid;
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      proxy_pass http://127.0.0.1:{upstream};
+    }}
+    location /named/ {{
+      proxy_pass http://127.0.0.1:{upstream}/;
+      proxy_set_header Host $http_host;
+    }}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Proxied(Client):
+    """Asks the server through nginx. ``port``: nginx's."""
+
+    port: int
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.port
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+def nginx_in(path: str) -> str:
+    """Skips where there is no nginx, except in CI, where that is a failure."""
+    found = shutil.which("nginx", path=path)
+    if found is None and os.environ.get("CI"):
+        pytest.fail(NEEDS)
+    return found or pytest.skip(NEEDS)
+
+
+@pytest.fixture
+def nginx() -> str:
+    return nginx_in(f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+@pytest.fixture
+def proxied(nginx: str, shop: Shop, tmp_path: Path) -> Iterator[Proxied]:
+    with serving(shop) as server:
+        port = free_port()
+        config = tmp_path / "nginx.conf"
+        config.write_text(CONFIG.format(folder=tmp_path, port=port, upstream=server.server_address[1]))
+        command = [nginx, "-p", str(tmp_path), "-c", str(config), "-e", "stderr"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            client = Proxied(server, port)
+            try:
+                eventually(lambda: _answers(client) or process.poll() is not None)
+                assert process.poll() is None, process.stderr and process.stderr.read()
+                yield client
+            finally:
+                process.terminate()
+
+
+def _answers(client: Proxied) -> bool:
+    try:
+        return client.get("/health").status == 200
+    except ConnectionError:
+        return False
+
+
+@contextmanager
+def streaming(client: Client, path: str) -> Iterator[Iterator[Any]]:
+    """The messages of a stream, one by one as they come."""
+    with closing(client.connect()) as connection:
+        connection.request("GET", path)
+        with connection.getresponse() as response:
+            assert response.headers["Content-Type"] == "text/event-stream"
+            yield _messages(response)
+
+
+def _messages(response: HTTPResponse) -> Iterator[Any]:
+    while line := response.readline():
+        if line.startswith(b"data: "):
+            yield json.loads(line.removeprefix(b"data: "))
+
+
+def test_an_order_is_placed_whether_its_length_is_known_or_not(proxied: Proxied, shop: Shop) -> None:
+    assert proxied.post().status == 201
+    with closing(proxied.connect()) as connection:
+        connection.connect()
+        connection.sock.sendall(chunked(json.dumps(SAMPLE).encode()).replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        assert statuses(until_closed(connection.sock)) == [201]
+    assert len(shop.saved) == 2
+
+
+def test_an_orders_stream_arrives_message_by_message(proxied: Proxied, shop: Shop) -> None:
+    order_id = proxied.post().json["orderId"]
+    with streaming(proxied, f"/orders/{order_id}/stream") as messages:
+        assert next(messages)["status"] == "PENDING"
+        [order] = shop.saved
+        made(shop.orders, reserved(order))
+        assert next(messages)["status"] == "INVENTORY_RESERVED"
+
+
+def test_the_flow_arrives_message_by_message(proxied: Proxied) -> None:
+    with streaming(proxied, "/flow/stream") as messages:
+        assert next(messages)["type"] == "queues"
+        order_id = proxied.post().json["orderId"]
+        assert next(message for message in messages if message["type"] == "status")["orderId"] == order_id
+
+
+def sign_in(client: Client, headers: dict[str, str], prefix: str = "") -> Answer:
+    with closing(HTTPConnection(*client.address, timeout=10)) as connection:
+        return ask(connection, "POST", f"{prefix}/ops/session", {"token": OPS_TOKEN}, headers)
+
+
+def test_the_operator_signs_in_and_acts_from_a_browser_that_tells_where_the_page_is_from(
+    proxied: Proxied, shop: Shop
+) -> None:
+    browser = {"Origin": proxied.origin, "Sec-Fetch-Site": "same-origin"}
+    signed_in = sign_in(proxied, browser)
+    assert signed_in.status == 204
+    cookie = {"Cookie": signed_in.headers["Set-Cookie"].partition(";")[0]}
+    assert proxied.get("/ops", cookie).status == 200
+    redrive = proxied.ask("POST", "/ops/dead-letters/payment/redrive", {"all": True}, browser | cookie)
+    assert redrive.status == 200
+
+
+def test_a_page_of_another_site_is_refused_all_the_same(proxied: Proxied) -> None:
+    for site in ("cross-site", "same-site"):
+        assert sign_in(proxied, {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": site}).status == 403
+    assert sign_in(proxied, {"Origin": "https://elsewhere.example"}).status == 403
+
+
+def test_a_browser_that_does_not_tell_needs_a_proxy_that_passes_its_host_on(proxied: Proxied) -> None:
+    assert sign_in(proxied, {"Origin": proxied.origin}).status == 403
+    assert sign_in(proxied, {"Origin": proxied.origin}, "/named").status == 204
+
+
+def test_without_nginx_these_tests_are_skipped_and_fail_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match=NEEDS):
+        nginx_in("/nowhere")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match=NEEDS):
+        nginx_in("/nowhere")
