@@ -11,11 +11,13 @@ from tests.swarm import Attack, Latencies, attacking
 ORDERS = 50
 LONGEST_MS = 5_000
 """Half of what a request may take to arrive: an attack that holds a place in the way holds it for twice as long."""
+PAGE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD = b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 ATTACKS = [
     Attack("600 slow headers", 600, HEAD + b"X: ", b"y"),
     Attack("600 slow bodies", 600, HEAD + b"Content-Length: 60000\r\n\r\n{", b" "),
     Attack("500 idle connections", 500),
+    Attack("700 that ask for 40 pages and never read", 700, PAGE * 40, reads=False),
     Attack("100 bodies of 1 MB", 100, HEAD + b"Content-Length: 1000000\r\n\r\n" + b" " * 1_000_000),
 ]
 
