@@ -22,6 +22,7 @@ METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "TRACE", "CONNECT", "get", "
 VERSIONS = ("HTTP/1.1", "HTTP/1.0", "HTTP/1.9", "HTTP/2.0", "http/1.1", "")
 HEADERS = (
     *("Content-Type: application/json", "Content-Type: text/plain", "Content-Type: application/json; charset=latin-1"),
+    *("Transfer-Encoding: gzip", "Content-Encoding: gzip", "Host: y/", "Sec-Fetch-Site: none"),
     *("Transfer-Encoding: chunked", "Content-Length: 7", "Content-Length: -1", "Content-Length: 99999999", "Host: y"),
     *("Connection: close", "Connection: keep-alive, x", "Expect: 100-continue", "Expect: a miracle", "Upgrade: h2c"),
     *(
@@ -123,6 +124,19 @@ ORDER = json.dumps(SAMPLE).encode()
 PLAIN = [Draft(f"{method} {path} HTTP/1.1") for method, path in product(METHODS, PATHS)]
 POSTS = [Draft("POST /orders HTTP/1.1", body=body) for body in BODIES]
 KEYED = [Draft("POST /orders HTTP/1.1", (f"Idempotency-Key: {key}",), ORDER) for key in ("one", "two", "", "\xe4")]
+FRAMED = [
+    b"%x\r\n%b\r\n0\r\n\r\n" % (len(ORDER), ORDER),
+    b"5;a=b\r\n%b\r\n%x\r\n%b\r\n0\r\nX: y\r\n\r\n" % (ORDER[:5], len(ORDER) - 5, ORDER[5:]),
+]
+CHUNKED = [
+    Draft(
+        f"{start} HTTP/1.1",
+        ("Host: x", "Content-Type: application/json", "Transfer-Encoding: chunked"),
+        framed + after,
+        honest=False,
+    )
+    for start, framed, after in product(("POST /orders", "GET /"), FRAMED, (b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+]
 OPERATORS = [
     Draft(f"{start} HTTP/1.1", (f"Authorization: Bearer {OPS_TOKEN}",), json.dumps(wish).encode())
     for start, wish in product(
@@ -138,7 +152,8 @@ OTHERS = [
     for start, version, honest in product(("POST /orders", "GET /health"), VERSIONS, (True, False))
 ]
 
-DRAFTS = st.one_of(*(st.sampled_from(drafts) for drafts in (PLAIN, POSTS, POSTS, KEYED, OPERATORS, DRESSED, OTHERS)))
+KINDS = (PLAIN, POSTS, POSTS, CHUNKED, KEYED, OPERATORS, DRESSED, OTHERS)
+DRAFTS = st.one_of(*(st.sampled_from(drafts) for drafts in KINDS))
 SCARS = st.just(b"") | st.binary(min_size=3, max_size=6)
 REQUESTS: st.SearchStrategy[bytes] = st.builds(Draft.encode, DRAFTS, SCARS, SCARS)
 HOSTILE: st.SearchStrategy[bytes] = st.one_of(

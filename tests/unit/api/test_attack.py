@@ -30,7 +30,9 @@ FLOOD = [
 ]
 DEAF = [
     Attack("700 that ask for 40 pages and never read", 700, get("/") * 40, reads=False),
-    Attack("700 that ask for 40 times 70 KB and never read", 700, get("/openapi.json") * 40, reads=False),
+    Attack(
+        "700 that ask 40 times for the OpenAPI document and never read", 700, get("/openapi.json") * 40, reads=False
+    ),
     Attack("700 that ask 40 times for their health and never read", 700, get() * 40, reads=False),
 ]
 
