@@ -101,7 +101,8 @@ package: $(RUN) ## the zip that AWS Lambda runs all services from (ARCHITECTURE=
 
 ##@ Quality
 test: $(DEV) $(SCAN) ## all tests, on a stack of their own
-	@$(PY) -m pytest -q -n auto
+	@$(PY) -m pytest -q -n auto -m "not alone"
+	@$(PY) -m pytest -q -m alone
 
 sim: $(DEV) ## all services through storms of faults over in-memory twins: make sim SEEDS=100000 (FIRST=1000)
 	@$(PY) -m tests.faults.sim $${SEEDS:+"--seeds=$$SEEDS"} $${FIRST:+"--first=$$FIRST"}

@@ -19,6 +19,8 @@ from api.ops import dead_letters, metrics, session, waiting
 from api.ops import routes as ops_routes
 from shopflow import jsontext
 from shopflow.catalog import SCHEMAS
+from workers.dead_letters import MOST_REASONS
+from workers.dry_run import Kind
 
 SOURCE = Path(__file__).with_name("openapi.json")
 SOURCE_URI = "https://shopflow.example/api/openapi.json"
@@ -41,6 +43,7 @@ LIMITS: Mapping[str, int] = {
     "MOST_REDRIVEN": dead_letters.MOST_REDRIVEN,
     "LOOK_SECONDS": dead_letters.LOOK_SECONDS,
     "MOST_LETTERS": dead_letters.MOST_SHOWN,
+    "MOST_GROUPS": MOST_REASONS + len(Kind),
     "MOST_LETTER_CHARACTERS": dead_letters.MOST_BODY_CHARACTERS,
     "WINDOW_MINUTES": metrics.WINDOW_MINUTES,
     "MOST_REMEMBERED": recent.MOST_REMEMBERED,

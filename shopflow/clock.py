@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -26,11 +25,6 @@ class SystemClock:
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
-
-
-def derived_id(time_ms: int, of: str) -> str:
-    """An event id that is the same each time: for an event that is made anew from what is known, as often as needed."""
-    return str(ULID.from_bytes(time_ms.to_bytes(6, "big") + hashlib.sha256(of.encode()).digest()[:10]))
 
 
 class Headers:

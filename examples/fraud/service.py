@@ -7,11 +7,13 @@ the same event, which the audit log holds once (docs/architecture.md, rule 6).
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 
+from ulid import ULID
+
 from examples.fraud.scoring import Score, score
-from shopflow.clock import derived_id
 from shopflow.domain.event import Event
 from shopflow.errors import Unavailable
 from shopflow.log import about
@@ -50,8 +52,9 @@ class Fraud(Handler):
     def _flag(self, cause: Event, scored: Score) -> Event:
         """The event that ``cause`` brings about, the same each time: 1 ms later, and its id a hash of the other's."""
         time_ms = cause.time_ms + 1
+        draw = hashlib.sha256(f"{FLAGGED} {cause.event_id}".encode()).digest()
         return Event(
-            event_id=derived_id(time_ms, f"{FLAGGED} {cause.event_id}"),
+            event_id=str(ULID.from_bytes(time_ms.to_bytes(6, "big") + draw[:10])),
             event_type=FLAGGED,
             version=self._outbox.catalog.events[FLAGGED].version,
             time_ms=time_ms,

@@ -39,6 +39,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "released_at": "releasedAt",
     "notified_at": "notifiedAt",
     "outbox": "outbox",
+    "superseded": "superseded",
     "opened_at": "openedAt",
     "idempotency_key": "idempotencyKey",
     "request_hash": "requestHash",
@@ -75,7 +76,7 @@ def attribute_value(field: str, value: Any) -> dict[str, Any]:
     """The typed attribute value of one field of an order."""
     if field == "lines":
         return {"L": [_attribute(line_to_json(line)) for line in value]}
-    if field == "outbox":
+    if field in ("outbox", "superseded"):
         return _attribute(_header_to_json(value))
     if field.endswith("_at"):
         return {"S": to_text(value)}
@@ -106,6 +107,7 @@ def order_from_item(item: Item) -> Order:
         released_at=_optional(_moment, item.get("releasedAt")),
         notified_at=_optional(_moment, item.get("notifiedAt")),
         outbox=_optional(_header, item.get("outbox")),
+        superseded=_optional(_header, item.get("superseded")),
         opened_at=_optional(_moment, item.get("openedAt")),
         idempotency_key=_optional(_text, item.get("idempotencyKey")),
         request_hash=_optional(_text, item.get("requestHash")),

@@ -101,8 +101,9 @@ class EventHeader:
 class Order:
     """An order, with the one event of it that may still be unpublished (`outbox`).
 
-    ``opened_at`` is there while the saga is unfinished. ``request_hash`` identifies the body that placed the order
-    under its ``idempotency_key``.
+    ``superseded`` is the event that a release replaced in the outbox before the customer was told. ``opened_at`` is
+    there while the saga is unfinished. ``request_hash`` identifies the body that placed the order under its
+    ``idempotency_key``.
     """
 
     order_id: str
@@ -118,6 +119,7 @@ class Order:
     released_at: int | None = None
     notified_at: int | None = None
     outbox: EventHeader | None = None
+    superseded: EventHeader | None = None
     opened_at: int | None = None
     idempotency_key: str | None = None
     request_hash: str | None = None
@@ -224,7 +226,8 @@ def release(order: Order, header: EventHeader) -> Move:
     """The units of a declined order go back into the stock, once: `inventory.released`."""
     if order.released_at is not None:
         raise IllegalTransition(f"{order.order_id}: its stock is released already")
-    move = _step(order, header, EventType.INVENTORY_RELEASED, released_at=header.time_ms)
+    fields = {"released_at": header.time_ms, "superseded": order.outbox if order.notified_at is None else None}
+    move = _step(order, header, EventType.INVENTORY_RELEASED, **fields)
     return replace(move, guard=("status", "released_at"))
 
 
@@ -268,4 +271,4 @@ def _must_be(header: EventHeader, event_type: EventType) -> None:
 
 def _closed_if_done(order: Order) -> Order:
     """Closing: `opened_at` goes, and with it the order leaves the index of open orders. The outbox was consumed."""
-    return replace(order, opened_at=None, outbox=None) if order.nothing_left_undone else order
+    return replace(order, opened_at=None, outbox=None, superseded=None) if order.nothing_left_undone else order

@@ -45,7 +45,7 @@ def as_replayed(order: Order) -> Order:
     Only the Notification Service writes COMPLETED and that the customer is told; the rest is the sender's bookkeeping.
     """
     status = Status.PAYMENT_PROCESSED if order.status is Status.COMPLETED else order.status
-    order = replace(order, status=status, notified_at=None, outbox=None, opened_at=None)
+    order = replace(order, status=status, notified_at=None, outbox=None, superseded=None, opened_at=None)
     return replace(order, idempotency_key=None, request_hash=None)
 
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import Event as Flag
 
-from shopflow.clock import Clock, derived_id
-from shopflow.domain.order import EventHeader, EventType, Order
+from shopflow.clock import Clock
+from shopflow.domain.order import EventType, Order
 from shopflow.errors import Unavailable
 from shopflow.log import about
 from shopflow.messaging.closing import close_out
@@ -28,6 +28,8 @@ _MINUTE_MS = 60_000
 _FIRST_LOOKS_MS = (30_000, *(minutes * _MINUTE_MS for minutes in (1, 2, 4, 8, 16, 32, 60)))
 _HOUR_MS = 60 * _MINUTE_MS
 _RETENTION_MS = DLQ_RETENTION_SECONDS * 1000
+_CLOCKS_DIFFER_MS = 24 * _HOUR_MS
+"""A time that is further ahead was written by a clock that is wrong."""
 FIRST_LOOK_SECONDS = _FIRST_LOOKS_MS[0] // 1000
 MOST_FAILURES = 10
 """Looks of one sweep that may fail. After that the dependency is taken to be down, and the others wait."""
@@ -60,7 +62,8 @@ def has_outlived_its_copies(order: Order, last_sweep: int | None, now: int) -> b
     if order.opened_at is None:
         return False
     # A time from the future tells no age: then the time before it has to serve, and at last the calendar.
-    published_at = next((time for time in (order.updated_at, order.opened_at) if time <= now), None)
+    times = (order.updated_at, order.opened_at)
+    published_at = next((time for time in times if time <= now + _CLOCKS_DIFFER_MS), None)
     if last_sweep is None:
         return published_at is not None and now - published_at >= _RETENTION_MS
     this_look, last_look = (_hourly_look(order.opened_at, moment) - (published_at or 0) for moment in (now, last_sweep))
@@ -182,16 +185,5 @@ class Relay:
             close_out(self._orders, order)
 
     def _publish_last_status(self, order: Order) -> None:
-        """Publish the event that means the order's status: the one its consumers have yet to act on.
-
-        After a release it is no longer in the outbox. The audit log has it; if even that copy was deleted by SQS before
-        it was recorded, nothing has it, and it gets a new id.
-        """
-        if order.released_at is not None:
-            trail = (entry.event for entry in self._audit.trail(order.order_id))
-            declined = next((event for event in trail if event.event_type == EventType.PAYMENT_FAILED), None)
-            time_ms = declined.time_ms if declined else order.released_at - 1
-            event_id = declined.event_id if declined else derived_id(time_ms, order.order_id)
-            cause = declined.causation_id if declined else None
-            order = replace(order, outbox=EventHeader(event_id, EventType.PAYMENT_FAILED, time_ms, cause))
-        self._publish(order)
+        """Publish the event that means the order's status: the one its consumers have yet to act on."""
+        self._publish(replace(order, outbox=order.superseded) if order.superseded else order)

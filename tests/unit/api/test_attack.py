@@ -10,6 +10,8 @@ from tests.unit.api.shop import Client, Shop, serving
 from tests.unit.api.test_bounds import eventually
 from tests.unit.api.test_http import ORDER, get, post
 
+pytestmark = pytest.mark.alone
+
 ORDERS = 100
 LONGEST_MS = 5_000
 """Half of what a request may take to arrive: an attack that holds a place in the way holds it for twice as long."""
