@@ -19,9 +19,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from shopflow.invariants.report import Breach
+from tests.faults.away import absences
 from tests.faults.matrix import AtCall, Run, judged, points
 from tests.faults.mutants_of_messaging import OF_MESSAGING
+from tests.faults.mutants_of_neighbours import OF_NEIGHBOURS
 from tests.faults.mutants_of_services import OF_SERVICES
+from tests.faults.neighbours import cases
 from tests.faults.scenarios import DECLINED, SCENARIOS, Scenario
 from tests.faults.simulation import Simulation
 from tests.faults.surgery import Mutant, Surgery, operated
@@ -34,7 +37,7 @@ CASES = [
     for relay in ((True,) if scenario.needs_relay else (False, True))
 ]
 """The scenarios of the matrix, first the one with the most steps."""
-MUTANTS: tuple[Mutant, ...] = (*OF_SERVICES, *OF_MESSAGING)
+MUTANTS: tuple[Mutant, ...] = (*OF_SERVICES, *OF_MESSAGING, *OF_NEIGHBOURS)
 FIRST_SEEDS = range(20)
 MORE_SEEDS = range(20, 300)
 
@@ -60,17 +63,24 @@ def catch(mutant: Mutant) -> Caught | None:
     """What catches ``mutant``; None when nothing does."""
     with operated(mutant):
         for number, trial in enumerate(trials(), 1):
-            breaches = trial.breaches()
+            try:
+                breaches = trial.breaches()
+            except Exception as error:  # no run of the code as it is raises anything
+                breaches = [Breach(1, trial.name, f"breaks off: {error!r}")]
             if breaches:
                 return Caught(trial.name, breaches[0], number)
     return None
 
 
 def trials() -> Iterator[Trial]:
-    """Each scenario without a fault, some seeds, the whole matrix, more seeds."""
+    """Each scenario without a fault, some seeds, a service away, faults of one order, the matrix, more seeds."""
     for scenario, relay in CASES:
         yield Trial(f"{scenario.name}, no fault", partial(_undisturbed, scenario, relay))
     yield from map(_seed, FIRST_SEEDS)
+    for absence in absences():
+        yield Trial(str(absence), absence.breaches)
+    for case in cases():
+        yield Trial(str(case), case.breaches)
     for scenario, relay in CASES:
         for point in points(scenario, relay=relay):
             yield Trial(str(point), point.breaches)

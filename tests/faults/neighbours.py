@@ -88,6 +88,9 @@ class Run:
             for one in self.system.twins.orders.read(neighbours).values()
             if one.opened_at is not None
         ]
+        if (self._case.method, self._case.instead) == ("topic.publish", break_down):
+            left = self.observer.left_to_the_relay & set(neighbours) if not self._case.unheard else set()
+            breaches += [Breach(1, one, "had to wait for the relay because of another order") for one in sorted(left)]
         self.system.run(HALF_A_DAY)
         self._place_stuck()
         self.system.run_until_quiet(HALF_A_DAY)

@@ -31,9 +31,10 @@ class Observer:
     """A `Tap` around another one, ``inject``, that injects faults: sees the effect of a call and the answer it got.
 
     ``faults`` injected; events ``published`` (times, by id), the order of each, and those ``acknowledged`` to their
-    publisher; ``unreceipted``: how often the relay looked for an event's receipt and found none; ``stored``: when each
-    event was first written to the audit log; ``refusals``: breaches of the rule that a refusal is true; ``reached``:
-    the rare things that happened; ``clocks_lie``: a clock is days off. ``relay_now``: the relay's clock (ms).
+    publisher; ``left_to_the_relay``: orders of which it published an event; ``unreceipted``: how often it looked for an
+    event's receipt and found none; ``stored``: when each event was first written to the audit log; ``refusals``:
+    breaches of the rule that a refusal is true; ``reached``: the rare things that happened; ``clocks_lie``: a clock is
+    days off. ``relay_now``: the relay's clock (ms).
     """
 
     def __init__(self, inject: Tap = straight_through, relay_now: Callable[[], int] = lambda: 0) -> None:
@@ -41,6 +42,7 @@ class Observer:
         self._relay_now = relay_now
         self._lives_of_the_relay = 1
         self.clocks_lie = False
+        self.left_to_the_relay: set[str] = set()
         self.faults = 0
         self.reached: set[str] = set()
         self.published: Counter[str] = Counter()
@@ -124,6 +126,7 @@ class Observer:
     def _has_published(self, service: str, batch: Sequence[Outgoing], refused: frozenset[str]) -> None:
         self.faults += bool(refused)
         if service == "relay":
+            self.left_to_the_relay |= {outgoing.order_id for outgoing in batch}
             stored = self.stored.keys() & {outgoing.event_id for outgoing in batch}
             self.reached |= {RETENTION_REPUBLICATION if any(map(self._is_old, stored)) else REPUBLICATION}
         for outgoing in batch:

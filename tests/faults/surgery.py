@@ -14,12 +14,18 @@ class Surgery:
 
     def __init__(self) -> None:
         self._replaced: list[tuple[Any, str, Any]] = []
+        self._added: list[tuple[Any, str]] = []
 
     def replace(self, owner: Any, name: str, new: Any) -> None:
         """Give ``owner`` another ``name``. Raises ``LookupError`` when there is none: the mutant is out of date."""
         if name not in vars(owner):
             raise LookupError(f"{owner.__name__} has no {name} any more: the mutant must follow the code")
         self._replaced.append((owner, name, vars(owner)[name]))
+        setattr(owner, name, new)
+
+    def add(self, owner: Any, name: str, new: Any) -> None:
+        """Give ``owner`` a ``name`` that it did not have."""
+        self._added.append((owner, name))
         setattr(owner, name, new)
 
     def wrap(self, owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
@@ -45,6 +51,8 @@ class Surgery:
     def undo(self) -> None:
         while self._replaced:
             setattr(*self._replaced.pop())
+        while self._added:
+            delattr(*self._added.pop())
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def _of_dead_letters(system: System, letters: Letters) -> Iterator[Breach]:
         poison, purged = letters.poison.get(service, frozenset()), letters.purged.get(service, frozenset())
         dead = _bodies(dlq) - letters.misdated
         gone = purged | {*dlq.expired, *system.queues[service].expired}
-        yield from check_dead_letters(service, dead, poison - gone)
+        yield from check_dead_letters(service, dead, (poison - gone) | (poison & dead))
         for body in sorted(purged - poison - letters.misdated):
             yield Breach(5, service, f"work was purged that can be done: {body[:120]}")
 

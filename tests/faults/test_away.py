@@ -1,0 +1,17 @@
+"""Whoever is away for longer than the queues keep messages: nothing is lost but what only the audit log was to have."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tests.faults.away import Absence, absences
+
+
+@pytest.mark.parametrize("absence", list(absences()), ids=str)
+def test_an_order_ends_though_sqs_has_deleted_every_copy_of_its_event(
+    absence: Absence, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    assert absence.breaches() == []
