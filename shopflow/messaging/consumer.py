@@ -174,13 +174,17 @@ class Consumer:
             self._receive_at = self._now() + self._pause.delay(self._pauses)
 
     def _decoded(self, messages: Sequence[Message]) -> list[Delivery]:
-        deliveries, misrouted, permanent = [], [], []
+        deliveries, misrouted, failed = [], [], {}
         for message in messages:
             try:
                 event = self._contracts.decode(message.body)
             except ContractBreach as error:
                 log.error("message %s breaks its contract: %s", message.message_id, error)
-                permanent.append(message)
+                failed[message] = 0
+                continue
+            except Exception:  # whatever a hostile text brings about, its neighbours are served
+                log.exception("message %s cannot be decoded", message.message_id)
+                failed[message] = round(self._redelivery.delay(message.receive_count))
                 continue
             if event.event_type in self._consumes:
                 deliveries.append(Delivery(message, replace(event, trace_parent=well_formed(message.trace_parent))))
@@ -190,9 +194,9 @@ class Consumer:
         if misrouted:
             self._acknowledge(misrouted)
             self._telemetry.metrics.put(Misrouted=len(misrouted))
-        if permanent:
-            self._return(dict.fromkeys(permanent, 0))
-            self._telemetry.metrics.put(Failed=len(permanent))
+        if failed:
+            self._return(failed)
+            self._telemetry.metrics.put(Failed=len(failed))
         return deliveries
 
     def _process(self, deliveries: Sequence[Delivery]) -> list[Delivery]:

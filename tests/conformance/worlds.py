@@ -23,7 +23,7 @@ from shopflow.memory.dead_letters import MemoryBacklogs, MemoryDeadLetters
 from shopflow.memory.orders import MemoryOrders
 from shopflow.memory.products import MemoryProducts
 from shopflow.memory.queues import MemoryQueue
-from shopflow.memory.tables import Tables
+from shopflow.memory.tables import Rows, Tables
 from shopflow.memory.topic import MemoryTopic
 from shopflow.ports import AuditLog, Backlogs, DeadLetters, Message, Orders, Products, Queue, Topic
 from tests.clocks import ManualClock
@@ -63,6 +63,14 @@ class World(Protocol):
     def audit(self) -> AuditLog: ...
     def queue(self, visibility_seconds: int = 60) -> QueuePair: ...
     def topic(self, filters: Sequence[Filter]) -> tuple[Topic, list[Queue]]: ...
+    def spoil_product(self, product_id: str, name: str, value: Any) -> None:
+        """Write an attribute past the code; None: take it away."""
+        ...
+
+    def spoil_order(self, order_id: str, name: str, value: Any) -> None:
+        """The same, of an order."""
+        ...
+
     def pause(self) -> None:
         """Let `PAUSE_SECONDS` pass."""
         ...
@@ -99,7 +107,7 @@ class MemoryWorld:
     """The twins, under a clock that each pause turns."""
 
     def __init__(self) -> None:
-        tables = Tables()
+        self._tables = tables = Tables()
         self.clock = ManualClock()
         self.orders = MemoryOrders(tables)
         self.products = MemoryProducts(tables)
@@ -124,8 +132,19 @@ class MemoryWorld:
             topic.subscribe(queue, event_types)
         return topic, list(queues)
 
+    def spoil_product(self, product_id: str, name: str, value: Any) -> None:
+        _spoil(self._tables.products, product_id, name, value)
+
+    def spoil_order(self, order_id: str, name: str, value: Any) -> None:
+        _spoil(self._tables.orders, order_id, name, value)
+
     def pause(self) -> None:
         self.clock.advance(PAUSE_SECONDS)
+
+
+def _spoil(rows: Rows[Any], key: str, name: str, value: Any) -> None:
+    item = {**rows.items_by_id[key], name: value}
+    rows.items_by_id[key] = {one: kept for one, kept in item.items() if kept is not None}
 
 
 class AwsWorld:
@@ -139,6 +158,8 @@ class AwsWorld:
         session = boto3.session.Session(region_name=config.region)
         self._sqs = session.client("sqs", endpoint_url=config.endpoint_url)
         self._sns = session.client("sns", endpoint_url=config.endpoint_url)
+        self._dynamodb = session.client("dynamodb", endpoint_url=config.endpoint_url)
+        self._names = config.resources
         self._deletions: list[Callable[[], object]] = []
 
     def queue(self, visibility_seconds: int = 60) -> QueuePair:
@@ -162,6 +183,18 @@ class AwsWorld:
         arn = self._sns.create_topic(Name=fresh_id("conformance"))["TopicArn"]
         self._deletions.append(lambda: self._sns.delete_topic(TopicArn=arn))
         return SnsTopic(self._sns, arn), [self._subscribed(arn, event_types) for event_types in filters]
+
+    def spoil_product(self, product_id: str, name: str, value: Any) -> None:
+        self._spoil(self._names.inventory_table, {"productId": {"S": product_id}}, name, value)
+
+    def spoil_order(self, order_id: str, name: str, value: Any) -> None:
+        self._spoil(self._names.orders_table, {"orderId": {"S": order_id}}, name, value)
+
+    def _spoil(self, table: str, key: dict[str, Any], name: str, value: Any) -> None:
+        """The row is taken away at the end: other tests of the stack count what is there."""
+        action: Any = {"Action": "DELETE"} if value is None else {"Action": "PUT", "Value": value}
+        self._dynamodb.update_item(TableName=table, Key=key, AttributeUpdates={name: action})
+        self._deletions.append(lambda: self._dynamodb.delete_item(TableName=table, Key=key))
 
     def pause(self) -> None:
         time.sleep(PAUSE_SECONDS)

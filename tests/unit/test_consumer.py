@@ -179,6 +179,25 @@ def test_a_breach_of_contract_reaches_the_dlq_at_once_with_its_neighbours_unharm
     assert (bench.queue.depth(), bench.dlq.depth().visible) == (Depth(0, 0), 1)
 
 
+def test_a_message_that_breaks_the_decoder_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = Contracts.decode
+
+    def fragile(self: Contracts, text: str) -> Event:
+        if text == "boom":
+            raise ArithmeticError("unforeseen")
+        return decode(self, text)
+
+    monkeypatch.setattr(Contracts, "decode", fragile)
+    handler = Recording()
+    bench = Bench(handler)
+    bench.queue.send("boom")
+    bench.send(*(bench.event(number) for number in range(1, 10)))
+    bench.consumer.step()
+    assert (len(handler.seen), bench.queue.depth()) == (9, Depth(0, 1))
+    bench.rounds(6, seconds=300)
+    assert bench.dlq.depth().visible == 1
+
+
 def test_a_breach_found_by_the_handler_reaches_the_dlq_at_once() -> None:
     bench = Bench(Recording(lambda _: Failed(ContractBreach("no such order"))))
     bench.send(bench.event())

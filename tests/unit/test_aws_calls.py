@@ -1,0 +1,89 @@
+"""Which errors of AWS stand for an outage, and which are about the message at hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from shopflow.aws.audit import _failure
+from shopflow.aws.calls import translated
+from shopflow.errors import BadAnswer, Contention, Unavailable
+
+
+def error(code: str, status: int = 400) -> ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": "…"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "Call")
+
+
+def raised(code: str, status: int = 400) -> type[BaseException]:
+    try:
+        with translated("Call"):
+            raise error(code, status)
+    except Exception as caught:
+        return type(caught)
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "TransactionConflictException", "RequestLimitExceeded"])
+def test_contention_is_told_apart_from_an_outage(code: str) -> None:
+    assert raised(code) is Contention
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "ExpiredTokenException",
+        "ResourceNotFoundException",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "NotFound",
+        "KMSDisabledException",
+        "KmsAccessDenied",
+        "InternalServerError",
+        "ServiceUnavailable",
+    ],
+)
+def test_what_an_operator_or_aws_will_fix_is_an_outage(code: str) -> None:
+    assert raised(code) is Unavailable
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_an_unknown_code_with_a_servers_status_is_an_outage(status: int) -> None:
+    assert raised("NobodyKnows", status) is Unavailable
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["NobodyKnows", "", "InvalidParameter", "ParameterValueInvalid", "InvalidMessageContents", "ValidationException"],
+)
+def test_an_unknown_code_and_our_own_mistakes_are_the_failure_of_one_message(code: str) -> None:
+    assert raised(code) is ClientError
+
+
+def test_a_connection_that_cannot_be_made_is_an_outage() -> None:
+    with pytest.raises(Unavailable), translated("Call"):
+        raise EndpointConnectionError(endpoint_url="http://x")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("ThrottlingError", Contention),
+        ("InternalServerError", Unavailable),
+        ("AccessDenied", Unavailable),
+        ("ResourceNotFound", Unavailable),
+        ("ItemCollectionSizeLimitExceeded", BadAnswer),
+        ("ValidationError", BadAnswer),
+        ("NobodyKnows", BadAnswer),
+    ],
+)
+def test_a_statement_of_the_audit_log_fails_by_the_same_rule(code: str, kind: type[Exception]) -> None:
+    assert type(_failure({"Error": {"Code": code, "Message": "…"}})) is kind
+
+
+def test_an_event_that_is_in_the_audit_log_already_has_not_failed() -> None:
+    assert _failure({"Error": {"Code": "DuplicateItem"}}) is None
+    assert _failure({}) is None
