@@ -212,7 +212,7 @@ def test_settling_last_clears_the_outbox_and_closes(world: World) -> None:
     order = made(world.orders, released(a_declined_order(world.orders)))
     order = made(world.orders, told(order))
     closed = made(world.orders, steps.settle(order))
-    assert closed == replace(order, outbox=None, opened_at=None)
+    assert closed == replace(order, outbox=None, superseded=None, opened_at=None)
 
 
 def test_telling_last_closes(world: World) -> None:

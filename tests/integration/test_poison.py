@@ -63,9 +63,7 @@ def unprocessable(service: str) -> dict[str, str]:
         "nesting in an event": jsontext.dumps(event | {"payload": "here"}).replace('"here"', nesting),
     }
     if service in HAVE_A_SAY_IN_ORDERS:
-        foreign = sorted(CATALOG.events.keys() - CATALOG.services[service].consumes)[0]
         poison["unknown orderId"] = jsontext.dumps(event)
-        poison["an event of another queue"] = jsontext.dumps(example_of(foreign))
     return poison
 
 
@@ -79,6 +77,8 @@ def test_poison_is_in_the_dead_letter_queue_within_seconds_and_its_neighbours_ar
     started = time.monotonic()
     for text in poison.values():
         live.send(service, text)
+    if misrouted := sorted(CATALOG.events.keys() - CATALOG.services[service].consumes):
+        live.send(service, jsontext.dumps(example_of(misrouted[0])))  # sound: it is acknowledged
     order_ids += live.place_at_once([{product: 1}] * 5)
     eventually(lambda: _dead(live, service), lambda depth: depth == len(poison), WITHIN_SECONDS)
     seconds = time.monotonic() - started
