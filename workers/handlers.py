@@ -50,7 +50,7 @@ def ports_on(aws: Aws, config: Config) -> Ports:
 
 
 HANDLERS: Mapping[str, Callable[[Ports, Outbox], Handler]] = {
-    "inventory": lambda use, outbox: Inventory(use.orders, use.products, use.audit, outbox, use.headers),
+    "inventory": lambda use, outbox: Inventory(use.orders, use.products, use.audit, outbox, use.headers, use.clock),
     "payment": lambda use, outbox: Payment(use.orders, use.gateway, outbox, use.headers, use.each),
     "notification": lambda use, _: Notification(use.orders, use.mailer, use.clock),
     "audit": lambda use, _: Audit(use.audit, use.clock),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from shopflow.clock import Headers
+from shopflow.clock import Clock, Headers
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Move, Order, Status, refuse, release, reserve
 from shopflow.domain.stock import Plan, first_chunk, plan, returned
 from shopflow.errors import Conflict, Contention, Unavailable
 from shopflow.log import about
 from shopflow.messaging.closing import close_out
-from shopflow.messaging.handler import Done, Failed, Handler, Outcome, attempt
+from shopflow.messaging.handler import Done, Failed, Handler, Outcome, attempt, attempt_each
 from shopflow.messaging.outbox import Outbox
 from shopflow.ports import MAX_TRANSACTION_ITEMS, AuditLog, Orders, Outgoing, Products
 
@@ -23,7 +23,10 @@ _MOST_PLANS = 10
 
 
 class Inventory(Handler):
-    def __init__(self, orders: Orders, products: Products, audit: AuditLog, outbox: Outbox, headers: Headers) -> None:
+    def __init__(
+        self, orders: Orders, products: Products, audit: AuditLog, outbox: Outbox, headers: Headers, clock: Clock
+    ) -> None:
+        self._clock = clock
         self._orders = orders
         self._products = products
         self._audit = audit
@@ -32,11 +35,14 @@ class Inventory(Handler):
 
     def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
         orders = self._orders.read({event.order_id for event in events})
-        pending = {event.order_id: event for event in events if _asks_for_stock(event, orders.get(event.order_id))}
-        outcomes = self._reserve(pending, [orders[order_id] for order_id in pending])
+        pending: dict[str, Event] = {}
         for event in events:
-            if event.order_id not in pending:
-                outcomes[event.event_id] = attempt(self._release, event, orders)
+            if _asks_for_stock(event, orders.get(event.order_id)):
+                pending.setdefault(event.order_id, event)
+        outcomes = self._reserve(pending, [orders[order_id] for order_id in pending])
+        others = [event for event in events if event.event_id not in outcomes]
+        released = attempt_each(lambda event: attempt(self._release, event, orders), others, self._clock)
+        outcomes |= {event.event_id: outcome for event, outcome in zip(others, released, strict=True)}
         return [outcomes[event.event_id] for event in events]
 
     def published(self, events: Sequence[Outgoing]) -> None:
@@ -49,10 +55,10 @@ class Inventory(Handler):
     def _reserve(self, causes: Mapping[str, Event], waiting: Sequence[Order]) -> dict[str, Outcome]:
         """Reserve or refuse each order of ``waiting``; ``causes`` has their events by order id.
 
-        One plan, one transaction: a refusal is only true together with the reservations that it lost to. When the
-        transaction is cancelled, orders that have moved on are dropped, and the rest is planned on the stock that is
-        there now. A chunk that fails for any other reason than an outage is taken apart, so that one order never fails
-        its neighbours.
+        One plan, one transaction: a refusal is committed together with the reservations that took its stock. Without
+        them it would be wrong. When the transaction is cancelled, orders that have moved on are dropped, and the rest
+        is planned on the stock that is there now. A chunk that fails for any other reason than an outage is taken
+        apart, so that one order never fails its neighbours.
         """
         outcomes: dict[str, Outcome] = {}
         for _ in range(_MOST_PLANS):
@@ -76,7 +82,11 @@ class Inventory(Handler):
 
     def _one_by_one(self, orders: Sequence[Order], causes: Mapping[str, Event]) -> dict[str, Outcome]:
         """The outcome of each of ``orders``, by order id, each committed on its own."""
-        alone = (self._reserve(causes, [order])[causes[order.order_id].event_id] for order in orders)
+        by_event = {causes[order.order_id].event_id: order for order in orders}
+        events = [causes[order.order_id] for order in orders]
+        alone = attempt_each(
+            lambda event: self._reserve(causes, [by_event[event.event_id]])[event.event_id], events, self._clock
+        )
         return {order.order_id: outcome for order, outcome in zip(orders, alone, strict=True)}
 
     def _commit(self, orders: Sequence[Order], causes: Mapping[str, Event]) -> list[tuple[Move, Outgoing]]:

@@ -21,7 +21,7 @@ from workers.handlers import HANDLERS
 from workers.process import Worker
 
 LAST_TRY_SECONDS = 25
-"""With less than that left of an invocation nothing is tried again: so long may a call take that goes unanswered
+"""Nothing is tried again when less than this is left of the invocation: an unanswered call can take that long
 (`shopflow.aws.calls.PATIENT`)."""
 BatchResponse = dict[str, list[dict[str, str]]]
 

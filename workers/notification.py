@@ -9,9 +9,10 @@ from shopflow.clock import Clock
 from shopflow.domain.event import Event
 from shopflow.domain.mail import mail_text
 from shopflow.domain.order import Order, notify
-from shopflow.errors import Conflict
+from shopflow.errors import Conflict, Contention
 from shopflow.log import about
-from shopflow.messaging.handler import Done, Handler, Outcome, attempt
+from shopflow.messaging.closing import MOST_TRIES
+from shopflow.messaging.handler import Done, Handler, Outcome, attempt, attempt_each
 from shopflow.ports import Mail, Mailer, Orders
 from workers.outbound import Outbound
 
@@ -28,12 +29,11 @@ class Notification(Handler):
 
     def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
         orders = self._orders.read({event.order_id for event in events})
-        return [attempt(self._tell, event, orders) for event in events]
+        return attempt_each(lambda event: attempt(self._tell, event, orders), events, self._clock)
 
     def _tell(self, event: Event, order: Order) -> Outcome:
         """Sends the mail, then records it. If the process dies in between, the customer gets the mail twice."""
         if order.notified_at is not None:
-            self._outbound.forget(order.order_id)
             return Done()
         with self._outbound.sent(mail_about(event, order)):
             self._record(order)
@@ -42,13 +42,16 @@ class Notification(Handler):
 
     def _record(self, order: Order) -> None:
         """Record that the customer is told. If the stock is released meanwhile, decide again whether that closes it."""
-        while order.notified_at is None:
+        for _ in range(MOST_TRIES):
+            if order.notified_at is not None:
+                return
             try:
                 self._orders.commit([notify(order, self._clock.now_ms())])
             except Conflict as conflict:
                 order = conflict.orders[order.order_id]
             else:
                 return
+        raise Contention(f"{order.order_id} keeps changing")
 
 
 class LogMailer:

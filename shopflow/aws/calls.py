@@ -17,10 +17,17 @@ CONTENTION = frozenset(
         "TransactionConflictException",
         "TransactionInProgressException",
         "ThrottlingError",
+        "Throttled",
         "Throttling",
         "ThrottlingException",
         "ThrottledException",
         "RequestThrottled",
+        "RequestThrottledException",
+        "TooManyRequestsException",
+        "BandwidthLimitExceeded",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "SlowDown",
         "RequestLimitExceeded",
         "ProvisionedThroughputExceeded",
         "ProvisionedThroughputExceededException",
@@ -75,7 +82,7 @@ OUTAGES = frozenset(
 """Codes that say nothing about the message at hand: the work waits until the dependency is back (AWS, "Common errors"
 of DynamoDB, SNS and SQS). Every code that starts with KMS, in any case, is one too: the key is disabled or missing."""
 
-_SERVER_ERROR = 500
+_TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 
 
 def outage_of(code: str, status: int = 400) -> type[Unavailable] | None:
@@ -84,7 +91,7 @@ def outage_of(code: str, status: int = 400) -> type[Unavailable] | None:
     A code that nobody knows is None: it fails one message, which then reaches its dead-letter queue with its reason.
     Taken for an outage it would block a whole queue.
     """
-    if code in CONTENTION:
+    if code in CONTENTION or status == _TOO_MANY_REQUESTS:
         return Contention
     is_outage = code in OUTAGES or code.upper().startswith(("KMS", "AWS.SIMPLEQUEUESERVICE.KMS"))
     return Unavailable if is_outage or status >= _SERVER_ERROR else None
@@ -103,7 +110,7 @@ class CallLimits:
             connect_timeout=self.connect_seconds,
             read_timeout=self.read_seconds + extra_read_seconds,
             retries={"mode": "standard", "total_max_attempts": self.attempts},
-            max_pool_connections=64,
+            max_pool_connections=100,
             parameter_validation=False,  # AWS validates too; here it is a fifth of a call's processor time
         )
 

@@ -91,8 +91,8 @@ def order_to_item(order: Order) -> dict[str, Any]:
 
 def order_from_item(item: Item) -> Order:
     lines = tuple(_line(line["M"]) for line in item["items"]["L"])
-    if not lines:
-        raise ValueError("an order of nothing")
+    if not lines or len({line.product_id for line in lines}) < len(lines):
+        raise ValueError("no line, or two lines of one product")
     return Order(
         order_id=_text(item["orderId"]),
         customer_id=_text(item["customerId"]),
@@ -214,7 +214,12 @@ def _text(attribute: Item) -> str:
 
 
 def _moment(attribute: Item) -> int:
-    return to_ms(_text(attribute))
+    """Strict about the form: a guard compares the text, so another text of the same moment would never match."""
+    text = _text(attribute)
+    moment_ms = to_ms(text)
+    if to_text(moment_ms) != text:
+        raise ValueError(f"{text} is not a time like {to_text(0)}")
+    return moment_ms
 
 
 def _amount(attribute: Item) -> Decimal:

@@ -177,7 +177,8 @@ class Move:
     def was_made_on(self, current: Order) -> bool:
         """Whether ``current`` shows that this very step was committed, though its answer was lost.
 
-        A step with an event is known by the event's id. One without is the same whoever makes it.
+        A step with an event is recognised by the event's id. Without one, another worker's step looks just the same,
+        and counts as this one.
         """
         if self.after.outbox is not None and self.after.outbox != self.before.outbox:
             return current.outbox == self.after.outbox
@@ -189,7 +190,7 @@ class Move:
 def was_committed(moves: Sequence[Move], standing: Mapping[str, Order]) -> bool:
     """Whether orders as they stand (by id) show that the commit of ``moves`` was made, though its answer was lost.
 
-    It takes all of them to show: a single step without an event may just as well be another worker's.
+    All of them must show: one that shows may have been made by another worker.
     """
     made = [move.before.order_id in standing and move.was_made_on(standing[move.before.order_id]) for move in moves]
     return bool(made) and all(made)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 
 from shopflow.domain.order import Order, settle
-from shopflow.errors import Conflict
+from shopflow.errors import Conflict, Contention
 from shopflow.log import about
 from shopflow.ports import Orders
 
 log = logging.getLogger(__name__)
+
+MOST_TRIES = 10
+"""Each conflict is a step of another service, and an order has few of them."""
 
 
 def close_out(orders: Orders, order: Order) -> bool:
@@ -19,7 +22,10 @@ def close_out(orders: Orders, order: Order) -> bool:
     again on the order as it stands. Returns whether anything changed. Raises `Unavailable`.
     """
     event_id = order.outbox.event_id if order.outbox else None
-    while (move := settle(order)).changes():
+    for _ in range(MOST_TRIES):
+        move = settle(order)
+        if not move.changes():
+            return False
         try:
             orders.commit([move])
         except Conflict as conflict:
@@ -28,4 +34,4 @@ def close_out(orders: Orders, order: Order) -> bool:
             done = "order closed" if move.after.opened_at is None else "outbox cleared"
             log.info(done, extra=about(order_id=order.order_id, event_id=event_id))
             return True
-    return False
+    raise Contention(f"{order.order_id} keeps changing")

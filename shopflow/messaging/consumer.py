@@ -9,9 +9,10 @@ What becomes of each message is decided by the outcome of its event:
     Failed(ContractBreach)  permanent: visible again at once, so that three receives take it to the DLQ soon
     Failed(anything else)   visible again after a growing delay; after the third receive SQS moves it to the DLQ
 
-Held messages have schedules of their own, and receiving goes on: one order never blocks a queue. Only when a whole
-fresh batch is unavailable, the dependency must be down: then receiving pauses, longer each time, until something
-succeeds. So the backlog waits in the queue, where waiting costs no receive.
+Held messages have schedules of their own, and receiving goes on: one order never blocks a queue. When a whole fresh
+batch is unavailable, the dependency may be down: then receiving pauses for some seconds. When a hundred are held, it is
+down: then receiving pauses for up to an hour, and takes one message at a time. Any answer of the dependency ends the
+pause. The backlog stays in the queue, and none of its receives are used up.
 """
 
 from __future__ import annotations
@@ -43,9 +44,8 @@ VISIBILITY_SECONDS = 60
 REDELIVERY = Backoff(first_seconds=4, factor=4, most_seconds=300)
 PROBE = Backoff(first_seconds=1, factor=2, most_seconds=20)
 """Between tries of a held message."""
-PAUSE = Backoff(first_seconds=1, factor=2, most_seconds=3600)
-"""Between fresh batches while every one of them is unavailable. Each costs ten messages a receive, and three receives
-are the last: so in twelve hours of an outage there are about twenty."""
+PAUSE = Backoff(first_seconds=20, factor=2, most_seconds=3600)
+"""Between fresh messages while the hold is full. Each costs a message one of its three receives, so there are few."""
 
 
 class Consumer:
@@ -87,7 +87,7 @@ class Consumer:
         self._telemetry = telemetry
         self._held = HeldMessages(queue, visibility_seconds, probe, now)
         self._retry_at = self._receive_at = 0.0
-        self._pauses = 0
+        self._pauses = self._full_pauses = 0
         self._failures = 0
 
     @property
@@ -109,7 +109,10 @@ class Consumer:
         try:
             self._held.keep_hidden()
             self._retry_due()
+            if not self._held:
+                self._receive_at = 0.0
             if self._now() >= self._receive_at:
+                self._held.keep_hidden()
                 self._take(self._receive())
         except Unavailable as error:
             log.warning("waiting for a dependency: %s", error)
@@ -137,8 +140,8 @@ class Consumer:
     def _retry_due(self) -> None:
         """Try the first held message that is due alone, and others only once that succeeds.
 
-        So a message that makes every batch fail is found, and an outage costs one call every few seconds. Else retries
-        take half of the time at most: fresh messages have the rest.
+        So a message that makes every batch fail is found, and an outage costs one call every few seconds. When
+        receiving is not paused, the next retry waits as long as this one took: fresh messages get half of the time.
         """
         started = self._now()
         if started < self._retry_at:
@@ -155,7 +158,8 @@ class Consumer:
     def _receive(self) -> list[Message]:
         """Fresh messages. Waits for the first one, but not past the next try that is due."""
         patience = max(1, math.ceil(min(self._wait_seconds, self.seconds_to_retry)))
-        messages = self._queue.receive(MAX_BATCH_ENTRIES, min(self._wait_seconds, patience))
+        most = 1 if self._pauses and self._held.is_full else MAX_BATCH_ENTRIES
+        messages = self._queue.receive(most, min(self._wait_seconds, patience))
         if messages and self._stop.is_set():
             self._return(dict.fromkeys(messages, 0))
             return []
@@ -171,7 +175,9 @@ class Consumer:
         self._held.add(unavailable, received_at)
         if len(unavailable) == len(deliveries):
             self._pauses += 1
-            self._receive_at = self._now() + self._pause.delay(self._pauses)
+            self._full_pauses += self._held.is_full
+            pause = self._pause.delay(self._full_pauses) if self._held.is_full else self._probe.delay(self._pauses)
+            self._receive_at = self._now() + pause
 
     def _decoded(self, messages: Sequence[Message]) -> list[Delivery]:
         deliveries, misrouted, failed = [], [], {}
@@ -206,8 +212,9 @@ class Consumer:
         outcomes = dict(zip((event.event_id for event in events), self._trace(events), strict=True))
         outcomes |= self._publish(outcomes)
         kinds = {event_id: _kind(outcome) for event_id, outcome in outcomes.items()}
-        if Done in kinds.values():
-            self._pauses, self._receive_at = 0, 0.0
+        if set(kinds.values()) - {Unavailable}:
+            self._pauses = self._full_pauses = 0
+            self._receive_at = 0.0
         self._acknowledge([one.message for one in deliveries if kinds[one.event.event_id] is Done])
         self._return_failed(deliveries, outcomes)
         milliseconds = round((time.monotonic() - started) * 1000)
@@ -257,7 +264,7 @@ class Consumer:
             return
         try:
             undeleted = self._queue.delete(messages)
-        except Unavailable as error:
+        except Exception as error:
             log.warning("%d messages were not deleted and will come again, to no effect: %s", len(messages), error)
         else:
             if undeleted:
@@ -285,7 +292,7 @@ class Consumer:
             return
         try:
             self._queue.change_visibility(seconds)
-        except Unavailable as error:
+        except Exception as error:
             log.warning("messages come again only after their visibility timeout: %s", error)
 
 

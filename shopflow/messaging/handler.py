@@ -9,9 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from shopflow.clock import Clock
 from shopflow.domain.event import Event
 from shopflow.domain.order import Order
-from shopflow.errors import ContractBreach
+from shopflow.errors import ContractBreach, Unavailable
 from shopflow.ports import Outgoing
 
 
@@ -30,6 +31,8 @@ class Failed:
 
 
 Outcome = Done | Failed
+PATIENCE_SECONDS = 15
+"""A fraction of the visibility timeout: a call that goes unanswered takes 21 s more (`shopflow.aws.calls.PATIENT`)."""
 Step = Callable[[Event, Order], Outcome]
 
 
@@ -48,6 +51,25 @@ class Handler(ABC):
 
         May raise `Unavailable`: then their causes are held and handled again.
         """
+
+
+def attempt_each(attempt: Callable[[Event], Outcome], events: Sequence[Event], clock: Clock) -> list[Outcome]:
+    """The outcome of ``attempt`` on each event, one after the other.
+
+    When a dependency hangs instead of refusing, each call takes its whole time limit. So once one was unavailable and
+    `PATIENCE_SECONDS` have passed, the rest are unavailable without being tried: ten in a row would take longer than
+    the visibility timeout, and each message would be received again.
+    """
+    started = clock.now_ms()
+    outcomes: list[Outcome] = []
+    hanging: Unavailable | None = None
+    for event in events:
+        is_late = hanging is not None and clock.now_ms() - started > PATIENCE_SECONDS * 1000
+        outcome = Failed(hanging) if hanging is not None and is_late else attempt(event)
+        if isinstance(outcome, Failed) and isinstance(outcome.error, Unavailable):
+            hanging = outcome.error
+        outcomes.append(outcome)
+    return outcomes
 
 
 def attempt(step: Step, event: Event, orders: Mapping[str, Order]) -> Outcome:

@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from shopflow.domain.event import Event
-from shopflow.errors import Unavailable
 from shopflow.messaging.retry import Backoff
 from shopflow.ports import MAX_BATCH_ENTRIES, Message, Queue
 
 log = logging.getLogger(__name__)
 
 MOST_HELD = 100
-"""Messages held at a time. Beyond, those that were tried most go back to the queue."""
+"""Messages held at a time. When there are more, those with the most tries are returned to the queue."""
 OUTAGE = Backoff(first_seconds=120, factor=30, most_seconds=3600)
-"""Before a message that can no longer be held is received again: three receives then outlast an hour."""
+"""How long a message stays hidden that is returned because too many are held. Three receives then take over an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A delivery that was tried so many times, is tried again at ``due`` and hidden ``until`` then (seconds)."""
+    """A delivery with its number of tries, when the next is ``due``, and ``until`` when it is hidden (seconds)."""
 
     delivery: Delivery
     tries: int
@@ -58,6 +57,11 @@ class HeldMessages:
         """Hold fresh ``deliveries``, received at that time: their next try is soon."""
         until = received_at + self._visibility_seconds
         self._keep([self._tried(Held(one, 0, 0.0, until)) for one in deliveries])
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another batch would have to displace what is held."""
+        return len(self._held) > MOST_HELD - MAX_BATCH_ENTRIES
 
     def due(self) -> list[Held]:
         """At most one batch of those to try now, the longest due first."""
@@ -88,7 +92,7 @@ class HeldMessages:
     def _hide(self, batch: Sequence[Held], now: float) -> list[Held]:
         try:
             lost = self._queue.change_visibility(dict.fromkeys(_messages(batch), round(self._visibility_seconds)))
-        except Unavailable as error:
+        except Exception as error:
             log.warning("held messages cannot be hidden: %s", error)
             return [one for one in batch if one.until > now]
         until = now + self._visibility_seconds
@@ -112,7 +116,7 @@ class HeldMessages:
             seconds = {message: round(delay(message.receive_count)) for message in _messages(batch)}
             try:
                 self._queue.change_visibility(seconds)
-            except Unavailable as error:
+            except Exception as error:
                 log.warning("messages come again only after their visibility timeout: %s", error)
 
 

@@ -39,7 +39,7 @@ def is_due(opened_at: int, last_sweep: int | None, now: int) -> bool:
     """Whether the order's age crossed one of 30 s, 1, 2, 4 … 60 min, or a later full hour, since the last sweep.
 
     All times in milliseconds. Without a last sweep (a relay that just started) every order of 30 s is due. An order
-    from the future, because a clock was wrong, is due once an hour.
+    whose time is in the future, because a wrong clock wrote it, is due once an hour.
     """
     if opened_at > now:
         return last_sweep is None or _hourly_look(opened_at, now) > _hourly_look(opened_at, last_sweep)
@@ -56,12 +56,12 @@ def _looks_by(age_ms: int) -> int:
 def has_outlived_its_copies(order: Order, last_sweep: int | None, now: int) -> bool:
     """Whether every copy of the order's last event was deleted between the looks by ``last_sweep`` and by ``now``.
 
-    No queue keeps a message for more than 14 days after its first sending. What is published again lives for 14 days
-    again, so this is true at one hourly look in that time, and once more for a relay that just started.
+    No queue keeps a message for more than 14 days after its first sending. What is published again is kept for 14 days
+    again, so this is true at one look in every 14 days, and at the first sweep of a relay.
     """
     if order.opened_at is None:
         return False
-    # A time from the future tells no age: then the time before it has to serve, and at last the calendar.
+    # A time in the future tells no age. Then use the earlier time; if that is in the future too, go by the calendar.
     times = (order.updated_at, order.opened_at)
     published_at = next((time for time in times if time <= now + _CLOCKS_DIFFER_MS), None)
     if last_sweep is None:
@@ -177,13 +177,20 @@ class Relay:
         elif not close_out(self._orders, order) and has_outlived_its_copies(order, last_sweep, now):
             self._publish_last_status(order)
 
-    def _publish(self, order: Order) -> None:
+    def _publish(self, order: Order) -> bool:
+        """Publish the event in the order's outbox. Returns whether the topic accepted it."""
         event = self._outbox.outgoing(order)
         log.warning("publishing an event that no queue holds", extra=about(event))
         self._republished += 1
-        if self._publisher.publish([event]) and event.event_type == EventType.INVENTORY_RELEASED:
+        accepted = bool(self._publisher.publish([event]))
+        if accepted and event.event_type == EventType.INVENTORY_RELEASED:
             close_out(self._orders, order)
+        return accepted
 
     def _publish_last_status(self, order: Order) -> None:
-        """Publish the event that means the order's status: the one its consumers have yet to act on."""
-        self._publish(replace(order, outbox=order.superseded) if order.superseded else order)
+        """Publish the event that means the order's status: the one its consumers have yet to act on.
+
+        Raises `Unavailable` when it is refused: its next turn is in 14 days only.
+        """
+        if not self._publish(replace(order, outbox=order.superseded) if order.superseded else order):
+            raise Unavailable("the topic refused an event that no queue holds")

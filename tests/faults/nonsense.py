@@ -68,6 +68,7 @@ SPOILED_ORDERS: tuple[tuple[str, Item], ...] = (
     ("items", {"L": []}),
     ("items", {"S": "none"}),
     ("createdAt", {"N": "5"}),
+    ("releasedAt", {"S": "2023-11-14T22:13:20Z"}),
     ("customerId", {"N": "5"}),
     ("outbox", {"M": {}}),
 )

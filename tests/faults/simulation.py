@@ -35,6 +35,8 @@ METHODS = (None, ACCEPTED_TOKEN, ACCEPTED_TOKEN, *DECLINED_TOKENS)
 CALM_SECONDS = 30 * DAY
 """What no queue holds any more is published again after 14 days: time for that, and for the rest of its chain."""
 PAST_VISIBILITY_SECONDS = 61
+HANG_SECONDS = 21
+"""A worker's call that goes unanswered: three tries of 2 + 5 s (`shopflow.aws.calls.PATIENT`)."""
 PAUSES_SECONDS = (0.05, 0.5, 1, 5, 30, 90)
 LONG_PAUSES_SECONDS = (600, 3600, 6 * 3600, DAY, 4 * DAY, 8 * DAY, 15 * DAY)
 MOST_SKEW_MS = 5 * 60_000
@@ -78,6 +80,7 @@ class Simulation:
         self._tell = note
         self.storm = Storm(self.rand, Rates.draw(self.rand), self.clock.now_ms, self._note)
         self.storm.interlude = self._interlude
+        self.storm.hang = lambda: self._let_pass(HANG_SECONDS)
         self.observer = Observer(self.storm, lambda: self.system.clock_of("relay").now_ms())
         self.long = self.rand.random() < 0.2
         self.spoils = self.rand.random() < 0.3

@@ -34,7 +34,8 @@ class Rates:
     """How often things go wrong: of calls, of deliveries (``doubled``, ``late``), of a batch's entries (``failed``).
 
     ``few``: of receives, those that answer with less than there is. ``lasting``: of calls, those that begin a fault
-    that lasts; ``nonsense``: of calls of the gateway and the mailer, those that begin a time of nonsense.
+    that lasts; ``nonsense``: of calls of the gateway and the mailer, those that begin a time of nonsense; ``hanging``:
+    of calls without an answer, those that take their whole time limit.
     """
 
     crash: float = 0
@@ -47,6 +48,7 @@ class Rates:
     few: float = 0
     lasting: float = 0
     nonsense: float = 0
+    hanging: float = 0
 
     @classmethod
     def draw(cls, rand: random.Random) -> Rates:
@@ -55,15 +57,15 @@ class Rates:
         def upto(most: float) -> float:
             return rand.random() * most if rand.random() < 0.5 else 0
 
-        often = (0.06, 0.06, 0.1, 0.3, 0.3, 0.4, 0.2, 1, 0.02, 0.3)
+        often = (0.06, 0.06, 0.1, 0.3, 0.3, 0.4, 0.2, 1, 0.02, 0.3, 0.5)
         return cls(*(upto(most) for most in often))
 
 
 class Storm:
     """A `Tap` that injects faults while it is ``raging``.
 
-    ``interlude`` does what else happens while a call of the service that it is given is on its way. ``note`` is told of
-    each fault.
+    ``interlude`` does what else happens while a call of the service that it is given is on its way, ``hang`` lets the
+    time limit of a call pass. ``note`` is told of each fault.
     ``faults`` counts those that the caller is not told of.
     """
 
@@ -72,6 +74,7 @@ class Storm:
         self.lasting = LastingFaults(now)
         self.faults = 0
         self.interlude: Callable[[str], None] = lambda _: None
+        self.hang: Callable[[], None] = lambda: None
         self._rand = rand
         self._rates = rates
         self._note = note
@@ -86,12 +89,15 @@ class Storm:
         self._begin_lasting(method, subjects)
         if lasting := self.lasting.of(method, subjects):
             self._note(f"{service}'s {method}: as for some time now")
+            self._hang()
             return lasting.instead(call)
         fault = self._fault()
         if fault:
             self._note(f"{service}'s {method}: {fault}")
         if fault == "crash before":
             raise Crash
+        if fault in ("throttled", "answer lost"):
+            self._hang()
         if fault == "throttled":
             raise self._rand.choice((Contention, Unavailable))("throttled")
         answer = call()
@@ -132,6 +138,10 @@ class Storm:
         delays = [self._rand.random() * LONGEST_DELIVERY_SECONDS if self.happens("late") else 0 for _ in range(copies)]
         self.faults += copies - 1 + any(delays)
         return delays
+
+    def _hang(self) -> None:
+        if self.happens("hanging"):
+            self.hang()
 
     def _begin_lasting(self, method: str, subjects: Sequence[str]) -> None:
         """Maybe begin a fault of this method: for one of its subjects, or for all."""

@@ -120,6 +120,75 @@ def test_orders_are_paid_while_the_gateway_is_down_for_one_of_them() -> None:
     assert system.run_until_quiet()
 
 
+@pytest.mark.parametrize(
+    ("service", "method"),
+    [
+        ("inventory", "orders.commit"),
+        ("inventory", "products.read"),
+        ("notification", "orders.commit"),
+        ("notification", "mailer.send"),
+        ("audit", "audit.insert"),
+    ],
+)
+@pytest.mark.parametrize("payment_method", [VISA, EXPIRED])
+def test_calls_that_hang_until_their_time_limit_send_nothing_to_the_dlq(
+    service: str, method: str, payment_method: str
+) -> None:
+    """Of the services that make their calls one after the other: payment makes those of a batch at once."""
+
+    def hang(_: partial[Any]) -> Any:
+        system.clock.advance(21)
+        raise Unavailable("no answer")
+
+    fault = Fault(service, method, hang)
+    system = System({"A": 100}, tap=fault)
+    for _ in range(12):
+        system.place({"A": 1}, payment_method)
+    system.run(seconds=3600)
+    assert not any(dlq.depth().visible for dlq in system.dlqs.values())
+    fault.on = False
+    assert system.run_until_quiet()
+
+
+def test_a_hand_written_time_of_another_form_makes_nobody_try_for_ever() -> None:
+    system = System({"A": 5})
+    order = system.place({"A": 1}, EXPIRED)
+    assert system.run_until_quiet()
+    rows = system.tables.orders.items_by_id
+    rows[order.order_id] = {**rows[order.order_id], "releasedAt": {"S": "2023-11-14T22:13:20Z"}}
+    assert system.twins.orders.read([order.order_id]) == {}
+
+
+def test_two_events_about_one_order_in_a_batch_keep_no_other_from_being_published() -> None:
+    system = System({"A": 100}, relay=False)
+    orders = [system.place({"A": 1}, VISA) for _ in range(5)]
+    [first, *_] = system.queues["inventory"].receive(10, 0)
+    forged = replace(CONTRACTS.decode(first.body), event_id="01KG9YS7G00000000000000001")
+    system.queues["inventory"].send(CONTRACTS.encode(forged))
+    system.clock.advance(61)
+    assert system.run_until_quiet()
+    assert {system.tables.orders[order.order_id].status for order in orders} == {Status.COMPLETED}
+
+
+def test_a_republication_that_the_topic_refuses_is_tried_again_at_the_next_sweep() -> None:
+    refusals = iter([True, True])
+
+    def refuse_twice(call: partial[Any]) -> Any:
+        if next(refusals, False):
+            raise Unavailable("no topic")
+        return call()
+
+    fault = Fault("relay", "topic.publish", refuse_twice)
+    system = System({"A": 1}, tap=fault)
+    order = system.place({"A": 1}, VISA)
+    for name in ("audit", "audit"):
+        system.step(name)
+    system.queues["inventory"].delete(system.queues["inventory"].receive(10, 0))
+    system.clock.advance(14 * DAY + 3600)
+    assert system.run_until_quiet(3600)
+    assert system.tables.orders[order.order_id].status is Status.COMPLETED
+
+
 # One mail, and one more for each death.
 
 
@@ -164,13 +233,9 @@ def test_a_mailer_that_sends_and_does_not_answer_is_asked_ever_more_seldom() -> 
     assert system.tables.orders[order.order_id].status is Status.COMPLETED
 
 
-def test_what_is_remembered_of_mails_is_bounded_and_forgotten_once_it_is_recorded() -> None:
-    system = System({"A": 10}, tap=Fault("notification", "orders.commit", lambda call: call()))
-    for _ in range(5):
-        system.place({"A": 1}, VISA)
-    assert system.run_until_quiet()
+def test_what_is_remembered_of_mails_is_bounded() -> None:
+    system = System({"A": 10})
     outbound = system.consumers["notification"]._handler._outbound  # type: ignore[attr-defined]
-    assert (outbound._mailings, outbound._busy) == ({}, set())
     for number in range(MOST_REMEMBERED + 5):
         outbound._remember(f"ORD-{number}", object())
     assert len(outbound._mailings) == MOST_REMEMBERED
