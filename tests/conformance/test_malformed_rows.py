@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from shopflow.domain.stock import Product
 from shopflow.errors import MalformedRow
-from tests.conformance.samples import a_placed_order, a_product
+from tests.conformance.samples import a_placed_order, a_product, fresh_id
 from tests.conformance.test_all_orders import all_orders
 from tests.conformance.worlds import World
 
@@ -57,3 +60,11 @@ def test_an_id_that_a_malformed_order_has_taken_is_not_given_to_another(world: W
     world.spoil_order(order.order_id, "status", {"S": "PAID"})
     with pytest.raises(MalformedRow):
         world.orders.create(order)
+
+
+@pytest.mark.parametrize("change", [{"price": Decimal("1.005")}, {"price": Decimal("-1")}, {"product_name": ""}])
+def test_a_product_that_could_not_be_read_back_is_not_written(world: World, change: dict[str, Any]) -> None:
+    product = replace(Product(fresh_id("PROD"), "Name", Decimal("1.00"), 1, 1), **change)
+    with pytest.raises(ValueError, match=r"money|price|empty"):
+        world.products.seed(product)
+    assert world.products.read([product.product_id]) == {}
