@@ -7,9 +7,9 @@ FROM python:3.11.14-slim-bookworm AS python
 
 # A stage of its own: pip's leavings stay behind.
 FROM python AS packages
-COPY requirements-services.lock /
+COPY requirements/services.lock /
 RUN pip install --no-cache-dir --require-hashes --only-binary=:all: --target=/packages \
-    --requirement=/requirements-services.lock
+    --requirement=/services.lock
 
 FROM python
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin shopflow

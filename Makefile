@@ -25,25 +25,25 @@ $(PY):
 	@echo "Making a virtual environment in $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 
-$(RUN): requirements.txt requirements-services.txt | $(PY)
+$(RUN): requirements.txt requirements/services.txt | $(PY)
 	@echo "Installing requirements.txt into $(VENV) (up to a minute) …"
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(DEV): requirements-dev.txt $(RUN)
-	@echo "Installing requirements-dev.txt into $(VENV) (up to a minute) …"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+$(DEV): requirements/dev.txt $(RUN)
+	@echo "Installing requirements/dev.txt into $(VENV) (up to a minute) …"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
 	@touch $@
 
-$(SCAN): requirements-scan.txt | $(PY)
-	@echo "Installing requirements-scan.txt into $(VENV)/scan (up to a minute) …"
+$(SCAN): requirements/scan.txt | $(PY)
+	@echo "Installing requirements/scan.txt into $(VENV)/scan (up to a minute) …"
 	@$(PY) -m venv $(VENV)/scan
-	@$(VENV)/scan/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-scan.txt
+	@$(VENV)/scan/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/scan.txt
 	@touch $@
 
-$(BENCH): requirements-bench.txt $(RUN)
-	@echo "Installing requirements-bench.txt into $(VENV) (up to a minute) …"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+$(BENCH): requirements/bench.txt $(RUN)
+	@echo "Installing requirements/bench.txt into $(VENV) (up to a minute) …"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
 	@touch $@
 
 ##@ Local AWS

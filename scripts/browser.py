@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from scripts.console import CommandError
 
-if TYPE_CHECKING:  # only these commands need it: it is in requirements-dev.txt
+if TYPE_CHECKING:  # only these commands need it: it is in requirements/dev.txt
     from playwright.sync_api import Browser
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -32,7 +32,7 @@ def chromium() -> Iterator[Browser]:
     try:
         from playwright.sync_api import Error, sync_playwright
     except ModuleNotFoundError:
-        raise NoBrowser("Playwright is missing: pip install -r requirements-dev.txt") from None
+        raise NoBrowser("Playwright is missing: pip install -r requirements/dev.txt") from None
     try:
         with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=FLAGS) as browser:
             yield browser

@@ -19,7 +19,7 @@ from scripts.console import OK, CommandError, Progress, last_line, run_command
 from scripts.infra.stack import ROOT
 
 ABOUT = """\
-Make the zip that Lambda runs every service from: their code, schemas/, and what requirements-services.lock names.
+Make the zip that Lambda runs every service from: their code, schemas/, and what requirements/services.lock names.
 
 The same input makes the same bytes: order, times and modes of the files are fixed, and packages are taken by their
 hashes. (How well they are compressed is up to the zlib of the Python that runs this; what is in it is not.) Lambda's
@@ -28,7 +28,7 @@ only those that ShopFlow calls are packed.
 
 exit codes: 0 made, 1 the packages could not be had, 2 a wrong argument
 """
-LOCK = ROOT / "requirements-services.lock"
+LOCK = ROOT / "requirements/services.lock"
 FOLDER = ROOT / ".local" / "package"
 CODE = ("api", "schemas", "shopflow", "workers")
 OVERLAY = "overlay"

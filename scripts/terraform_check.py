@@ -58,7 +58,7 @@ def require_scanner() -> str:
     beside = Path(sys.prefix) / "scan" / "bin" / "checkov"
     found = str(beside) if beside.exists() else shutil.which("checkov")
     if found is None:
-        raise CommandError("checkov is not installed: 'make terraform-check' installs it, from requirements-scan.txt")
+        raise CommandError("checkov is not installed: 'make terraform-check' installs it, from requirements/scan.txt")
     return found
 
 

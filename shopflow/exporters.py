@@ -25,6 +25,6 @@ def _exporting(service: ServiceSpec) -> Tracing:
     except ImportError as error:
         raise ConfigError(
             f"OTEL_* variables ask for spans, which takes a package that is missing ({error.name}): "
-            "pip install -r requirements-otel.txt"
+            "pip install -r requirements/otel.txt"
         ) from None
     return exporting(service.source)

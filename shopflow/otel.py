@@ -1,4 +1,4 @@
-"""`shopflow.tracing` by OpenTelemetry. Imported only when spans are exported: see requirements-otel.txt."""
+"""`shopflow.tracing` by OpenTelemetry. Imported only when spans are exported: see requirements/otel.txt."""
 
 from __future__ import annotations
 

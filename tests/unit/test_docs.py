@@ -250,7 +250,7 @@ WRONG = """# One `title`
 ![g](gone.svg) [h](../../../etc/hosts)
 
 `shopflow/gone.py` `shopflow/aws/{topic,gone}.py` `shopflow/aws/{topic,queues}.py` `docs/*.gone` `docs/*.md` `gone.tf`
-`Makefile` `shopflow/aws/` `main.tf` `requirements*.txt` `gone*.txt` `application/json`
+`Makefile` `shopflow/aws/` `main.tf` `requirements/*.txt` `gone*.txt` `application/json`
 `.env.local` `docs/architecture.md#gone` `no/such.py`
 
 `make gone` `CLOUD=x make infra-up gone-too` make sure `make` `python -m scripts.gone` `python -m pytest`

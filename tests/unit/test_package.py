@@ -111,9 +111,9 @@ def test_every_aws_service_that_is_called_is_described() -> None:
 
 def test_the_lock_has_what_the_services_need_in_the_versions_that_are_tested_here() -> None:
     locked = pins(LOCK)
-    assert pins(ROOT / "requirements-services.txt").items() <= locked.items()
+    assert pins(ROOT / "requirements/services.txt").items() <= locked.items()
     installed = {name: distribution(name).version for name in locked}
-    assert {name: installed[name] for name in pins(ROOT / "requirements-services.txt")}.items() <= locked.items()
+    assert {name: installed[name] for name in pins(ROOT / "requirements/services.txt")}.items() <= locked.items()
 
 
 def test_every_package_of_the_lock_is_known_by_its_hash() -> None:
