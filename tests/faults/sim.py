@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from rich.console import Console
 from rich.progress import Progress
 
+from shopflow.invariants.report import Breach
 from tests.faults.observer import RARE
 from tests.faults.simulation import Result, Simulation
 
@@ -50,8 +51,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def simulated(seeds: range) -> list[Result]:
-    """The results of ``seeds``, one after the other."""
-    return [Simulation(seed).run() for seed in seeds]
+    """The results of ``seeds``, one after the other. One that breaks off is a breach, and ends no other."""
+    return [_simulated(seed) for seed in seeds]
+
+
+def _simulated(seed: int) -> Result:
+    try:
+        return Simulation(seed).run()
+    except Exception as error:
+        return Result(seed, [Breach(1, f"seed {seed}", f"breaks off: {error!r}")], 0, 0, frozenset())
 
 
 def _run(seeds: range, console: Console) -> int:

@@ -214,7 +214,7 @@ class Simulation:
         self.storm.faults += 1
         try:
             self.system.relay.look_at(self.rand.choice(opened), self.clock.now, self.clock.now)
-        except (Crash, Unavailable) as error:
+        except (Crash, Unavailable, MalformedRow) as error:
             self._note(f"the relay's look fails: {error!r}")
 
     def _poison(self) -> None:
