@@ -18,8 +18,7 @@ def aws_world(stack: Any) -> Iterator[AwsWorld]:
 
 
 @pytest.fixture(params=["memory", "aws"])
-def world(request: pytest.FixtureRequest) -> World:
-    if request.param == "memory":
-        return MemoryWorld()
-    aws_world: AwsWorld = request.getfixturevalue("aws_world")
-    return aws_world
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    world: World = MemoryWorld() if request.param == "memory" else request.getfixturevalue("aws_world")
+    yield world
+    world.take_away_spoiled()

@@ -71,6 +71,10 @@ class World(Protocol):
         """The same, of an order."""
         ...
 
+    def take_away_spoiled(self) -> None:
+        """Delete the spoiled rows: other tests of the stack look at every row."""
+        ...
+
     def pause(self) -> None:
         """Let `PAUSE_SECONDS` pass."""
         ...
@@ -138,6 +142,9 @@ class MemoryWorld:
     def spoil_order(self, order_id: str, name: str, value: Any) -> None:
         _spoil(self._tables.orders, order_id, name, value)
 
+    def take_away_spoiled(self) -> None:
+        """The tables end with the test."""
+
     def pause(self) -> None:
         self.clock.advance(PAUSE_SECONDS)
 
@@ -161,6 +168,7 @@ class AwsWorld:
         self._dynamodb = session.client("dynamodb", endpoint_url=config.endpoint_url)
         self._names = config.resources
         self._deletions: list[Callable[[], object]] = []
+        self._spoiled: list[tuple[str, dict[str, Any]]] = []
 
     def queue(self, visibility_seconds: int = 60) -> QueuePair:
         dlq_url, dlq_arn = self._new_queue({})
@@ -191,10 +199,14 @@ class AwsWorld:
         self._spoil(self._names.orders_table, {"orderId": {"S": order_id}}, name, value)
 
     def _spoil(self, table: str, key: dict[str, Any], name: str, value: Any) -> None:
-        """The row is taken away at the end: other tests of the stack count what is there."""
         action: Any = {"Action": "DELETE"} if value is None else {"Action": "PUT", "Value": value}
         self._dynamodb.update_item(TableName=table, Key=key, AttributeUpdates={name: action})
-        self._deletions.append(lambda: self._dynamodb.delete_item(TableName=table, Key=key))
+        self._spoiled.append((table, key))
+
+    def take_away_spoiled(self) -> None:
+        while self._spoiled:
+            table, key = self._spoiled.pop()
+            self._dynamodb.delete_item(TableName=table, Key=key)
 
     def pause(self) -> None:
         time.sleep(PAUSE_SECONDS)

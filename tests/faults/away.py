@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shopflow.invariants.report import Breach
+from tests.clocks import ManualClock
 from tests.faults.lasting import DAY
 from tests.faults.observer import Observer
-from tests.faults.scenarios import EXPIRED, VISA
+from tests.faults.scenarios import EXPIRED, VISA, RefusingTopic
 from tests.faults.verdict import breaches_of
-from tests.system import System
+from tests.system import CATALOG, System
+from tests.twins import wire
 
 AWAY_SECONDS = 15 * DAY
 BEFORE_SECONDS = 120
@@ -42,6 +44,32 @@ class Absence:
         if not system.run_until_quiet(30 * DAY):
             return [Breach(1, order_id, "does not come to rest")]
         return breaches_of(system, observer, [order_id])
+
+
+@dataclass(frozen=True, slots=True)
+class WrongClock:
+    """The Order Service's clock is ``days`` off, and the topic takes no event the first time."""
+
+    days: int
+
+    def __str__(self) -> str:
+        return f"the Order Service's clock is {self.days:+} days off"
+
+    def breaches(self) -> list[Breach]:
+        """What of the invariants does not hold within a day."""
+        observer = Observer(relay_now=lambda: system.clock.now)
+        observer.clocks_lie = True
+        clock = ManualClock()
+        twins = wire(CATALOG, clock, topic=RefusingTopic())
+        system = System({"A": 5}, tap=observer, skew={"order": self.days * DAY * 1000}, clock=clock, twins=twins)
+        order_id = system.place({"A": 1}, VISA).order_id
+        if not system.run_until_quiet(DAY):
+            return [Breach(1, order_id, "does not come to rest")]
+        return breaches_of(system, observer, [order_id])
+
+
+def wrong_clocks() -> Iterator[WrongClock]:
+    yield from map(WrongClock, (-400, -1, 1, 400))
 
 
 def absences() -> Iterator[Absence]:

@@ -19,12 +19,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from shopflow.invariants.report import Breach
-from tests.faults.away import absences
+from tests.faults.away import absences, wrong_clocks
 from tests.faults.matrix import AtCall, Run, judged, points
 from tests.faults.mutants_of_messaging import OF_MESSAGING
 from tests.faults.mutants_of_neighbours import OF_NEIGHBOURS
 from tests.faults.mutants_of_services import OF_SERVICES
-from tests.faults.neighbours import cases
+from tests.faults.neighbours import cases, spoiled_rows
 from tests.faults.scenarios import DECLINED, SCENARIOS, Scenario
 from tests.faults.simulation import Simulation
 from tests.faults.surgery import Mutant, Surgery, operated
@@ -73,12 +73,13 @@ def catch(mutant: Mutant) -> Caught | None:
 
 
 def trials() -> Iterator[Trial]:
-    """Each scenario without a fault, some seeds, a service away, faults of one order, the matrix, more seeds."""
+    """Each scenario without a fault, services away, wrong rows, some seeds, faults of one order, the matrix, more."""
     for scenario, relay in CASES:
         yield Trial(f"{scenario.name}, no fault", partial(_undisturbed, scenario, relay))
+    yield from (Trial(str(absence), absence.breaches) for absence in absences())
+    yield from (Trial(str(clock), clock.breaches) for clock in wrong_clocks())
+    yield from (Trial(str(row), row.breaches) for row in spoiled_rows())
     yield from map(_seed, FIRST_SEEDS)
-    for absence in absences():
-        yield Trial(str(absence), absence.breaches)
     for case in cases():
         yield Trial(str(case), case.breaches)
     for scenario, relay in CASES:

@@ -125,16 +125,18 @@ def _refusal(inventory: Inventory, order: Order, cause: Event) -> Move:
     return refuse(order, inventory._headers.new(EventType.INVENTORY_FAILED, cause), "Insufficient stock")
 
 
-def each_order_planned_alone(code: Surgery) -> None:
-    """Inventory plans each order of a batch on the whole stock, whatever the orders before it take."""
+def each_order_planned_last(code: Surgery) -> None:
+    """Inventory plans each order of a batch on what all the others leave, as if it had come last."""
 
-    def alone(orders: Sequence[Order], products: Mapping[str, Product]) -> Plan:
-        plans = [plan([order], products) for order in orders]
-        names = {name for one in plans for name in one.taken}
-        taken = {name: sum(one.taken.get(name, 0) for one in plans) for name in sorted(names)}
-        return Plan(taken, {order_id: reason for one in plans for order_id, reason in one.refused.items()})
+    def last(orders: Sequence[Order], products: Mapping[str, Product]) -> Plan:
+        refused: dict[str, str] = {}
+        for one in orders:
+            reasons = plan([*(other for other in orders if other is not one), one], products).refused
+            refused |= {one.order_id: reasons[one.order_id]} if one.order_id in reasons else {}
+        fitting = plan([order for order in orders if order.order_id not in refused], products)
+        return Plan(fitting.taken, {**fitting.refused, **refused})
 
-    code.replace(workers.inventory, "plan", alone)
+    code.replace(workers.inventory, "plan", last)
 
 
 def no_idempotency_key(code: Surgery) -> None:
@@ -234,7 +236,7 @@ OF_SERVICES = (
     nothing_given_back,
     refusals_committed_apart,
     contention_taken_for_out_of_stock,
-    each_order_planned_alone,
+    each_order_planned_last,
     no_idempotency_key,
     decision_published,
     outage_taken_for_a_decline,

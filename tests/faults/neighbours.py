@@ -13,11 +13,13 @@ from itertools import product
 from typing import Any
 
 from api.placing import order_id
+from shopflow.aws.items import Item
 from shopflow.errors import InvalidRequest, Unavailable
 from shopflow.invariants.report import Breach
+from shopflow.memory.tables import Rows
 from tests.clocks import ManualClock
 from tests.faults.lasting import lose_the_answer, refuse, subjects_of
-from tests.faults.nonsense import nonsense_for
+from tests.faults.nonsense import SPOILED_ORDERS, SPOILED_PRODUCTS, Spoiled, nonsense_for
 from tests.faults.observer import Observer
 from tests.faults.scenarios import EXPIRED, VISA, RefusingTopic
 from tests.faults.verdict import breaches_of
@@ -91,13 +93,24 @@ class Run:
         if (self._case.method, self._case.instead) == ("topic.publish", break_down):
             left = self.observer.left_to_the_relay & set(neighbours) if not self._case.unheard else set()
             breaches += [Breach(1, one, "had to wait for the relay because of another order") for one in sorted(left)]
-        self.system.run(HALF_A_DAY)
+        self.system.run(HALF_A_DAY - self._seconds_gone() - 60)
+        if self._case.instead in (refuse, lose_the_answer):
+            breaches += [
+                Breach(5, service, "holds a message whose dependency was down")
+                for service, dlq in self.system.dlqs.items()
+                if dlq.depth().visible
+            ]
+        self.system.run(60)
         self._place_stuck()
         self.system.run_until_quiet(HALF_A_DAY)
         self.system.redrive()
         if not self.system.run_until_quiet(HALF_A_DAY):
             breaches.append(Breach(1, str(self._case), "does not come to rest"))
         return breaches + breaches_of(self.system, self.observer, neighbours)
+
+    def _seconds_gone(self) -> float:
+        """Since the fault began."""
+        return HALF_A_DAY - (self._until - self.system.clock.now) / 1000
 
     def _place_stuck(self) -> None:
         try:
@@ -131,3 +144,40 @@ def cases() -> Iterator[Case]:
         for service, method, subject in undisturbed.calls:
             for instead in (refuse, lose_the_answer, break_down, *nonsense_for(method)):
                 yield Case(payment_method, unheard, service, method, subject, instead)
+
+
+@dataclass(frozen=True, slots=True)
+class SpoiledRow:
+    """Somebody overwrites an attribute of one order, or of its product, by hand, and mends it half a day later."""
+
+    of_order: bool
+    name: str
+    wrong: Item
+
+    def __str__(self) -> str:
+        return f"{'an order' if self.of_order else 'a product'} with {self.name} {dict(self.wrong)}"
+
+    def breaches(self) -> list[Breach]:
+        observer = Observer(relay_now=lambda: system.clock.now)
+        system = System({PRODUCT: 5, "B": 1000}, tap=observer)
+        stuck = system.place({PRODUCT: 1}, VISA)
+        rows: Rows[Any] = system.tables.orders if self.of_order else system.tables.products
+        spoiled = Spoiled.of(rows, stuck.order_id if self.of_order else PRODUCT, self.name, self.wrong)
+        neighbours = [system.place({"B": 1}, METHODS[number % 2]).order_id for number in range(NEIGHBOURS)]
+        system.run(SOON)
+        breaches = [
+            Breach(1, order_id, "waits because of a row that is not its own")
+            for order_id in neighbours
+            if order_id in system.tables.opened
+        ]
+        system.run(HALF_A_DAY)
+        spoiled.restore()
+        system.redrive()
+        if not system.run_until_quiet(HALF_A_DAY):
+            breaches.append(Breach(1, stuck.order_id, "does not come to rest"))
+        return breaches + breaches_of(system, observer, [stuck.order_id, *neighbours])
+
+
+def spoiled_rows() -> Iterator[SpoiledRow]:
+    yield from (SpoiledRow(True, name, wrong) for name, wrong in SPOILED_ORDERS if name != "releasedAt")
+    yield from (SpoiledRow(False, name, wrong) for name, wrong in SPOILED_PRODUCTS)

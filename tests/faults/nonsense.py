@@ -96,6 +96,10 @@ class Spoiled:
     @classmethod
     def spoil(cls, rows: Rows[Any], key: str, rand: random.Random, choices: Sequence[tuple[str, Item]]) -> Spoiled:
         name, wrong = rand.choice([one for one in choices if one[0] in rows.items_by_id[key]] or choices)
+        return cls.of(rows, key, name, wrong)
+
+    @classmethod
+    def of(cls, rows: Rows[Any], key: str, name: str, wrong: Item) -> Spoiled:
         item = rows.items_by_id[key]
         spoiled = cls(rows, key, name, item.get(name), wrong)
         rows.items_by_id[key] = {**item, name: wrong} if wrong else {one: item[one] for one in item if one != name}

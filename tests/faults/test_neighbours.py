@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from tests.faults.neighbours import cases
+from tests.faults.neighbours import SpoiledRow, cases, spoiled_rows
 
 PARTS = 4
 
@@ -21,3 +21,11 @@ def test_the_neighbours_of_an_order_with_a_fault_finish_soon(
         assert case.breaches() == [], case
     with capsys.disabled():
         print(f"\n{len(mine):6} faults of one order, its neighbours finish", end=" ")  # noqa: T201
+
+
+@pytest.mark.parametrize("spoiled", list(spoiled_rows()), ids=str)
+def test_the_neighbours_of_a_row_that_cannot_be_read_finish_soon(
+    spoiled: SpoiledRow, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    assert spoiled.breaches() == []
