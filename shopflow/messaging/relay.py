@@ -95,6 +95,7 @@ class Relay:
         self._metrics = metrics or NoMetrics()
         self._last_sweep: int | None = None
         self._missed: dict[str, int | None] = {}
+        self._owed: set[str] = set()
         self._republished = 0
 
     def run(self, stop: Flag, interval_seconds: float = 30) -> None:
@@ -171,10 +172,13 @@ class Relay:
         """Finish one order's last step, if a crash left it unfinished. Raises `Unavailable`."""
         order = self._orders.read([order_id]).get(order_id)
         if order is None or order.opened_at is None:
+            self._owed.discard(order_id)
             return
         if order.outbox is not None and not self._audit.has(order_id, order.outbox.event_id):
             self._publish(order)
-        elif not close_out(self._orders, order) and has_outlived_its_copies(order, last_sweep, now):
+        elif not close_out(self._orders, order) and (
+            order_id in self._owed or has_outlived_its_copies(order, last_sweep, now)
+        ):
             self._publish_last_status(order)
 
     def _publish(self, order: Order) -> bool:
@@ -190,7 +194,9 @@ class Relay:
     def _publish_last_status(self, order: Order) -> None:
         """Publish the event that means the order's status: the one its consumers have yet to act on.
 
-        Raises `Unavailable` when it is refused: its next turn is in 14 days only.
+        When the topic refuses it, it is owed: tried again at the order's next look, an hour later.
         """
-        if not self._publish(replace(order, outbox=order.superseded) if order.superseded else order):
-            raise Unavailable("the topic refused an event that no queue holds")
+        if self._publish(replace(order, outbox=order.superseded) if order.superseded else order):
+            self._owed.discard(order.order_id)
+        else:
+            self._owed.add(order.order_id)

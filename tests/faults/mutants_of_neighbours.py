@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import shopflow.memory.orders
 import shopflow.memory.products
 import shopflow.messaging.relay
 import workers.inventory
 import workers.payment
 from shopflow.domain.event import Event
 from shopflow.domain.order import Order, release
-from shopflow.errors import ContractBreach, MalformedRow
+from shopflow.errors import ContractBreach
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.handler import Done, Failed, Outcome
 from shopflow.messaging.held import HeldMessages
@@ -136,22 +135,6 @@ def sweep_cut_short_by_one_order(code: Surgery) -> None:
     code.replace(Relay, "_look_at_all", _look_at_all)
 
 
-def unreadable_row_fails_its_batch(code: Surgery) -> None:
-    """One order row that cannot be read fails the read of all orders beside it."""
-
-    def failing(readable: Any) -> Any:
-        def read(items: Any, convert: Any, table: str, key: str) -> Any:
-            found = list(items)
-            values = list(readable(found, convert, table, key))
-            if len(values) < len(found):
-                raise MalformedRow(table, frozenset({"one of them"}))
-            return iter(values)
-
-        return read
-
-    code.wrap(shopflow.memory.orders, "readable", failing)
-
-
 def publish_fails_as_a_whole(code: Surgery) -> None:
     """A topic that refuses one event's text keeps the publisher from the others, and from telling which were taken."""
 
@@ -201,7 +184,6 @@ OF_NEIGHBOURS = (
     superseded_event_forgotten,
     future_orders_never_due,
     sweep_cut_short_by_one_order,
-    unreadable_row_fails_its_batch,
     publish_fails_as_a_whole,
     misrouted_dead_lettered,
     purge_of_what_would_succeed,

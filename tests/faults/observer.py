@@ -32,9 +32,9 @@ class Observer:
 
     ``faults`` injected; events ``published`` (times, by id), the order of each, and those ``acknowledged`` to their
     publisher; ``left_to_the_relay``: orders of which it published an event; ``unreceipted``: how often it looked for an
-    event's receipt and found none; ``stored``: when each event was first written to the audit log; ``refusals``:
-    breaches of the rule that a refusal is true; ``reached``: the rare things that happened; ``clocks_lie``: a clock is
-    days off. ``relay_now``: the relay's clock (ms).
+    event's receipt and found none; ``unanswered``: publications whose answer was lost; ``stored``: when each event was
+    first written to the audit log; ``refusals``: breaches of the rule that a refusal is true; ``reached``: the rare
+    things that happened; ``clocks_lie``: a clock is days off. ``relay_now``: the relay's clock (ms).
     """
 
     def __init__(self, inject: Tap = straight_through, relay_now: Callable[[], int] = lambda: 0) -> None:
@@ -50,6 +50,7 @@ class Observer:
         self.unreceipted: Counter[str] = Counter()
         self.order_of: dict[str, str] = {}
         self._first_published: dict[str, int] = {}
+        self.unanswered: Counter[str] = Counter()
         self.stored: dict[str, int] = {}
         self.refusals: list[Breach] = []
         self.mails = MailWatch()
@@ -71,6 +72,8 @@ class Observer:
             if isinstance(error, Crash):
                 self.mails.has_died(service)
                 self._lives_of_the_relay += service in ("relay", "order")
+            elif method == "topic.publish" and took_effect:
+                self.unanswered.update(outgoing.event_id for outgoing in call.args[0])
             elif method == "mailer.send" and took_effect:
                 self.mails.got_no_answer(call.args[0].order_id)
             raise
@@ -94,6 +97,7 @@ class Observer:
         for event_id, first in self._first_published.items():
             if self._is_old(event_id):
                 excused[event_id] += (self._relay_now() - first) // RETENTION_MS + 1 + self._lives_of_the_relay
+                excused[event_id] += self.unanswered[event_id]
         return excused
 
     def _is_old(self, event_id: str) -> bool:
