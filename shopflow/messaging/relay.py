@@ -95,7 +95,7 @@ class Relay:
         self._metrics = metrics or NoMetrics()
         self._last_sweep: int | None = None
         self._missed: dict[str, int | None] = {}
-        self._owed: set[str] = set()
+        self._owed: set[str] = set()  # ids of events that the topic refused
         self._republished = 0
 
     def run(self, stop: Flag, interval_seconds: float = 30) -> None:
@@ -172,14 +172,11 @@ class Relay:
         """Finish one order's last step, if a crash left it unfinished. Raises `Unavailable`."""
         order = self._orders.read([order_id]).get(order_id)
         if order is None or order.opened_at is None:
-            self._owed.discard(order_id)
             return
         if order.outbox is not None and not self._audit.has(order_id, order.outbox.event_id):
             self._publish(order)
-        elif not close_out(self._orders, order) and (
-            order_id in self._owed or has_outlived_its_copies(order, last_sweep, now)
-        ):
-            self._publish_last_status(order)
+        elif not close_out(self._orders, order):
+            self._publish_if_outlived(order, last_sweep, now)
 
     def _publish(self, order: Order) -> bool:
         """Publish the event in the order's outbox. Returns whether the topic accepted it."""
@@ -191,12 +188,14 @@ class Relay:
             close_out(self._orders, order)
         return accepted
 
-    def _publish_last_status(self, order: Order) -> None:
-        """Publish the event that means the order's status: the one its consumers have yet to act on.
+    def _publish_if_outlived(self, order: Order, last_sweep: int | None, now: int) -> None:
+        """Publish the event that means the order's status, if SQS has deleted every copy of it.
 
         When the topic refuses it, it is owed: tried again at the order's next look, an hour later.
         """
-        if self._publish(replace(order, outbox=order.superseded) if order.superseded else order):
-            self._owed.discard(order.order_id)
-        else:
-            self._owed.add(order.order_id)
+        event = order.superseded or order.outbox
+        if event is None or not (event.event_id in self._owed or has_outlived_its_copies(order, last_sweep, now)):
+            return
+        self._owed.discard(event.event_id)
+        if not self._publish(replace(order, outbox=event)):
+            self._owed.add(event.event_id)
