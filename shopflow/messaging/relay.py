@@ -181,7 +181,7 @@ class Relay:
     def _publish(self, order: Order) -> bool:
         """Publish the event in the order's outbox. Returns whether the topic accepted it."""
         event = self._outbox.outgoing(order)
-        log.warning("publishing an event that no queue holds", extra=about(event))
+        log.warning("publishing an event that no queue is known to hold", extra=about(event))
         self._republished += 1
         accepted = bool(self._publisher.publish([event]))
         if accepted and event.event_type == EventType.INVENTORY_RELEASED:
