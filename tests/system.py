@@ -27,7 +27,7 @@ from shopflow.ports import Outgoing, Queue, Topic
 from shopflow.telemetry import SILENT, Telemetry
 from tests.clocks import ManualClock, SkewedClock
 from tests.remembering import RememberingContracts
-from tests.taps import Crash, LedgerGateway, Outbound, Tap, Tapped, straight_through
+from tests.taps import CountingMailer, Crash, LedgerGateway, Tap, Tapped, straight_through
 from tests.twins import Twins, wire
 from workers import handlers
 from workers.gateway import SimulatedGateway
@@ -81,7 +81,7 @@ class System:
         self.tables, self.audit = self.twins.tables, self.twins.audit
         self.queues, self.dlqs = self.twins.queues, self.twins.dlqs
         self.gateway = LedgerGateway(SimulatedGateway(GatewaySettings(0.8, (300, 800), str(seed)), lambda _: None))
-        self.mailer = Outbound()
+        self.mailer = CountingMailer()
         self._tap = tap
         self._telemetry = telemetry
         self._skew = skew or {}

@@ -61,7 +61,7 @@ class LedgerGateway:
 
 
 @dataclass(slots=True)
-class Outbound:
+class CountingMailer:
     """`shopflow.ports.Mailer` that counts what it sent, by order."""
 
     sent: Counter[str] = field(default_factory=Counter)

@@ -22,7 +22,7 @@ from shopflow.messaging.handler import Done, Handler, Outcome
 from shopflow.messaging.outbox import Outbox
 from shopflow.ports import Orders, Products
 from tests.clocks import ManualClock
-from tests.taps import LedgerGateway, Outbound
+from tests.taps import CountingMailer, LedgerGateway
 from tests.twins import wire
 from workers.dry_run import DryRun, Kind, Verdict, judge_events
 from workers.gateway import SimulatedGateway
@@ -47,7 +47,7 @@ class World:
         self.twins = wire(CATALOG, clock)
         self.twins.seed({PRODUCT: stock})
         self.gateway = LedgerGateway(SimulatedGateway(GatewaySettings(0.8, (300, 800), "seed"), lambda _: None))
-        self.mailer = Outbound()
+        self.mailer = CountingMailer()
         twins = self.twins
         self.ports = Ports(twins.orders, twins.products, twins.audit, self.gateway, self.mailer, clock, headers, map)
         header = headers.new(EventType.ORDER_CREATED)
