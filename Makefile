@@ -120,7 +120,7 @@ outages: $(DEV) ## gateway down, local AWS frozen, SNS failing, under a load of 
 	@$(PY) -m tests.faults.outages
 
 bench: $(BENCH) ## speed and cost against their targets, into docs/bench (half an hour; PARTS="api pipeline", QUICK=1)
-	@$(PY) -m scripts.bench $${QUICK:+--quick} $$PARTS
+	@$(PY) -m bench $${QUICK:+--quick} $$PARTS
 
 check: lint contracts terraform-check ## everything that needs no local AWS: lint, types, contracts, Terraform
 

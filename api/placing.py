@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from api.prices import RecentProducts
+from api.product_cache import RecentProducts
 from shopflow import jsontext
 from shopflow.clock import Headers
 from shopflow.domain import order as orders_domain

@@ -21,7 +21,7 @@ from api.ops.routes import OperatorApi
 from api.ops.session import Sessions
 from api.ops.state import State
 from api.placing import PlaceOrder
-from api.prices import RecentProducts
+from api.product_cache import RecentProducts
 from api.queues import QueueWatch, recent_backlogs
 from api.recent import RecentOrders
 from api.routes import OrderApi, ShopApi

@@ -1,6 +1,6 @@
 """How much of AWS an order uses, counted over the in-memory twins: `python -m tests.counting` writes it as JSON.
 
-The count is the same on every machine, at any time. `python -m scripts.bench.counted` shows it as a table.
+The count is the same on every machine, at any time. `python -m bench.counted` shows it as a table.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.bench.costs import OrderCost, Usage, item_bytes
+from bench.costs import OrderCost, Usage, item_bytes
 from shopflow.aws.items import order_to_item
 from shopflow.config import load_config
 from tests.clocks import ManualClock

@@ -16,8 +16,8 @@ from typing import Any
 
 import boto3
 
-from scripts.bench.billing import KEYS, Request, usage_of
-from scripts.bench.costs import Item, Usage
+from bench.billing import KEYS, Request, usage_of
+from bench.costs import Item, Usage
 from shopflow.aws.audit import DynamoAuditLog
 from shopflow.aws.items import audit_to_item, order_to_item, product_to_item
 from shopflow.aws.orders import DynamoOrders
@@ -77,7 +77,7 @@ class Adapters:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`scripts.bench.billing.Tables` of twins as they were at one moment. Items are made when they are asked for."""
+    """`bench.billing.Tables` of twins as they were at one moment. Items are made when they are asked for."""
 
     orders: Mapping[str, Order]
     products: Mapping[str, Product]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from api.placing import PlaceOrder
-from api.prices import RecentProducts
+from api.product_cache import RecentProducts
 from shopflow.catalog import load_catalog
 from shopflow.clock import Headers
 from shopflow.config import GatewaySettings

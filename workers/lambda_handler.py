@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from shopflow.config import adopt_environment, configured_catalog, load_config
 from shopflow.messaging.consumer import Consumer
-from shopflow.messaging.held import OUTAGE
+from shopflow.messaging.deferred import OUTAGE
 from shopflow.ports import Message, Queue
 from shopflow.tracing import TRACE_PARENT
 from workers.handlers import HANDLERS

@@ -29,8 +29,8 @@ from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.errors import ContractBreach, Unavailable
 from shopflow.log import about
+from shopflow.messaging.deferred import Delivery, HeldMessages
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
-from shopflow.messaging.held import Delivery, HeldMessages
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.retry import Backoff
 from shopflow.ports import MAX_BATCH_ENTRIES, Message, Queue

@@ -1,4 +1,4 @@
-"""Imports point one way."""
+"""Imports point one way (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -7,24 +7,21 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("shopflow", "api", "workers", "scripts", "examples")
-FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-SERVICE_FILES = [path for path in FILES if path.relative_to(ROOT).parts[0] != "scripts"]
-
-FORBIDDEN = {
-    "shopflow": {"api", "workers", "scripts", "examples", "tests"},
-    "workers": {"api", "scripts", "examples", "tests"},
-    "api": {"scripts", "examples", "tests"},
-    "scripts": {"api", "examples", "tests"},
-    "examples": {"api", "scripts", "tests"},
+MAY_IMPORT = {
+    "shopflow": {"shopflow"},
+    "workers": {"shopflow", "workers"},
+    "api": {"shopflow", "workers", "api"},
+    "scripts": {"shopflow", "workers", "scripts"},
+    "examples": {"shopflow", "workers", "examples"},
+    "bench": {"shopflow", "workers", "api", "scripts", "bench"},
 }
+"""Which of our packages each one may import. Nobody imports the tests, and only the benchmarks need the benchmarks."""
+BOTO = {"boto3", "botocore", "mypy_boto3_dynamodb", "mypy_boto3_sns", "mypy_boto3_sqs"}
 
 
-def _name(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+def _files(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
 
 
 def _imports(path: Path) -> Iterator[str]:
@@ -32,40 +29,49 @@ def _imports(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            yield node.module or ""
+            yield f".{node.module}" if node.level else node.module or ""
 
 
 def _top(module: str) -> str:
     return module.split(".")[0]
 
 
-@pytest.mark.parametrize("path", FILES, ids=_name)
-def test_imports_point_one_way(path: Path) -> None:
-    package = path.relative_to(ROOT).parts[0]
-    assert not {_top(module) for module in _imports(path)} & FORBIDDEN[package]
+def _wrong(files: list[Path], allowed: set[str], known: set[str]) -> list[str]:
+    """The imports in ``files`` of a top-level package that is in ``known`` and not in ``allowed``."""
+    imports = [(path, module) for path in files for module in _imports(path)]
+    return [f"{path.relative_to(ROOT)} imports {module}" for path, module in imports if _top(module) in known - allowed]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "shopflow/domain").glob("*.py")), ids=_name)
-def test_the_domain_imports_the_standard_library_only(path: Path) -> None:
-    others = [module for module in _imports(path) if _top(module) not in sys.stdlib_module_names]
-    assert all(module.startswith("shopflow.domain") for module in others)
+def test_a_package_imports_only_those_below_it() -> None:
+    ours = {*MAY_IMPORT, "tests"}
+    assert not [wrong for package, allowed in MAY_IMPORT.items() for wrong in _wrong(_files(package), allowed, ours)]
 
 
-@pytest.mark.parametrize("path", FILES, ids=_name)
-def test_only_the_aws_package_and_the_benchmarks_yardsticks_import_boto3(path: Path) -> None:
-    boto = {"boto3", "botocore", "mypy_boto3_dynamodb", "mypy_boto3_sns", "mypy_boto3_sqs"}
-    if not _name(path).startswith(("shopflow/aws/", "scripts/bench/")):
-        assert not {_top(module) for module in _imports(path)} & boto
+def test_no_import_is_relative() -> None:
+    assert not [wrong for package in MAY_IMPORT for wrong in _wrong(_files(package), set(), {""})]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "shopflow/messaging").glob("*.py")), ids=_name)
-def test_messaging_knows_ports_only(path: Path) -> None:
-    assert not [module for module in _imports(path) if module.startswith(("shopflow.aws", "shopflow.memory"))]
+def test_the_domain_imports_the_standard_library_only() -> None:
+    modules = {module for path in _files("shopflow/domain") for module in _imports(path)}
+    assert not [m for m in modules if _top(m) not in sys.stdlib_module_names and not m.startswith("shopflow.domain")]
 
 
-@pytest.mark.parametrize("path", SERVICE_FILES, ids=_name)
-def test_a_service_reads_its_environment_in_one_place(path: Path) -> None:
-    if _name(path) != "shopflow/config.py":
-        names = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
-        assert not [node for node in names if node.attr in ("environ", "getenv")]
+def test_only_the_aws_package_imports_boto3() -> None:
+    files = [path for package in MAY_IMPORT if package != "bench" for path in _files(package)]
+    assert not _wrong([path for path in files if "shopflow/aws" not in path.as_posix()], set(), BOTO)
+
+
+def test_messaging_knows_ports_only() -> None:
+    modules = {module for path in _files("shopflow/messaging") for module in _imports(path)}
+    assert not [module for module in modules if module.startswith(("shopflow.aws", "shopflow.memory"))]
+
+
+def test_a_service_reads_its_environment_in_one_place() -> None:
+    files = [path for package in ("shopflow", "workers", "api", "examples") for path in _files(package)]
+    nodes = [
+        (path, node)
+        for path in files
+        if path != ROOT / "shopflow/config.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+    ]
+    assert not [path for path, node in nodes if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")]

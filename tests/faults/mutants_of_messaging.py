@@ -17,8 +17,8 @@ from shopflow.errors import Unavailable
 from shopflow.memory.audit import MemoryAuditLog
 from shopflow.memory.orders import MemoryOrders
 from shopflow.messaging.consumer import Consumer
+from shopflow.messaging.deferred import Delivery
 from shopflow.messaging.handler import Done, Outcome
-from shopflow.messaging.held import Delivery
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.relay import Relay
 from shopflow.ports import Message, Outgoing

@@ -14,8 +14,8 @@ from shopflow.domain.event import Event
 from shopflow.domain.order import Order, release
 from shopflow.errors import ContractBreach
 from shopflow.messaging.consumer import Consumer
+from shopflow.messaging.deferred import HeldMessages
 from shopflow.messaging.handler import Done, Failed, Outcome
-from shopflow.messaging.held import HeldMessages
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.relay import Relay
 from shopflow.ports import Charge, Message, Outgoing

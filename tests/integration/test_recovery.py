@@ -12,7 +12,7 @@ from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
 
 from api.placing import PlaceOrder
-from api.prices import RecentProducts
+from api.product_cache import RecentProducts
 from shopflow.aws.calls import INTERACTIVE
 from shopflow.aws.orders import DynamoOrders
 from shopflow.catalog import load_catalog

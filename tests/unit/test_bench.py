@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.bench.calls import (
+from bench.calls import (
     SUFFIX,
     Call,
     begun_between,
@@ -18,11 +18,11 @@ from scripts.bench.calls import (
     until_last_deletion,
     usage_of,
 )
-from scripts.bench.figures import Conditions, Figure, Result, at_least, at_most, percentile, typical_ratio
-from scripts.bench.gateway import gateway_seconds
-from scripts.bench.load import DECLINED, VISA, http_clients, place_orders
-from scripts.bench.results import FILE, save
-from scripts.bench.table import number, verdict
+from bench.figures import Conditions, Figure, Result, at_least, at_most, percentile, typical_ratio
+from bench.gateway import gateway_seconds
+from bench.load import DECLINED, VISA, http_clients, place_orders
+from bench.results import FILE, save
+from bench.table import number, verdict
 from shopflow.config import GatewaySettings
 from workers.gateway import SimulatedGateway
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.bench.flash_sale_model import Sale
-from scripts.bench.flash_sale_parameters import ASSUMED_CPU_MS, WORKERS, Parameters, load_parameters
-from scripts.bench.flash_sale_scenario import Outcome, Scenario, scenarios
+from bench.flash_sale_model import Sale
+from bench.flash_sale_parameters import ASSUMED_CPU_MS, WORKERS, Parameters, load_parameters
+from bench.flash_sale_scenario import Outcome, Scenario, scenarios
 
 ASSUMED = Parameters({name: ms / 1000 for name, ms in ASSUMED_CPU_MS.items()}, None)
 RATE, SECONDS = 200, 2.0

@@ -12,8 +12,8 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionError
 
-from scripts.bench.calls import Call
-from scripts.bench.instrumented import CallLog, Conflicts
+from bench.calls import Call
+from bench.instrumented import CallLog, Conflicts
 
 UPDATE: Any = {"TableName": "t", "Key": {"id": {"S": "1"}}, "UpdateExpression": "SET a = b"}
 

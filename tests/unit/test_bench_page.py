@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scripts.bench.page import PAGE, fill
+from bench.page import PAGE, fill
 from scripts.console import CommandError
 
 PARTS = (
@@ -35,13 +35,13 @@ def test_a_place_is_written_anew_and_all_else_stays() -> None:
     assert filled.endswith("<!-- end -->\nAfter.\n")
     assert "old" not in filled
     assert "| p50 | 1.23 ms | ≤ 1 | **missed** |" in filled
-    assert "`python -m scripts.bench api`, 2026-01-31, commit abc" in filled
+    assert "`python -m bench api`, 2026-01-31, commit abc" in filled
     assert fill(filled, {"api": _part()}) == filled
 
 
 @pytest.mark.parametrize("parts", [{}, {"api": _part(quick=True)}], ids=["never run", "run quickly"])
 def test_what_was_not_measured_says_so(parts: dict[str, Any]) -> None:
-    assert "Not measured yet: `python -m scripts.bench api`" in fill(PLACE, parts)
+    assert "Not measured yet: `python -m bench api`" in fill(PLACE, parts)
 
 
 def test_missed_targets_are_listed() -> None:

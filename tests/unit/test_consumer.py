@@ -17,8 +17,8 @@ from shopflow.errors import Contention, ContractBreach, Unavailable
 from shopflow.memory.queues import Depth, MemoryQueue
 from shopflow.memory.topic import MemoryTopic
 from shopflow.messaging.consumer import Consumer
+from shopflow.messaging.deferred import MOST_HELD
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
-from shopflow.messaging.held import MOST_HELD
 from shopflow.messaging.outbox import Outbox
 from shopflow.messaging.publisher import Publisher
 from shopflow.ports import Message, Outgoing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.bench.costs import WRITE_UNIT_BYTES, OrderCost
+from bench.costs import WRITE_UNIT_BYTES, OrderCost
 from shopflow.domain.order import Status
 from tests.counting import (
     ORDERS,

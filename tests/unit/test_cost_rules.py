@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from scripts.bench.billing import Request, usage_of
-from scripts.bench.costs import (
+from bench.billing import Request, usage_of
+from bench.costs import (
     OrderCost,
     Prices,
     Usage,
