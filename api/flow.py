@@ -14,7 +14,7 @@ from shopflow.clock import Clock
 
 TIME_LIMIT_MS = 600_000
 """Then the client connects again: nothing is held for ever for one that nobody looks at."""
-MOST_WAITING = 1000
+MAX_WAITING = 1000
 """Messages for a client that reads too slowly; the oldest are dropped beyond."""
 
 
@@ -22,7 +22,7 @@ class Feed:
     """What one client is to be told next. Thread-safe."""
 
     def __init__(self) -> None:
-        self._messages: deque[Message] = deque(maxlen=MOST_WAITING)
+        self._messages: deque[Message] = deque(maxlen=MAX_WAITING)
         self._queues: Message | None = None
         self._news = threading.Condition()
 

@@ -24,9 +24,9 @@ from shopflow.ports import AuditEntry, AuditLog, Orders
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.2
-MOST_PER_READ = 100
+MAX_PER_READ = 100
 """DynamoDB: keys in one BatchGetItem."""
-MOST_ACCEPTED = 50
+MAX_ACCEPTED = 50
 """Followed for those who listen. Beyond, some orders are followed to their end, and others not at all."""
 LATELY_MS = 120_000
 """An order that was accepted longer ago is followed only for those who watch it."""
@@ -145,7 +145,7 @@ class Follower:
         fresh = self._recent.after(self._considered)
         if fresh:
             self._considered = fresh[-1].number
-        places = MOST_ACCEPTED - len(kept)
+        places = MAX_ACCEPTED - len(kept)
         latest = fresh[-places:] if places else []
         self._accepted = kept | {one.order_id: one.at_ms for one in latest if one.at_ms >= since}
 
@@ -155,7 +155,7 @@ class Follower:
 
     def _look_at(self, order_ids: Collection[str], watched: Collection[str]) -> Iterator[Change]:
         unsettled = iter(sorted(order_id for order_id in order_ids if not self._is_settled(order_id)))
-        while chunk := list(islice(unsettled, MOST_PER_READ)):
+        while chunk := list(islice(unsettled, MAX_PER_READ)):
             for order in self._orders.read(chunk).values():
                 now = self._clock.now_ms()
                 if order.order_id in self._followed or order.order_id in watched or not is_history(order, now):

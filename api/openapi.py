@@ -1,7 +1,7 @@
 """The OpenAPI document of the API: ``openapi.json``, made complete and self-contained.
 
 The file says once what holds for all operations, points to the contracts of ``schemas/``, and names each limit where
-its number belongs (``$MOST_REDRIVEN``). Here that is spread over the operations, HEAD and OPTIONS come to each path
+its number belongs (``$MAX_REDRIVEN``). Here that is spread over the operations, HEAD and OPTIONS come to each path
 that has them, and the contracts and the numbers move in.
 """
 
@@ -19,7 +19,7 @@ from api.ops import dead_letters, metrics, session, waiting
 from api.ops import routes as ops_routes
 from shopflow import jsontext
 from shopflow.catalog import SCHEMAS
-from workers.dead_letters import MOST_REASONS
+from workers.dead_letters import MAX_REASONS
 from workers.dry_run import Kind
 
 SOURCE = Path(__file__).with_name("openapi.json")
@@ -38,17 +38,17 @@ LIMITS: Mapping[str, int] = {
     "FLOW_MINUTES": flow.TIME_LIMIT_MS // 60_000,
     "SESSION_SECONDS": session.SESSION_SECONDS,
     "SESSION_HOURS": session.SESSION_SECONDS // 3600,
-    "MOST_TOKEN_CHARACTERS": ops_routes.MOST_TOKEN_CHARACTERS,
-    "MOST_ID_CHARACTERS": ops_routes.MOST_ID_CHARACTERS,
-    "MOST_REDRIVEN": dead_letters.MOST_REDRIVEN,
+    "MAX_TOKEN_CHARACTERS": ops_routes.MAX_TOKEN_CHARACTERS,
+    "MAX_ID_CHARACTERS": ops_routes.MAX_ID_CHARACTERS,
+    "MAX_REDRIVEN": dead_letters.MAX_REDRIVEN,
     "LOOK_SECONDS": dead_letters.LOOK_SECONDS,
-    "MOST_LETTERS": dead_letters.MOST_SHOWN,
-    "MOST_GROUPS": MOST_REASONS + len(Kind),
-    "MOST_LETTER_CHARACTERS": dead_letters.MOST_BODY_CHARACTERS,
+    "MAX_LETTERS": dead_letters.MAX_SHOWN,
+    "MAX_GROUPS": MAX_REASONS + len(Kind),
+    "MAX_LETTER_CHARACTERS": dead_letters.MAX_BODY_CHARACTERS,
     "WINDOW_MINUTES": metrics.WINDOW_MINUTES,
-    "MOST_REMEMBERED": recent.MOST_REMEMBERED,
-    "MOST_OPEN_ORDERS": waiting.MOST_SHOWN,
-    "MOST_ORDERS_READ": waiting.MOST_READ,
+    "MAX_REMEMBERED": recent.MAX_REMEMBERED,
+    "MAX_OPEN_ORDERS": waiting.MAX_SHOWN,
+    "MAX_ORDERS_READ": waiting.MAX_READ,
 }
 """The numbers of the document, from where each is kept to."""
 _LIMIT = re.compile(r"\$([A-Z_]+)")

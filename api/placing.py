@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from api.product_cache import RecentProducts
+from api.product_cache import ProductCache
 from shopflow import jsontext
-from shopflow.clock import Headers
+from shopflow.clock import HeaderFactory
 from shopflow.domain import order as orders_domain
 from shopflow.domain.order import EventType, Line, Order
 from shopflow.domain.stock import Product
@@ -88,10 +88,10 @@ class PlaceOrder:
         self,
         *,
         outbox: Outbox,
-        products: RecentProducts,
+        products: ProductCache,
         orders: Orders,
         publish: Callable[[Sequence[Outgoing]], object],
-        headers: Headers,
+        headers: HeaderFactory,
         new_key: Callable[[], str],
     ) -> None:
         self._outbox = outbox

@@ -11,17 +11,17 @@ from shopflow.ports import Products
 
 HOLD_MS = 1000
 """An eventually consistent read promises nothing fresher."""
-MOST_HELD = 1000
+MAX_HELD = 1000
 
 
-class RecentProducts:
+class ProductCache:
     """Reads products, and holds each for up to ``hold_ms`` so that concurrent orders share a read. Thread-safe.
 
     Products that do not exist are not held: neither does a flood of invented ids displace real ones, nor is a new
     product unknown for a while.
     """
 
-    def __init__(self, products: Products, clock: Clock, hold_ms: int = HOLD_MS, most_held: int = MOST_HELD) -> None:
+    def __init__(self, products: Products, clock: Clock, hold_ms: int = HOLD_MS, most_held: int = MAX_HELD) -> None:
         self._products = products
         self._clock = clock
         self._hold_ms = hold_ms

@@ -21,7 +21,7 @@ from api.ops.routes import OperatorApi
 from api.ops.session import Sessions
 from api.ops.state import State
 from api.placing import PlaceOrder
-from api.product_cache import RecentProducts
+from api.product_cache import ProductCache
 from api.queues import QueueWatch, recent_backlogs
 from api.recent import RecentOrders
 from api.routes import OrderApi, ShopApi
@@ -29,7 +29,7 @@ from api.routing import Router
 from shopflow.aws.calls import INTERACTIVE
 from shopflow.aws.wiring import connect
 from shopflow.catalog import Catalog
-from shopflow.clock import Clock, Headers, SystemClock
+from shopflow.clock import Clock, HeaderFactory, SystemClock
 from shopflow.config import Config
 from shopflow.contracts import Contracts
 from shopflow.dead_letters import WAIT_SECONDS
@@ -39,7 +39,7 @@ from shopflow.listeners import holder_of
 from shopflow.messaging.outbox import Outbox
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.relay import Relay
-from shopflow.messaging.sharing import SharedPublisher
+from shopflow.messaging.sharing import GroupPublisher
 from shopflow.ports import MAX_BATCH_ENTRIES, AuditLog, Backlogs, DeadLetters, Orders, Products, Topic
 from shopflow.supervision import stop_when_orphaned
 from shopflow.telemetry import SILENT, Telemetry
@@ -55,7 +55,7 @@ RELAY_STOP_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class ApiPorts:
     """What the service needs of the world; ``dead_letters`` gives those of a service."""
 
     orders: Orders
@@ -66,10 +66,10 @@ class Ports:
     dead_letters: Callable[[str], DeadLetters]
 
 
-def ports_on(config: Config) -> Ports:
+def ports_on(config: Config) -> ApiPorts:
     """The real world. Nobody waits long for a message here."""
     aws = connect(replace(config, receive_wait_seconds=WAIT_SECONDS), INTERACTIVE)
-    return Ports(aws.orders, aws.products, aws.audit, aws.topic, aws.backlogs(), aws.dead_letters)
+    return ApiPorts(aws.orders, aws.products, aws.audit, aws.topic, aws.backlogs(), aws.dead_letters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Parts:
 
 def build(
     catalog: Catalog,
-    ports: Ports,
+    ports: ApiPorts,
     clock: Clock | None = None,
     *,
     ops_token: str | None = None,
@@ -124,13 +124,13 @@ def build(
     return Parts(Observed(router, telemetry), router, relay)
 
 
-def _place_order(outbox: Outbox, ports: Ports, publisher: Publisher, clock: Clock) -> PlaceOrder:
+def _place_order(outbox: Outbox, ports: ApiPorts, publisher: Publisher, clock: Clock) -> PlaceOrder:
     return PlaceOrder(
         outbox=outbox,
-        products=RecentProducts(ports.products, clock),
+        products=ProductCache(ports.products, clock),
         orders=ports.orders,
-        publish=SharedPublisher(publisher.publish, MAX_BATCH_ENTRIES).publish,
-        headers=Headers(clock),
+        publish=GroupPublisher(publisher.publish, MAX_BATCH_ENTRIES).publish,
+        headers=HeaderFactory(clock),
         new_key=lambda: secrets.token_urlsafe(KEY_BYTES),
     )
 

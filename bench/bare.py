@@ -16,7 +16,7 @@ from shopflow.aws.items import order_to_item
 from shopflow.catalog import load_catalog
 from shopflow.config import Config
 from shopflow.domain.order import EventHeader, EventType, Line, Order, create
-from shopflow.messaging.sharing import SharedPublisher
+from shopflow.messaging.sharing import GroupPublisher
 
 TEMPLATE_ID = "ORD-TEMPLATE"
 _DEPTHS: Any = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
@@ -85,7 +85,7 @@ class BareOrders:
         order = template_order(product_id)
         self._bare = bare
         self._reads_product = not as_often
-        self._publish = SharedPublisher(self._publish_batch, 10).publish if as_often else self._publish_batch
+        self._publish = GroupPublisher(self._publish_batch, 10).publish if as_often else self._publish_batch
         self._product: Any = {bare.resources.inventory_table: {"Keys": [{"productId": {"S": product_id}}]}}
         self._item = order_to_item(order)
         self._event = json.dumps(load_catalog().stored_event(order).to_json(), default=float)

@@ -78,7 +78,7 @@ class Workers:
         key = {"productId": {"S": product_id}}
         read: Any = {self._names.inventory_table: {"Keys": [key], "ConsistentRead": True}}
         self._bare.dynamodb.batch_get_item(RequestItems=read)
-        moves = [_move(self._names.orders_table, event, "PENDING", "INVENTORY_RESERVED") for event in events]
+        transitions = [_move(self._names.orders_table, event, "PENDING", "INVENTORY_RESERVED") for event in events]
         stock = {
             "TableName": self._names.inventory_table,
             "Key": key,
@@ -86,7 +86,7 @@ class Workers:
             "ConditionExpression": "stock >= :units",
             "ExpressionAttributeValues": {":change": {"N": str(-len(events))}, ":units": {"N": str(len(events))}},
         }
-        self._bare.dynamodb.transact_write_items(TransactItems=[{"Update": one} for one in [*moves, stock]])
+        self._bare.dynamodb.transact_write_items(TransactItems=[{"Update": one} for one in [*transitions, stock]])
         return "inventory.reserved"
 
     def _charge(self, events: Sequence[Event]) -> str:
@@ -94,11 +94,14 @@ class Workers:
 
         def charge(event: Event) -> None:
             time.sleep(gateway_seconds(self._config.gateway, event["correlationId"]))
-            move = _move(self._names.orders_table, event, "INVENTORY_RESERVED", "PAYMENT_PROCESSED")
-            move["UpdateExpression"] += ", transactionId = :transaction, chargedAmount = :amount"
+            transition = _move(self._names.orders_table, event, "INVENTORY_RESERVED", "PAYMENT_PROCESSED")
+            transition["UpdateExpression"] += ", transactionId = :transaction, chargedAmount = :amount"
             amount = serialize(event["payload"]["totalAmount"])
-            move["ExpressionAttributeValues"] |= {":transaction": {"S": f"TXN-{event['eventId']}"}, ":amount": amount}
-            self._bare.dynamodb.update_item(**move)
+            transition["ExpressionAttributeValues"] |= {
+                ":transaction": {"S": f"TXN-{event['eventId']}"},
+                ":amount": amount,
+            }
+            self._bare.dynamodb.update_item(**transition)
 
         list(self._charging.map(charge, events))
         return "payment.processed"
@@ -107,9 +110,9 @@ class Workers:
         self._read_orders(events)
         for event in events:
             told = {**event, "timestamp": to_text(time.time_ns() // 1_000_000)}
-            move = _move(self._names.orders_table, told, "PAYMENT_PROCESSED", "COMPLETED")
-            move["UpdateExpression"] += " REMOVE openedAt"
-            self._bare.dynamodb.update_item(**move)
+            transition = _move(self._names.orders_table, told, "PAYMENT_PROCESSED", "COMPLETED")
+            transition["UpdateExpression"] += " REMOVE openedAt"
+            self._bare.dynamodb.update_item(**transition)
 
     def _record(self, events: Sequence[Event]) -> None:
         items = [_audit_item(event) for event in events]

@@ -24,7 +24,7 @@ FLAT = 1.2
 LOOKS = 5
 SHARE_OF_WORKER = {"inventory": 0, "payment": 1, "notification": 2, "audit": 0}
 """Which event of a happy order's trail each worker is given again."""
-MOST_WAITING = 500
+MAX_WAITING = 500
 NOTES = (
     "Ratios are of the most to the fewest stored orders. Keyed calls: the mean of each operation's median.",
     "Scans and queries are linear in the emulator, which has no indexes: shown for scale, no fault of ShopFlow's.",
@@ -122,7 +122,7 @@ def _growth(bed: Testbed, service: str, events: Sequence[Event], count: int) -> 
     for _ in range(4):
         for sent in range(0, count // 4, 10):
             bed.bare.send(service, list(itertools.islice(texts, 10)))
-            while sent % 200 == 0 and bed.bare.backlogs()[service] >= MOST_WAITING:
+            while sent % 200 == 0 and bed.bare.backlogs()[service] >= MAX_WAITING:
                 time.sleep(0.05)
         while bed.bare.backlogs()[service]:
             time.sleep(0.05)

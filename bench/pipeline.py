@@ -34,7 +34,7 @@ from shopflow.domain.times import to_ms
 
 TITLE = "Pipeline: from POST to COMPLETED"
 CLIENTS = 16
-MOST_WAITING = 1500
+MAX_WAITING = 1500
 PAYMENT = "payment"
 PAYMENT_THREADS = "8"
 """A batch of ten charges takes as long as its slowest, 0.8 s: so one thread charges about 13 orders a second."""
@@ -43,7 +43,7 @@ NOTES = (
     "The replay makes the same AWS calls in the same batches from as many processes and threads, and shares publishes "
     "as the API does: no HTTP, contracts, log or failure handling.",
     "Latencies are from the orders' own createdAt and notifiedAt; each order's own gateway latency is subtracted.",
-    f"Clients wait while a queue holds {MOST_WAITING:,} messages: the emulator slows down with long ones.",
+    f"Clients wait while a queue holds {MAX_WAITING:,} messages: the emulator slows down with long ones.",
 )
 
 
@@ -84,7 +84,7 @@ def _shopflow(bench: Bench, bed: Testbed) -> tuple[Passage, Passage]:
         clients = [HttpClient(bed.address, product_id).place for _ in range(CLIENTS)]
         with bed.watch() as watch:
             before = _cpu_by_service()
-            load = place_orders(clients, count, holding_back(lambda: watch.backlog, MOST_WAITING))
+            load = place_orders(clients, count, holding_back(lambda: watch.backlog, MAX_WAITING))
             bed.wait_until_drained()
             used = _cpu_since(before, count)
         orders = finished(bed, load.order_ids)
@@ -110,7 +110,7 @@ def _replay(bench: Bench, bed: Testbed) -> Passage:
         with bed.watch() as watch:
             before = _cpu_by_service()
             started = time.time()
-            place_orders([place] * CLIENTS, count, holding_back(lambda: watch.backlog, MOST_WAITING))
+            place_orders([place] * CLIENTS, count, holding_back(lambda: watch.backlog, MAX_WAITING))
             bed.wait_until_drained()
             used = _cpu_since(before, count)
     ended = max(to_ms(item["updatedAt"]["S"]) for item in bed.bare.all_orders()) / 1000

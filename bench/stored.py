@@ -14,9 +14,9 @@ from bench.testbed import Testbed
 from scripts.console import CommandError
 from shopflow.aws.items import audit_to_item, order_to_item
 from shopflow.catalog import load_catalog
-from shopflow.domain.order import LEGAL_TRAILS, EventHeader, Move, Order, Status, charge, notify, reserve
+from shopflow.domain.order import LEGAL_TRAILS, EventHeader, Order, Status, Transition, charge, notify, reserve
 
-MOST_WRITES = 25
+MAX_WRITES = 25
 """DynamoDB: items in one BatchWriteItem."""
 
 
@@ -43,11 +43,11 @@ def _templates() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return order_to_item(notify(order, order.updated_at).after), trail
 
 
-def _reserve(order: Order) -> Move:
+def _reserve(order: Order) -> Transition:
     return reserve(order, _header(order, 1))
 
 
-def _charge(order: Order) -> Move:
+def _charge(order: Order) -> Transition:
     return charge(order, _header(order, 2), "TXN-0000000000000000", order.total_amount)
 
 
@@ -57,7 +57,7 @@ def _header(order: Order, number: int) -> EventHeader:
 
 
 def _write(bed: Testbed, table: str, items: Iterator[dict[str, Any]]) -> None:
-    while chunk := list(itertools.islice(items, MOST_WRITES)):
+    while chunk := list(itertools.islice(items, MAX_WRITES)):
         requests: Any = {table: [{"PutRequest": {"Item": item}} for item in chunk]}
         if bed.bare.dynamodb.batch_write_item(RequestItems=requests).get("UnprocessedItems"):
             raise CommandError(f"The emulator left items for {table} unprocessed.")

@@ -16,7 +16,7 @@ from scripts.console import OK, CommandError, run_command
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.config import adopt_environment, load_config
-from shopflow.domain.event import moves_order
+from shopflow.domain.event import is_transition
 from shopflow.domain.order import LEGAL_TRAILS, Order
 from shopflow.domain.times import to_text
 from shopflow.ports import AuditEntry
@@ -123,7 +123,7 @@ def main() -> int:
     console = Console(highlight=False)
     for table in (record_table(order), trail_table(trail), waterfall_table(order, trail)):
         console.print(table)
-    steps_made = tuple(entry.event.event_type for entry in trail if moves_order(entry.event))
+    steps_made = tuple(entry.event.event_type for entry in trail if is_transition(entry.event))
     if order.status.terminal and steps_made != LEGAL_TRAILS[order.status]:
         console.print("The trail is not complete yet: the Audit Service is behind, or stopped.")
     return OK

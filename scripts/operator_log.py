@@ -15,7 +15,7 @@ from shopflow.clock import Clock, SystemClock
 from shopflow.domain.times import to_text
 
 FILE = ROOT / ".local" / "operator.log"
-MOST_SHOWN = 2000
+MAX_SHOWN = 2000
 """Characters of an entry on stderr: one may name thousands of messages. The file has all of it."""
 
 
@@ -38,7 +38,7 @@ class OperatorLog:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "a") as file:
             file.write(line + "\n")
-        print(line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]} …", file=sys.stderr)
+        print(line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]} …", file=sys.stderr)
 
 
 def os_user() -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
 
 DEFAULT_URL = "http://127.0.0.1:3000"
-MOST_VISITS = 100
+MAX_VISITS = 100
 PATIENCE_MS = 30_000
 ABOUT = """\
 Open the storefront in Chromium, each time with nothing cached, and measure: bytes over the wire (headers too),
@@ -75,10 +75,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         prog="python -m scripts.page_speed", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--url", default=DEFAULT_URL, help=f"where the Order Service is (default: {DEFAULT_URL})")
-    parser.add_argument("--visits", type=int, default=9, metavar="N", help=f"1 to {MOST_VISITS} (default: 9)")
+    parser.add_argument("--visits", type=int, default=9, metavar="N", help=f"1 to {MAX_VISITS} (default: 9)")
     options = parser.parse_args(arguments)
-    if not 1 <= options.visits <= MOST_VISITS:
-        parser.error(f"--visits must be from 1 to {MOST_VISITS}")
+    if not 1 <= options.visits <= MAX_VISITS:
+        parser.error(f"--visits must be from 1 to {MAX_VISITS}")
     return options
 
 

@@ -13,7 +13,7 @@ from shopflow.config import adopt_environment, load_config
 from shopflow.errors import ConfigError, ShopFlowError, Unavailable
 from shopflow.ports import Products
 
-MOST_UNITS = 1_000_000
+MAX_UNITS = 1_000_000
 ABOUT = """\
 Put units into stock. A product's stock and the count of units it ever received rise together, in one write.
 
@@ -51,12 +51,12 @@ def parse(arguments: list[str]) -> tuple[str | None, int | None]:
         prog="python -m scripts.restock", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--product", metavar="ID", help="which product, such as PROD-001 (default: all)")
-    parser.add_argument("--units", type=int, metavar="N", help=f"how many to add, 1 to {MOST_UNITS:,}")
+    parser.add_argument("--units", type=int, metavar="N", help=f"how many to add, 1 to {MAX_UNITS:,}")
     options = parser.parse_args(arguments)
     if (options.product is None) != (options.units is None):
         raise ConfigError("Name a product and how many units: make restock PRODUCT=PROD-001 UNITS=50")
-    if options.units is not None and not 1 <= options.units <= MOST_UNITS:
-        raise ConfigError(f"UNITS={options.units} must be a number from 1 to {MOST_UNITS}.")
+    if options.units is not None and not 1 <= options.units <= MAX_UNITS:
+        raise ConfigError(f"UNITS={options.units} must be a number from 1 to {MAX_UNITS}.")
     return options.product, options.units
 
 

@@ -31,7 +31,7 @@ FOLDER = ROOT / "docs" / "img"
 START_SECONDS = 30
 PATIENCE_MS = 30_000
 WIDTH, HEIGHT, OPS_HEIGHT = 1360, 960, 1200
-MOST_BYTES = 300_000
+MAX_BYTES = 300_000
 HIDE_SECONDS = 30
 UNITS = 20
 DOTS = 4
@@ -94,8 +94,8 @@ class Studio:
         file = FOLDER / f"{name}.png"
         shot = self.page.locator(part) if part else self.page
         shot.screenshot(path=file)
-        if (size := file.stat().st_size) > MOST_BYTES:
-            raise CommandError(f"{file.relative_to(ROOT)} has {size:,} bytes: more than {MOST_BYTES:,}")
+        if (size := file.stat().st_size) > MAX_BYTES:
+            raise CommandError(f"{file.relative_to(ROOT)} has {size:,} bytes: more than {MAX_BYTES:,}")
         return file
 
 

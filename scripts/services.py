@@ -20,7 +20,7 @@ from shopflow.config import SUPERVISOR_FD
 from shopflow.errors import ConfigError
 from shopflow.supervision import STOP_SECONDS
 
-MOST_INSTANCES = 32
+MAX_INSTANCES = 32
 ORDER = "order"
 
 
@@ -237,6 +237,6 @@ def _parse_one(part: str, catalog: Catalog) -> tuple[str, int]:
         raise ConfigError(
             f"SCALE: {service!r} is none of {', '.join(workers)}. Write it like SCALE=inventory=3,payment=2"
         )
-    if not number.isdecimal() or not 1 <= int(number) <= MOST_INSTANCES:
-        raise ConfigError(f"SCALE: {part} needs a number from 1 to {MOST_INSTANCES}.")
+    if not number.isdecimal() or not 1 <= int(number) <= MAX_INSTANCES:
+        raise ConfigError(f"SCALE: {part} needs a number from 1 to {MAX_INSTANCES}.")
     return service, int(number)

@@ -27,7 +27,7 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
-class Headers:
+class HeaderFactory:
     """Makes the headers of new events.
 
     ``random_bytes(n)`` gives n bytes nobody else is given, ``clock`` the time now.

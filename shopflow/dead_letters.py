@@ -21,7 +21,7 @@ WAIT_SECONDS = 1
 """How long to wait for the next letter before the queue counts as passed: a long poll asks every server of SQS."""
 BATCH = 100
 """Letters with their bodies in memory at a time: 25 MB at worst."""
-MOST_HELD = 100_000
+MAX_HELD = 100_000
 """SQS has at most about 120,000 messages of a queue in flight. About 70 MB here."""
 SHOW_EVERY_MS = 1000
 
@@ -35,7 +35,7 @@ class Walk:
 
     ``hide_seconds``: None is as long as the queue is deep. ``show``: told how far it is, once a second.
     Every method may raise `Unavailable`. ``depth``: about how many there were at first; ``seen``: how many were met;
-    ``ended``: whether all were. It ends early when `MOST_HELD` are held.
+    ``ended``: whether all were. It ends early when `MAX_HELD` are held.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Walk:
     def batches(self, size: int = BATCH) -> Iterator[list[DeadLetter]]:
         """The letters that this walk has not met yet, about ``size`` at a time, until the queue shows no more."""
         batch: list[DeadLetter] = []
-        while len(self._held) < MOST_HELD:
+        while len(self._held) < MAX_HELD:
             self.renew()
             wait = WAIT_SECONDS if self.seen < self.depth else 0
             received = self._dlq.receive(MAX_BATCH_ENTRIES, self.hide_seconds, wait)

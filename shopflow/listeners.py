@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
-MOST_COMMAND = 100
+MAX_COMMAND = 100
 _LISTENS = "0A"
 _SECONDS = 5
 
@@ -29,10 +29,10 @@ def holder_of(port: int) -> str | None:
 
 
 def command_of(pid: int) -> str | None:
-    """Its command line as one line of up to `MOST_COMMAND` characters."""
+    """Its command line as one line of up to `MAX_COMMAND` characters."""
     answer = _answer("ps", "-o", "args=", "-ww", "-p", str(pid))
     text = "".join(character if character.isprintable() else " " for character in answer)
-    return " ".join(text.split())[:MOST_COMMAND] or None
+    return " ".join(text.split())[:MAX_COMMAND] or None
 
 
 def _by_proc(port: int) -> Iterator[int]:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from shopflow.domain.event import Event
-from shopflow.domain.order import Move, Order
+from shopflow.domain.order import Order, Transition
 from shopflow.domain.stock import Product
 
 MAX_TRANSACTION_ITEMS = 100
@@ -39,11 +39,13 @@ class OpenOrder:
     opened_at: int
 
 
-def check_transaction(moves: Sequence[Move], stock: Mapping[str, int]) -> None:
+def check_transaction(transitions: Sequence[Transition], stock: Mapping[str, int]) -> None:
     """Raise ``ValueError`` for what `Orders.commit` cannot make in one transaction."""
-    if len(moves) + len(stock) > MAX_TRANSACTION_ITEMS:
-        raise ValueError(f"{len(moves)} orders and {len(stock)} products are more than {MAX_TRANSACTION_ITEMS} items")
-    if len({move.before.order_id for move in moves}) < len(moves):
+    if len(transitions) + len(stock) > MAX_TRANSACTION_ITEMS:
+        raise ValueError(
+            f"{len(transitions)} orders and {len(stock)} products are more than {MAX_TRANSACTION_ITEMS} items"
+        )
+    if len({transition.before.order_id for transition in transitions}) < len(transitions):
         raise ValueError("an order is moved twice in one transaction")
 
 
@@ -61,8 +63,8 @@ class Orders(Protocol):
         """
         ...
 
-    def commit(self, moves: Sequence[Move], stock: Mapping[str, int] | None = None) -> None:
-        """Make all ``moves``, of different orders, and add ``stock`` (units by product), all or nothing.
+    def commit(self, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:
+        """Make all ``transitions``, of different orders, and add ``stock`` (units by product), all or nothing.
 
         Each move is made under its guard; a negative number of units is taken only if that many are there.
         A commit whose answer was lost and that is found to stand counts as made. At most `MAX_TRANSACTION_ITEMS`
@@ -191,7 +193,7 @@ class Queue(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Depth:
+class QueueDepth:
     """Messages in one queue, about: waiting, and in flight (received but not deleted yet)."""
 
     waiting: int
@@ -206,8 +208,8 @@ class Depth:
 class Backlog:
     """How much waits for one service, and how much it has given up on."""
 
-    queue: Depth
-    dead_letters: Depth
+    queue: QueueDepth
+    dead_letters: QueueDepth
 
 
 class Backlogs(Protocol):

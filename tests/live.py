@@ -16,7 +16,7 @@ import requests
 from mypy_boto3_sqs import SQSClient
 
 from scripts.services import Services
-from shopflow.aws.inspect import Findings, inspect
+from shopflow.aws.inspect import ResourceReport, inspect
 from shopflow.aws.wiring import Aws
 from shopflow.config import Config
 from shopflow.domain.order import LEGAL_TRAILS, Order, Status
@@ -103,13 +103,13 @@ class Live:
         """Put a message into a service's queue, past the topic."""
         self.sqs.send_message(QueueUrl=self.config.resources.queue_urls[service], MessageBody=text)
 
-    def findings(self) -> Findings:
+    def findings(self) -> ResourceReport:
         return inspect(self.config)
 
-    def queues_empty(self, seconds: float = PATIENCE_SECONDS) -> Findings:
+    def queues_empty(self, seconds: float = PATIENCE_SECONDS) -> ResourceReport:
         """What there is once no message waits or is in flight."""
 
-        def enough(seen: Findings) -> bool:
+        def enough(seen: ResourceReport) -> bool:
             return all(
                 depth is not None and not depth.waiting and not depth.in_flight for depth in seen.queues.values()
             )

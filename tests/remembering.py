@@ -10,7 +10,7 @@ from shopflow.catalog import Catalog
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 
-MOST_REMEMBERED = 10_000
+MAX_REMEMBERED = 10_000
 
 
 class RememberingContracts(Contracts):
@@ -46,5 +46,5 @@ class RememberingContracts(Contracts):
 
 
 def _make_room(remembered: dict[str, Any]) -> None:
-    if len(remembered) >= MOST_REMEMBERED:
+    if len(remembered) >= MAX_REMEMBERED:
         remembered.clear()

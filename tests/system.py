@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from api.placing import PlaceOrder
-from api.product_cache import RecentProducts
+from api.product_cache import ProductCache
 from shopflow.catalog import load_catalog
-from shopflow.clock import Headers
+from shopflow.clock import HeaderFactory
 from shopflow.config import GatewaySettings
 from shopflow.domain.order import Order
 from shopflow.messaging.consumer import Consumer
@@ -46,7 +46,7 @@ LONG_IDLE_TICKS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Ports(handlers.Ports):
+class Ports(handlers.WorkerPorts):
     """One service's view of the world."""
 
     topic: Topic
@@ -115,13 +115,13 @@ class System:
             raise
 
     def place_together(self, wanted: Mapping[str, int], payment_methods: Sequence[str]) -> None:
-        """Clients' POSTs at the same time, one for each payment method: they share publishes (`SharedPublisher`)."""
-        held: list[Outgoing] = []
-        api, self.api = self.api, self._api(held)
+        """Clients' POSTs at the same time, one for each payment method: they share publishes (`GroupPublisher`)."""
+        deferred: list[Outgoing] = []
+        api, self.api = self.api, self._api(deferred)
         for payment_method in payment_methods:
             self.place(wanted, payment_method)
         self.api = api
-        Publisher(self._ports("order").topic).publish(held)
+        Publisher(self._ports("order").topic).publish(deferred)
 
     def step(self, name: str) -> None:
         """One round of one consumer, unless it is at work already (a tap may call this in the middle of its round).
@@ -188,9 +188,9 @@ class System:
         """Whether the queues are drained and (with a relay) no order is open."""
         return self.drained() and not (self.relay_enabled and self.tables.opened)
 
-    def holds(self) -> bool:
+    def has_deferred(self) -> bool:
         """Whether a consumer holds a message for another try."""
-        return any(consumer.holds for consumer in self.consumers.values())
+        return any(consumer.has_deferred for consumer in self.consumers.values())
 
     def redrive(self) -> None:
         """Send what is in the dead-letter queues back to the queues, once."""
@@ -216,13 +216,13 @@ class System:
             telemetry=self._telemetry(service),
         )
 
-    def _api(self, held: list[Outgoing] | None = None) -> PlaceOrder:
-        """The use case. What it would publish is only ``held``, if that is given."""
+    def _api(self, deferred: list[Outgoing] | None = None) -> PlaceOrder:
+        """The use case. What it would publish is only ``deferred``, if that is given."""
         ports = self._ports("order")
-        publish = Publisher(ports.topic).publish if held is None else held.extend
+        publish = Publisher(ports.topic).publish if deferred is None else deferred.extend
         return PlaceOrder(
             outbox=OUTBOX,
-            products=RecentProducts(ports.products, ports.clock),
+            products=ProductCache(ports.products, ports.clock),
             orders=ports.orders,
             publish=publish,
             headers=ports.headers,
@@ -255,7 +255,7 @@ class System:
             gateway=tapped("gateway", self.gateway),
             mailer=tapped("mailer", self.mailer),
             clock=clock,
-            headers=Headers(clock, self.random.randbytes),
+            headers=HeaderFactory(clock, self.random.randbytes),
             each=map,
         )
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from shopflow.ports import DeadLetter
 from workers.dry_run import DryRun, Kind, Verdict
 
-MOST_REASONS = 200
+MAX_REASONS = 200
 """Reasons told apart in one queue: what else there is counts by its kind alone."""
-MOST_REASON_CHARACTERS = 300
+MAX_REASON_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Judged:
         text = re.sub(r"^(not JSON):.*", r"\1", text, flags=re.DOTALL)
         if self.kind is Kind.READY:
             text = text.partition(" (")[0]
-        return f"{self.kind}: {text[:MOST_REASON_CHARACTERS]}" if text else str(self.kind)
+        return f"{self.kind}: {text[:MAX_REASON_CHARACTERS]}" if text else str(self.kind)
 
 
 Judge = Callable[[str, Sequence[DeadLetter]], list[Judged]]
@@ -76,7 +76,7 @@ class Survey:
     def add(self, judged: Iterable[Judged]) -> None:
         for one in judged:
             reason = one.reason
-            if reason not in self._groups and len(self._groups) >= MOST_REASONS:
+            if reason not in self._groups and len(self._groups) >= MAX_REASONS:
                 reason = f"{one.kind}: for another reason"
             group = self._groups.setdefault(reason, Group(one.kind, reason, 0, one.letter.sent_at))
             group.count += 1

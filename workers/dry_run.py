@@ -15,15 +15,15 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
-from shopflow.clock import Clock, Headers
+from shopflow.clock import Clock, HeaderFactory
 from shopflow.domain.event import Event
-from shopflow.domain.order import Move, Order
+from shopflow.domain.order import Order, Transition
 from shopflow.domain.stock import Product
 from shopflow.errors import Contention, ContractBreach, Unavailable
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
 from shopflow.messaging.outbox import Outbox
 from shopflow.ports import MAX_STATEMENTS, AuditEntry, AuditLog, Charge, Decline, Mail, OpenOrder, Orders, Products
-from workers.handlers import HANDLERS, Ports
+from workers.handlers import HANDLERS, WorkerPorts
 
 BATCH = MAX_STATEMENTS
 """Events in one call of a handler: as many as the audit log takes at a time."""
@@ -87,14 +87,14 @@ class DryRun:
 
     def __init__(self, outbox: Outbox, orders: Orders, products: Products, audit: AuditLog, clock: Clock) -> None:
         self._outbox = outbox
-        ports = Ports(
+        ports = WorkerPorts(
             orders=ReadOnlyOrders(orders),
             products=ReadOnlyProducts(products),
             audit=ReadOnlyAuditLog(audit),
             gateway=RefusingGateway(),
             mailer=RefusingMailer(),
             clock=clock,
-            headers=Headers(clock),
+            headers=HeaderFactory(clock),
             each=map,
         )
         self._handlers = {name: handler(ports, outbox) for name, handler in HANDLERS.items()}
@@ -197,19 +197,19 @@ class ReadOnlyOrders:
     def read(self, order_ids: Collection[str]) -> dict[str, Order]:
         return self.orders.read(order_ids)
 
-    def commit(self, moves: Sequence[Move], stock: Mapping[str, int] | None = None) -> None:  # noqa: ARG002
-        raise WouldAct({move.before.order_id: _effect(move) for move in moves})
+    def commit(self, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:  # noqa: ARG002
+        raise WouldAct({transition.before.order_id: _effect(transition) for transition in transitions})
 
     def open_orders(self) -> Iterator[OpenOrder]:
         return self.orders.open_orders()
 
 
-def _effect(move: Move) -> str:
-    outbox = move.after.outbox
-    if outbox is not None and outbox != move.before.outbox:
-        reason = f" ({move.after.failure_reason})" if move.after.failure_reason else ""
+def _effect(transition: Transition) -> str:
+    outbox = transition.after.outbox
+    if outbox is not None and outbox != transition.before.outbox:
+        reason = f" ({transition.after.failure_reason})" if transition.after.failure_reason else ""
         return f"would bring about {outbox.event_type}{reason}"
-    return "would close the order" if move.after.opened_at is None else "would clear its outbox"
+    return "would close the order" if transition.after.opened_at is None else "would clear its outbox"
 
 
 @dataclass(frozen=True, slots=True)

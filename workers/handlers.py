@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from shopflow.aws.wiring import Aws
-from shopflow.clock import Clock, Headers, SystemClock
+from shopflow.clock import Clock, HeaderFactory, SystemClock
 from shopflow.config import Config
 from shopflow.messaging.handler import Handler
 from shopflow.messaging.outbox import Outbox
@@ -20,7 +20,7 @@ from workers.payment import Mapper, Payment
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class WorkerPorts:
     """A worker's view of the world. ``each`` maps a call over the events of a batch."""
 
     orders: Orders
@@ -29,27 +29,27 @@ class Ports:
     gateway: Gateway
     mailer: Mailer
     clock: Clock
-    headers: Headers
+    headers: HeaderFactory
     each: Mapper
 
 
-def ports_on(aws: Aws, config: Config) -> Ports:
+def ports_on(aws: Aws, config: Config) -> WorkerPorts:
     """The real world."""
     clock = SystemClock()
     pool = ThreadPoolExecutor(MAX_BATCH_ENTRIES * config.consumer_threads, thread_name_prefix="charge")
-    return Ports(
+    return WorkerPorts(
         orders=aws.orders,
         products=aws.products,
         audit=aws.audit,
         gateway=SimulatedGateway(config.gateway),
         mailer=LogMailer(),
         clock=clock,
-        headers=Headers(clock),
+        headers=HeaderFactory(clock),
         each=pool.map,
     )
 
 
-HANDLERS: Mapping[str, Callable[[Ports, Outbox], Handler]] = {
+HANDLERS: Mapping[str, Callable[[WorkerPorts, Outbox], Handler]] = {
     "inventory": lambda use, outbox: Inventory(use.orders, use.products, use.audit, outbox, use.headers, use.clock),
     "payment": lambda use, outbox: Payment(use.orders, use.gateway, outbox, use.headers, use.each),
     "notification": lambda use, _: Notification(use.orders, use.mailer, use.clock),

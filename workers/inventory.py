@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from shopflow.clock import Clock, Headers
+from shopflow.clock import Clock, HeaderFactory
 from shopflow.domain.event import Event
-from shopflow.domain.order import EventType, Move, Order, Status, refuse, release, reserve
+from shopflow.domain.order import EventType, Order, Status, Transition, refuse, release, reserve
 from shopflow.domain.stock import Plan, first_chunk, plan, returned
 from shopflow.errors import Conflict, Contention, Unavailable
 from shopflow.log import about
@@ -18,13 +18,13 @@ from shopflow.ports import MAX_TRANSACTION_ITEMS, AuditLog, Orders, Outgoing, Pr
 
 log = logging.getLogger(__name__)
 
-_MOST_PLANS = 10
+_MAX_PLANS = 10
 """Plans for one batch before other consumers of the same products are given way."""
 
 
 class Inventory(Handler):
     def __init__(
-        self, orders: Orders, products: Products, audit: AuditLog, outbox: Outbox, headers: Headers, clock: Clock
+        self, orders: Orders, products: Products, audit: AuditLog, outbox: Outbox, headers: HeaderFactory, clock: Clock
     ) -> None:
         self._clock = clock
         self._orders = orders
@@ -61,13 +61,13 @@ class Inventory(Handler):
         apart, so that one order never fails its neighbours.
         """
         outcomes: dict[str, Outcome] = {}
-        for _ in range(_MOST_PLANS):
+        for _ in range(_MAX_PLANS):
             if not waiting:
                 return outcomes
             chunk = first_chunk(waiting, MAX_TRANSACTION_ITEMS)
             try:
                 settled: dict[str, Outcome] = {
-                    event.order_id: self._done(move, event) for move, event in self._commit(chunk, causes)
+                    event.order_id: self._done(transition, event) for transition, event in self._commit(chunk, causes)
                 }
             except Conflict as conflict:
                 settled = dict.fromkeys(conflict.orders, Done())
@@ -89,16 +89,16 @@ class Inventory(Handler):
         )
         return {order.order_id: outcome for order, outcome in zip(orders, alone, strict=True)}
 
-    def _commit(self, orders: Sequence[Order], causes: Mapping[str, Event]) -> list[tuple[Move, Outgoing]]:
+    def _commit(self, orders: Sequence[Order], causes: Mapping[str, Event]) -> list[tuple[Transition, Outgoing]]:
         """Check phase and reserve phase, all orders or none. Raises `Conflict` when either lost a race."""
         wanted = {line.product_id for order in orders for line in order.lines}
         decided = plan(orders, self._products.read(wanted))
-        moves = [self._move(order, causes[order.order_id], decided) for order in orders]
-        events = [self._outbox.outgoing(move.after) for move in moves]
-        self._orders.commit(moves, {product_id: -units for product_id, units in decided.taken.items()})
-        return list(zip(moves, events, strict=True))
+        transitions = [self._move(order, causes[order.order_id], decided) for order in orders]
+        events = [self._outbox.outgoing(transition.after) for transition in transitions]
+        self._orders.commit(transitions, {product_id: -units for product_id, units in decided.taken.items()})
+        return list(zip(transitions, events, strict=True))
 
-    def _move(self, order: Order, cause: Event, decided: Plan) -> Move:
+    def _move(self, order: Order, cause: Event, decided: Plan) -> Transition:
         reason = decided.refused.get(order.order_id)
         if reason:
             return refuse(order, self._headers.new(EventType.INVENTORY_FAILED, cause), reason)
@@ -110,15 +110,15 @@ class Inventory(Handler):
             return Done()
         if order.released_at is not None:
             return self._check_again(order)
-        move = release(order, self._headers.new(EventType.INVENTORY_RELEASED, event))
-        outgoing = self._outbox.outgoing(move.after)
+        transition = release(order, self._headers.new(EventType.INVENTORY_RELEASED, event))
+        outgoing = self._outbox.outgoing(transition.after)
         try:
-            self._orders.commit([move], returned(order))
+            self._orders.commit([transition], returned(order))
         except Conflict as conflict:
             if conflict.products:
                 raise
             return Done()
-        return self._done(move, outgoing)
+        return self._done(transition, outgoing)
 
     def _check_again(self, order: Order) -> Outcome:
         """A redelivery: an earlier one may have died between publishing the release and clearing it."""
@@ -127,8 +127,8 @@ class Inventory(Handler):
         return Done()
 
     @staticmethod
-    def _done(move: Move, event: Outgoing) -> Done:
-        log.info("%s", move.after.failure_reason or event.event_type, extra=about(event))
+    def _done(transition: Transition, event: Outgoing) -> Done:
+        log.info("%s", transition.after.failure_reason or event.event_type, extra=about(event))
         return Done(publish=event)
 
 

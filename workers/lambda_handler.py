@@ -76,13 +76,13 @@ def work(
     batch = Delivered(messages, queue)
     consumer = consumer_of(batch, Flag())
     pause = consumer.step()
-    while consumer.holds or not batch.all_received:
+    while consumer.has_deferred or not batch.all_received:
         pause = consumer.seconds_to_retry if batch.all_received else pause
         if seconds_left() < pause + LAST_TRY_SECONDS:
             break
         sleep(pause)
         pause = consumer.step()
-    consumer.return_held(OUTAGE.delay)
+    consumer.return_deferred(OUTAGE.delay)
     return batch.response
 
 

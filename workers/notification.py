@@ -11,7 +11,7 @@ from shopflow.domain.mail import mail_text
 from shopflow.domain.order import Order, notify
 from shopflow.errors import Conflict, Contention
 from shopflow.log import about
-from shopflow.messaging.closing import MOST_TRIES
+from shopflow.messaging.closing import MAX_TRIES
 from shopflow.messaging.handler import Done, Handler, Outcome, attempt, attempt_each
 from shopflow.ports import Mail, Mailer, Orders
 from workers.outbound import Outbound
@@ -42,7 +42,7 @@ class Notification(Handler):
 
     def _record(self, order: Order) -> None:
         """Record that the customer is told. If the stock is released meanwhile, decide again whether that closes it."""
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_TRIES):
             if order.notified_at is not None:
                 return
             try:

@@ -12,7 +12,7 @@ from shopflow.errors import Contention, Unavailable
 from shopflow.messaging.retry import Backoff
 from shopflow.ports import Mail, Mailer
 
-MOST_REMEMBERED = 10_000
+MAX_REMEMBERED = 10_000
 """Orders. Beyond, the oldest is forgotten, and its customer may get the mail again."""
 AGAIN = Backoff(first_seconds=60, factor=2, most_seconds=3600)
 """How long to wait before sending again when the mailer did not say whether it sent. In an hour that makes about seven
@@ -86,5 +86,5 @@ class Outbound:
         with self._lock:
             self._mailings.pop(order_id, None)
             self._mailings[order_id] = mailing
-            if len(self._mailings) > MOST_REMEMBERED:
+            if len(self._mailings) > MAX_REMEMBERED:
                 del self._mailings[next(iter(self._mailings))]

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Protocol
 
-from shopflow.clock import Headers
+from shopflow.clock import HeaderFactory
 from shopflow.domain.event import Event
-from shopflow.domain.order import EventType, Move, Order, Status, charge, decline
+from shopflow.domain.order import EventType, Order, Status, Transition, charge, decline
 from shopflow.domain.text import one_line
 from shopflow.errors import BadAnswer, Conflict, ContractBreach
 from shopflow.log import about
@@ -31,7 +31,7 @@ class Mapper(Protocol):
 
 
 class Payment(Handler):
-    def __init__(self, orders: Orders, gateway: Gateway, outbox: Outbox, headers: Headers, each: Mapper) -> None:
+    def __init__(self, orders: Orders, gateway: Gateway, outbox: Outbox, headers: HeaderFactory, each: Mapper) -> None:
         self._orders = orders
         self._gateway = gateway
         self._outbox = outbox
@@ -45,19 +45,21 @@ class Payment(Handler):
     def _charge(self, event: Event, order: Order) -> Outcome:
         if order.status is not Status.INVENTORY_RESERVED:
             return Done()
-        move = self._ask_gateway(event, order)
+        transition = self._ask_gateway(event, order)
         try:
-            outgoing = self._outbox.outgoing(move.after)
+            outgoing = self._outbox.outgoing(transition.after)
         except ContractBreach as breach:
             raise BadAnswer(f"the payment gateway's answer cannot be published: {breach}") from None
         try:
-            self._orders.commit([move])
+            self._orders.commit([transition])
         except Conflict:
             return Done()
-        log.info("%s", move.after.failure_reason or f"charged {move.after.charged_amount}", extra=about(outgoing))
+        log.info(
+            "%s", transition.after.failure_reason or f"charged {transition.after.charged_amount}", extra=about(outgoing)
+        )
         return Done(publish=outgoing)
 
-    def _ask_gateway(self, event: Event, order: Order) -> Move:
+    def _ask_gateway(self, event: Event, order: Order) -> Transition:
         """The order's id is the idempotency key: a charge that is tried again is the same charge."""
         answer = checked(
             self._gateway.charge(order.order_id, order.total_amount, order.payment_method), order.total_amount

@@ -22,11 +22,11 @@ from shopflow.messaging.publisher import Publisher
 from shopflow.ports import Queue
 from shopflow.supervision import stop_when_orphaned
 from shopflow.telemetry import Telemetry
-from workers.handlers import Ports, ports_on
+from workers.handlers import WorkerPorts, ports_on
 
 log = logging.getLogger(__name__)
 
-MakeHandler = Callable[[Ports, Outbox], Handler]
+MakeHandler = Callable[[WorkerPorts, Outbox], Handler]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from workers.dead_letters import Group, Judge, Judged, Survey, best_first
 
 log = logging.getLogger(__name__)
 
-MOST_SHOWN = 100
-MOST_REDRIVEN = 100
+MAX_SHOWN = 100
+MAX_REDRIVEN = 100
 LOOK_SECONDS = 5
 """Nothing more is looked at after so long: the answer tells how many were. Giving back takes about as long again."""
 HIDE_SECONDS = 120
@@ -29,7 +29,7 @@ BUSY_SECONDS = 2
 """How long to wait for somebody else's look. All in all an answer comes before the page gives up (15 s)."""
 BATCH = 25
 """Letters looked at between two looks at the clock."""
-MOST_BODY_CHARACTERS = 8000
+MAX_BODY_CHARACTERS = 8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class DeadLetterDesk:
         self._desk = threading.Lock()
 
     def look(self, service: str) -> dict[str, Any]:
-        """How many there are, for which reasons, and `MOST_SHOWN` of them: those first that would succeed."""
+        """How many there are, for which reasons, and `MAX_SHOWN` of them: those first that would succeed."""
         survey, shown = Survey(), list[Judged]()
         with self._turn(service) as turn:
             for letters in turn.batches():
                 judged = self._judge(service, letters)
                 survey.add(judged)
-                shown = best_first([*shown, *judged], MOST_SHOWN)
+                shown = best_first([*shown, *judged], MAX_SHOWN)
         return {
             **turn.looked(),
             "deadLetters": max(turn.walk.depth, turn.walk.seen),
@@ -71,12 +71,12 @@ class DeadLetterDesk:
         }
 
     def redrive(self, service: str, wish: Wish) -> dict[str, Any]:
-        """Send them back to their queue, up to `MOST_REDRIVEN`. One that is sent twice has no second effect."""
+        """Send them back to their queue, up to `MAX_REDRIVEN`. One that is sent twice has no second effect."""
         redriven: list[str] = []
         sent: set[str] = set()  # the ids that they have now: one that comes back is not sent in circles
         with self._turn(service) as turn:
             for letter in self._chosen(service, turn, wish.message_ids):
-                if len(redriven) == MOST_REDRIVEN or turn.is_over:
+                if len(redriven) == MAX_REDRIVEN or turn.is_over:
                     turn.stopped = True
                     break
                 if letter.message.message_id in sent:
@@ -171,7 +171,7 @@ def letter_view(judged: Judged) -> dict[str, Any]:
         "redrivable": judged.kind.would_succeed,
         "orderId": _text(envelope.get("correlationId")),
         "eventType": _text(envelope.get("eventType")),
-        "body": message.body[:MOST_BODY_CHARACTERS],
+        "body": message.body[:MAX_BODY_CHARACTERS],
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from api.documents import NOT_STORED, Files
 from api.http_message import HttpError, Request, Response, json_response
-from api.ops.dead_letters import MOST_REDRIVEN, DeadLetterDesk, Wish
+from api.ops.dead_letters import MAX_REDRIVEN, DeadLetterDesk, Wish
 from api.ops.origin import check_same_origin
 from api.ops.session import Sessions
 from api.ops.state import State
@@ -15,8 +15,8 @@ from api.routing import Handler, Route, json_body, route
 from shopflow.catalog import Catalog
 from shopflow.errors import InvalidRequest
 
-MOST_TOKEN_CHARACTERS = 512
-MOST_ID_CHARACTERS = 100
+MAX_TOKEN_CHARACTERS = 512
+MAX_ID_CHARACTERS = 100
 WOULD_FAIL = {"wouldFail": True}
 
 
@@ -98,8 +98,8 @@ def _same_origin(handler: Handler) -> Handler:
 
 def _token(body: Any) -> str:
     token = body.get("token") if isinstance(body, dict) and len(body) == 1 else None
-    if not isinstance(token, str) or not 1 <= len(token) <= MOST_TOKEN_CHARACTERS:
-        raise InvalidRequest(f'body: must be {{"token": "…"}}, of up to {MOST_TOKEN_CHARACTERS} characters')
+    if not isinstance(token, str) or not 1 <= len(token) <= MAX_TOKEN_CHARACTERS:
+        raise InvalidRequest(f'body: must be {{"token": "…"}}, of up to {MAX_TOKEN_CHARACTERS} characters')
     return token
 
 
@@ -107,10 +107,10 @@ def _wish(body: Any) -> Wish:
     if body == {"all": True} and body["all"] is True:
         return Wish(None)
     ids = body.get("messageIds") if isinstance(body, dict) and len(body) == 1 else None
-    if not isinstance(ids, list) or not 1 <= len(ids) <= MOST_REDRIVEN or not all(map(_is_id, ids)):
-        raise InvalidRequest(f'body: must be {{"messageIds": ["…"]}}, of up to {MOST_REDRIVEN}, or {{"all": true}}')
+    if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_REDRIVEN or not all(map(_is_id, ids)):
+        raise InvalidRequest(f'body: must be {{"messageIds": ["…"]}}, of up to {MAX_REDRIVEN}, or {{"all": true}}')
     return Wish(frozenset(ids))
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, str) and 1 <= len(value) <= MOST_ID_CHARACTERS
+    return isinstance(value, str) and 1 <= len(value) <= MAX_ID_CHARACTERS

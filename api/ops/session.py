@@ -16,12 +16,12 @@ from shopflow.clock import Clock
 
 COOKIE = "ops"
 SESSION_SECONDS = 12 * 3600
-MOST_FAILURES = 10
+MAX_FAILURES = 10
 FAILURES_SECONDS = 60
 """After so many wrong tokens in that time the next wrong one is 429. The right one is always taken: else anybody could
 lock the operator out. What keeps the token from being guessed is its length."""
 _ATTRIBUTES = "HttpOnly; SameSite=Strict; Path=/ops"
-_MOST_DIGITS = 15
+_MAX_DIGITS = 15
 OFF = "the operator's page is off: it needs OPS_TOKEN to be set"
 
 
@@ -31,7 +31,7 @@ class Sessions:
     def __init__(self, token: str | None, clock: Clock) -> None:
         self._token = token.encode() if token else None
         self._clock = clock
-        self._failures: deque[int] = deque(maxlen=MOST_FAILURES)
+        self._failures: deque[int] = deque(maxlen=MAX_FAILURES)
         self._lock = threading.Lock()
 
     @property
@@ -69,7 +69,7 @@ class Sessions:
             return
         with self._lock:
             now = self._clock.now_ms()
-            if len(self._failures) == MOST_FAILURES and 0 <= now - self._failures[0] < FAILURES_SECONDS * 1000:
+            if len(self._failures) == MAX_FAILURES and 0 <= now - self._failures[0] < FAILURES_SECONDS * 1000:
                 message = "this is not the operator's token, and too many others were not: wait a minute"
                 raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, message, {"Retry-After": str(FAILURES_SECONDS)})
             self._failures.append(now)
@@ -77,7 +77,7 @@ class Sessions:
 
     def _is_valid(self, cookie: str) -> bool:
         ends, _, seal = cookie.partition(".")
-        if not (ends.isascii() and ends.isdecimal() and len(ends) <= _MOST_DIGITS):
+        if not (ends.isascii() and ends.isdecimal() and len(ends) <= _MAX_DIGITS):
             return False
         genuine = hmac.compare_digest(_bytes(seal), self._seal(ends).encode())
         return genuine and self._clock.now_ms() < int(ends)

@@ -6,13 +6,13 @@ from collections import deque
 from itertools import islice
 from typing import Any
 
-from api.following import MOST_PER_READ
+from api.following import MAX_PER_READ
 from api.ops.metrics import Finish, finish_of, summary, window_start
-from api.recent import MOST_REMEMBERED, RecentOrders
+from api.recent import MAX_REMEMBERED, RecentOrders
 from shopflow.clock import Clock
 from shopflow.ports import Orders
 
-MOST_READ = 1000
+MAX_READ = 1000
 """Orders looked at for one answer. Those that are left are looked at for the next ones."""
 
 
@@ -25,7 +25,7 @@ class Throughput:
         self._clock = clock
         self._known = 0  # the number of the latest accepted order that was taken up
         self._unfinished: dict[str, int] = {}  # when accepted, by order id; the next to look at first
-        self._finishes: deque[Finish] = deque(maxlen=MOST_REMEMBERED)
+        self._finishes: deque[Finish] = deque(maxlen=MAX_REMEMBERED)
 
     def summary(self) -> dict[str, Any]:
         """Raises `Unavailable`."""
@@ -45,8 +45,8 @@ class Throughput:
             self._finishes.popleft()
 
     def _look(self) -> None:
-        due = iter(list(islice(self._unfinished, MOST_READ)))
-        while chunk := list(islice(due, MOST_PER_READ)):
+        due = iter(list(islice(self._unfinished, MAX_READ)))
+        while chunk := list(islice(due, MAX_PER_READ)):
             for order_id, order in self._orders.read(chunk).items():
                 at_ms = self._unfinished.pop(order_id)
                 if finish := finish_of(order):

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from api.following import MOST_PER_READ
+from api.following import MAX_PER_READ
 from shopflow.clock import Clock
 from shopflow.domain.order import Order, Status
 from shopflow.ports import OpenOrder, Orders
 
 LONG_MS = 60_000
-MOST_SCANNED = 20_000
+MAX_SCANNED = 20_000
 """Entries of the index that are looked at: beyond, the numbers are lower bounds."""
-MOST_READ = 200
+MAX_READ = 200
 """Open orders, the oldest ones, of which it is looked up who keeps them waiting."""
-MOST_SHOWN = 50
+MAX_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Waiting:
 
 def look(orders: Orders, clock: Clock) -> Waiting:
     """Raises `Unavailable`."""
-    entries = list(islice(orders.open_orders(), MOST_SCANNED))
-    oldest = heapq.nsmallest(MOST_READ, entries, key=lambda entry: entry.opened_at)
+    entries = list(islice(orders.open_orders(), MAX_SCANNED))
+    oldest = heapq.nsmallest(MAX_READ, entries, key=lambda entry: entry.opened_at)
     standing = _standing(orders, oldest)
     now = clock.now_ms()
     long_open = [entry for entry in oldest if now - entry.opened_at > LONG_MS and entry.order_id in standing]
@@ -43,7 +43,7 @@ def look(orders: Orders, clock: Clock) -> Waiting:
             "status": str(standing[entry.order_id].status),
             "ageSeconds": _seconds(now - entry.opened_at),
         }
-        for entry in long_open[:MOST_SHOWN]
+        for entry in long_open[:MAX_SHOWN]
     ]
     total = sum(now - entry.opened_at > LONG_MS for entry in entries)
     return Waiting({"total": total, "oldest": shown}, _oldest_seconds(standing, now))
@@ -66,7 +66,7 @@ def _standing(orders: Orders, entries: Sequence[OpenOrder]) -> dict[str, Order]:
     """The orders of ``entries`` that are still open, by id."""
     ids = iter([entry.order_id for entry in entries])
     found: dict[str, Order] = {}
-    while chunk := list(islice(ids, MOST_PER_READ)):
+    while chunk := list(islice(ids, MAX_PER_READ)):
         found |= orders.read(chunk)
     return {order_id: order for order_id, order in found.items() if order.opened_at is not None}
 

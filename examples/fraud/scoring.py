@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-MOST_POINTS = 100
+MAX_POINTS = 100
 FLAGGED_FROM = 50
 LARGE_AMOUNT = Decimal(1000)
 MANY_UNITS = 20
@@ -59,4 +59,4 @@ RULES = (
 def score(order: Payload) -> Score:
     """The score of the order that the payload of an `order.created` describes."""
     met = [rule for rule in RULES if rule.applies(order)]
-    return Score(min(MOST_POINTS, sum(rule.points for rule in met)), tuple(rule.reason for rule in met))
+    return Score(min(MAX_POINTS, sum(rule.points for rule in met)), tuple(rule.reason for rule in met))

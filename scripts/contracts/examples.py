@@ -19,7 +19,7 @@ from hypothesis_jsonschema import from_schema
 from scripts.contracts.schema import Schema, refusal, validator
 from shopflow import jsontext
 
-MOST_EXAMPLES = 40
+MAX_EXAMPLES = 40
 SIGNIFICANT_DIGITS = 15
 """Of a float: with more, 57 x 0.01 is no multiple of 0.01."""
 _MOMENTS = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))
@@ -35,7 +35,7 @@ class NoExamples(Exception):
     """No example of a schema could be made."""
 
 
-def examples(schema: Schema, most: int = MOST_EXAMPLES) -> list[Any]:
+def examples(schema: Schema, most: int = MAX_EXAMPLES) -> list[Any]:
     """Up to ``most`` values that ``schema`` allows, as a consumer reads them from JSON. Raises `NoExamples`."""
     made: list[Any] = []
 

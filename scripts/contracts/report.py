@@ -10,7 +10,7 @@ from scripts.console import FAILED, OK
 from scripts.contracts.comparing import Break, Verdict
 from scripts.contracts.rules import Finding
 
-MOST_FINDINGS = 8
+MAX_FINDINGS = 8
 """Shown of each direction: one change of schemas/common.schema.json can be in many places."""
 
 
@@ -39,10 +39,10 @@ def _lines(verdict: Verdict, seen: dict[tuple[Finding, ...], str]) -> Iterator[s
 
 
 def _detail(found: Break) -> Iterator[str]:
-    for finding in found.findings[:MOST_FINDINGS]:
+    for finding in found.findings[:MAX_FINDINGS]:
         yield f"      {_told(finding)}"
-    if len(found.findings) > MOST_FINDINGS:
-        yield f"      … and {len(found.findings) - MOST_FINDINGS} more"
+    if len(found.findings) > MAX_FINDINGS:
+        yield f"      … and {len(found.findings) - MAX_FINDINGS} more"
     if found.example:
         yield f"      for example {found.example}"
 

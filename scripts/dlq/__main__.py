@@ -25,9 +25,9 @@ from shopflow.messaging.outbox import Outbox
 from workers.dead_letters import Judge, Judged, Survey, best_first, judging
 from workers.dry_run import DryRun
 
-MOST_SHOWN = 100
-MOST_LETTERS = 1_000_000
-MOST_PER_SECOND = 500
+MAX_SHOWN = 100
+MAX_LETTERS = 1_000_000
+MAX_PER_SECOND = 500
 ABOUT = """\
 Look into the dead-letter queues, and empty them. SQS keeps no reason with a dead letter, so the reason is found out
 anew: by the contract, or by a dry run of the service's own handler on the order as it stands now.
@@ -56,14 +56,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     commands.add_parser("list", help=about, description=about)
     peek = _add(commands, services, "peek", "show messages, and why each is there; what would succeed first")
     peek.add_argument("--whole", action="store_true", help="do not cut long messages short")
-    peek.add_argument("--limit", type=_number(MOST_SHOWN * 10), default=MOST_SHOWN, metavar="N", help="show N (100)")
+    peek.add_argument("--limit", type=_number(MAX_SHOWN * 10), default=MAX_SHOWN, metavar="N", help="show N (100)")
     _add_which(peek, Which.ALL, Which.WOULD_SUCCEED, Which.WOULD_FAIL)
     redrive = _add(commands, services, "redrive", "send messages back to their queue (a dry run without --yes)")
     _add_which(redrive, Which.WOULD_SUCCEED, Which.WOULD_SUCCEED, Which.ALL)
     _add_doing(redrive, "send", "do it; without, only what would be done is shown")
-    redrive.add_argument(
-        "--rate", type=_number(MOST_PER_SECOND), default=10, metavar="N", help="messages a second (10)"
-    )
+    redrive.add_argument("--rate", type=_number(MAX_PER_SECOND), default=10, metavar="N", help="messages a second (10)")
     patience = f"how long to wait for the first ({CANARY_SECONDS})"
     redrive.add_argument("--patience", type=_number(3600), default=CANARY_SECONDS, metavar="SECONDS", help=patience)
     purge = _add(commands, services, "purge", "delete messages for good: all of them, if nothing says which")
@@ -103,7 +101,7 @@ def _add_which(command: argparse.ArgumentParser, default: Which, *others: Which)
 
 
 def _add_doing(command: argparse.ArgumentParser, verb: str, yes: str) -> None:
-    command.add_argument("--limit", type=_number(MOST_LETTERS), metavar="N", help=f"{verb} no more than N")
+    command.add_argument("--limit", type=_number(MAX_LETTERS), metavar="N", help=f"{verb} no more than N")
     doing = command.add_mutually_exclusive_group()
     doing.add_argument("--yes", action="store_true", help=yes)
     doing.add_argument("--dry-run", action="store_true", help="only show what would be done")

@@ -13,7 +13,7 @@ from shopflow import jsontext
 from workers.dead_letters import Judged, Survey
 from workers.dry_run import Kind
 
-MOST_BODY_CHARS = 4000
+MAX_BODY_CHARS = 4000
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 _MEANING: Mapping[Kind, str] = {
@@ -95,8 +95,8 @@ def body_text(body: str, *, whole: bool) -> str:
         text = jsontext.dumps(jsontext.loads(body), indent=2)
     except (ValueError, RecursionError):
         text = body
-    if not whole and len(text) > MOST_BODY_CHARS:
-        text = f"{text[:MOST_BODY_CHARS]}\n… {len(text) - MOST_BODY_CHARS} more characters: --whole shows them"
+    if not whole and len(text) > MAX_BODY_CHARS:
+        text = f"{text[:MAX_BODY_CHARS]}\n… {len(text) - MAX_BODY_CHARS} more characters: --whole shows them"
     return printable(text)
 
 

@@ -25,9 +25,9 @@ import ministack.app as emulator
 from ministack.core import persistence
 
 T = TypeVar("T")
-MOST_SHARE = 0.2
+MAX_SHARE = 0.2
 """Of one processor, for saving: the more there is to save, the longer the pause between two saves."""
-MOST_SECONDS = 300
+MAX_SECONDS = 300
 """After that a save hangs, on a lock perhaps that a thread of the server held at the fork, and is ended."""
 NICENESS = 5
 
@@ -96,7 +96,7 @@ def _leave_the_server() -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
-    signal.alarm(MOST_SECONDS)
+    signal.alarm(MAX_SECONDS)
     for descriptor in [int(file.name) for file in Path("/dev/fd").iterdir()]:
         if descriptor > sys.stderr.fileno():  # its port, which would stay taken, and its clients' connections
             with contextlib.suppress(OSError):
@@ -116,7 +116,7 @@ async def save_again_and_again(saves: Saves, seconds: float) -> None:
         except asyncio.CancelledError:  # it stops, and saves once more itself
             os.kill(child, signal.SIGKILL)
             raise
-        pause = max(seconds, (used.ru_utime + used.ru_stime) / MOST_SHARE)
+        pause = max(seconds, (used.ru_utime + used.ru_stime) / MAX_SHARE)
 
 
 def main() -> None:

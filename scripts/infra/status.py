@@ -9,7 +9,7 @@ from scripts.console import FAILED, OK
 from scripts.infra.lifecycle import config_of
 from scripts.infra.stack import Stack
 from shopflow.aws.calls import PATIENT
-from shopflow.aws.inspect import Findings, inspect
+from shopflow.aws.inspect import ResourceReport, inspect
 from shopflow.aws.wiring import connect
 from shopflow.config import Config
 from shopflow.domain.stock import Product
@@ -36,7 +36,7 @@ def status(stack: Stack, console: Console) -> int:
     return _verdict(findings, console)
 
 
-def _verdict(findings: Findings, console: Console) -> int:
+def _verdict(findings: ResourceReport, console: Console) -> int:
     if not findings.complete:
         console.print("Something is missing. Run 'make infra-up', which makes it again.", style="red")
         return FAILED
@@ -46,7 +46,7 @@ def _verdict(findings: Findings, console: Console) -> int:
     return OK
 
 
-def _resources(stack: Stack, config: Config, findings: Findings) -> Table:
+def _resources(stack: Stack, config: Config, findings: ResourceReport) -> Table:
     table = Table("Resource", "Name", "Items")
     table.add_row("endpoint", f"{config.endpoint_url} ({stack.record().get('cloud')})", "")
     table.add_row("topic", config.resources.topic_arn, "" if findings.topic_exists else "[red]missing")
@@ -55,7 +55,7 @@ def _resources(stack: Stack, config: Config, findings: Findings) -> Table:
     return table
 
 
-def _queues(findings: Findings) -> Table:
+def _queues(findings: ResourceReport) -> Table:
     table = Table("Queue", "Waiting", "In flight", "Dead letters")
     for service, depth in findings.queues.items():
         dlq = findings.dlqs.get(service)

@@ -24,7 +24,7 @@ from shopflow.config import adopt_environment, configured_catalog, load_config, 
 from shopflow.contracts import Contracts
 from shopflow.domain.times import to_text
 
-MOST_PER_SECOND = 500
+MAX_PER_SECOND = 500
 ABOUT = """\
 Rebuild orders from their events, the audit log. Nothing else is needed for it.
 
@@ -72,8 +72,8 @@ def _moment(text: str) -> int:
 
 def _rate(text: str) -> int:
     value = int(text)
-    if not 1 <= value <= MOST_PER_SECOND:
-        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {MOST_PER_SECOND}")
+    if not 1 <= value <= MAX_PER_SECOND:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {MAX_PER_SECOND}")
     return value
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from scripts.console import FAILED, OK, Progress
 from scripts.operator_log import OperatorLog
 from scripts.replay.comparing import breaches, rebuilt, same
-from scripts.replay.troubles import MOST_SHOWN, Troubles
+from scripts.replay.troubles import MAX_SHOWN, Troubles
 from shopflow.aws.shadow import MAX_BATCH_WRITE, ShadowOrders
 from shopflow.aws.wiring import Aws
 from shopflow.domain.event import Event
@@ -25,7 +25,7 @@ from shopflow.domain.order import Order
 from shopflow.invariants.report import Breach
 
 CHUNK = 100
-MOST_SUSPECTS = 1000
+MAX_SUSPECTS = 1000
 SETTLE_SECONDS = 5
 T = TypeVar("T")
 Show = Callable[[str], None]
@@ -103,7 +103,7 @@ class Rebuild:
         return [entry.event for entry in self._aws.audit.trail(order_id)]
 
     def _suspect(self, order_id: str) -> None:
-        if len(self._suspects) < MOST_SUSPECTS:
+        if len(self._suspects) < MAX_SUSPECTS:
             self._suspects.add(order_id)
         else:
             self.overflowed = True
@@ -136,10 +136,10 @@ def report(rebuild: Rebuild, found: list[Breach], console: Console) -> int:
         console.print(f"{rebuild.compared} orders: {others} is what its events add up to.")
         return FAILED if rebuild.troubles else OK
     console.print(f"{rebuild.compared} orders compared. Not what their events add up to:")
-    for breach in found[:MOST_SHOWN]:
+    for breach in found[:MAX_SHOWN]:
         late = " (its events may still be on their way)" if breach.may_pass else ""
         console.print(f"{breach.subject}: {breach.text}{late}", style="red", markup=False)
-    if len(found) > MOST_SHOWN or rebuild.overflowed:
+    if len(found) > MAX_SHOWN or rebuild.overflowed:
         console.print(f"… {len(found)}{' or more' if rebuild.overflowed else ''} in all", style="red")
     console.print("Next: python -m scripts.replay ORDER shows one of them side by side.")
     return FAILED

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from scripts.console import Progress
 from shopflow.errors import Unavailable
 
-MOST_IN_A_ROW = 5
+MAX_IN_A_ROW = 5
 """When this many orders one after the other meet `Unavailable`, it is not the orders: AWS is away."""
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 
 
 class Troubles:
@@ -30,7 +30,7 @@ class Troubles:
             yield
         except Unavailable as error:
             self._in_a_row += 1
-            if self._in_a_row == MOST_IN_A_ROW:
+            if self._in_a_row == MAX_IN_A_ROW:
                 raise
             self._keep(order_id, error)
         except Exception as error:  # of one order, whatever it is: the others shall not wait for it
@@ -41,9 +41,9 @@ class Troubles:
 
     def report(self, progress: Progress) -> None:
         """A line for each order."""
-        for order_id, text in list(self._found.items())[:MOST_SHOWN]:
+        for order_id, text in list(self._found.items())[:MAX_SHOWN]:
             progress.warn(f"{order_id} {text}")
-        if len(self._found) > MOST_SHOWN:
+        if len(self._found) > MAX_SHOWN:
             progress.warn(f"… {len(self._found)} in all")
 
     def _keep(self, order_id: str, error: Exception) -> None:

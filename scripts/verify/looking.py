@@ -24,7 +24,7 @@ from shopflow.ports import AuditEntry, AuditLog, EveryOrder, Orders, Products
 
 CHUNK = 100
 READERS = 8
-MOST_SUSPECTS = 500
+MAX_SUSPECTS = 500
 MOMENT_SECONDS = 2.0
 LOOKS = 3
 """At the stock: what differs by the same number each time is a breach, what changes is on its way."""
@@ -95,7 +95,7 @@ class Look:
                     self._findings.breaches.saw(OF_AN_ORDER)
                     if self._breaches(order, trail):
                         self._suspects[order.order_id] = order
-                if len(self._suspects) >= MOST_SUSPECTS:
+                if len(self._suspects) >= MAX_SUSPECTS:
                     self._look_again()
                 done += len(orders)
                 show(f"{done:,} orders")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shopflow.aws.calls import translated
 from shopflow.errors import Unavailable
-from shopflow.ports import Backlog, Depth
+from shopflow.ports import Backlog, QueueDepth
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 _WAITING, _IN_FLIGHT = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
 
 
-def queue_depth(client: SQSClient, url: str) -> Depth:
+def queue_depth(client: SQSClient, url: str) -> QueueDepth:
     """The depth of the queue at ``url``. AWS's errors come as they are."""
     wanted: Any = [_WAITING, _IN_FLIGHT]
     attributes: Mapping[Any, str] = client.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
-    return Depth(int(attributes[_WAITING]), int(attributes[_IN_FLIGHT]))
+    return QueueDepth(int(attributes[_WAITING]), int(attributes[_IN_FLIGHT]))
 
 
 class SqsBacklogs:

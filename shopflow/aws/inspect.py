@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from shopflow.aws.calls import PATIENT, translated
 from shopflow.aws.depths import queue_depth
 from shopflow.config import Config
-from shopflow.ports import Depth
+from shopflow.ports import QueueDepth
 
 T = TypeVar("T")
 _MISSING = frozenset(
@@ -21,11 +21,11 @@ _MISSING = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class ResourceReport:
     """Depths by service and items by table name, both about; None for what is not there."""
 
-    queues: dict[str, Depth | None]
-    dlqs: dict[str, Depth | None]
+    queues: dict[str, QueueDepth | None]
+    dlqs: dict[str, QueueDepth | None]
     tables: dict[str, int | None]
     topic_exists: bool
 
@@ -40,7 +40,7 @@ class Findings:
         return sum(depth.total for depth in self.dlqs.values() if depth)
 
 
-def inspect(config: Config) -> Findings:
+def inspect(config: Config) -> ResourceReport:
     """Look at every resource of ``config``, one call each. Raises `Unavailable` when AWS does not answer."""
     session = boto3.session.Session(region_name=config.region)
     limits = PATIENT.boto_config()
@@ -49,13 +49,13 @@ def inspect(config: Config) -> Findings:
     dynamodb = session.client("dynamodb", endpoint_url=config.endpoint_url, config=limits)
     names = config.resources
 
-    def depth(url: str) -> Depth | None:
+    def depth(url: str) -> QueueDepth | None:
         return _unless_missing(lambda: queue_depth(sqs, url))
 
     def items(table: str) -> int:
         return dynamodb.describe_table(TableName=table)["Table"]["ItemCount"]
 
-    return Findings(
+    return ResourceReport(
         queues={service: depth(url) for service, url in sorted(names.queue_urls.items())},
         dlqs={service: depth(url) for service, url in sorted(names.dlq_urls.items())},
         tables={

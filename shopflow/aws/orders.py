@@ -18,7 +18,7 @@ from shopflow.aws.items import (
     readable,
 )
 from shopflow.aws.tables import batch_get
-from shopflow.domain.order import EventHeader, Move, Order, was_committed
+from shopflow.domain.order import EventHeader, Order, Transition, was_committed
 from shopflow.domain.times import to_ms
 from shopflow.errors import Conflict
 from shopflow.ports import OpenOrder, check_transaction
@@ -58,28 +58,28 @@ class DynamoOrders:
         items = batch_get(self._client, self._orders_table, "orderId", sorted(set(order_ids)), consistent=True)
         return {order.order_id: order for order in self._readable(items)}
 
-    def commit(self, moves: Sequence[Move], stock: Mapping[str, int] | None = None) -> None:
-        check_transaction(moves, stock or {})
-        if len(moves) == 1 and not stock:
-            self._update(moves[0])
+    def commit(self, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:
+        check_transaction(transitions, stock or {})
+        if len(transitions) == 1 and not stock:
+            self._update(transitions[0])
         else:
-            self._transact(moves, stock or {})
+            self._transact(transitions, stock or {})
 
-    def _update(self, move: Move) -> None:
+    def _update(self, transition: Transition) -> None:
         try:
             with translated("UpdateItem order"):
-                self._client.update_item(**_update_of(move, self._orders_table))
+                self._client.update_item(**_update_of(transition, self._orders_table))
         except self._client.exceptions.ConditionalCheckFailedException as error:
-            _unless_made([move], self._standing([error.response]), frozenset())
+            _unless_made([transition], self._standing([error.response]), frozenset())
 
-    def _transact(self, moves: Sequence[Move], stock: Mapping[str, int]) -> None:
-        updates = [_update_of(move, self._orders_table) for move in moves]
+    def _transact(self, transitions: Sequence[Transition], stock: Mapping[str, int]) -> None:
+        updates = [_update_of(transition, self._orders_table) for transition in transitions]
         updates += [_stock_update(product_id, units, self._inventory_table) for product_id, units in stock.items()]
         try:
             with translated("TransactWriteItems"):
                 self._client.transact_write_items(TransactItems=[{"Update": update} for update in updates])
         except self._client.exceptions.TransactionCanceledException as error:
-            self._explain(error, moves, list(stock))
+            self._explain(error, transitions, list(stock))
 
     def open_orders(self) -> Iterator[OpenOrder]:
         pages = self._client.get_paginator("scan").paginate(TableName=self._orders_table, IndexName=self._index)
@@ -93,15 +93,15 @@ class DynamoOrders:
             for page in pages:
                 yield from self._readable(page["Items"])
 
-    def _explain(self, error: ClientError, moves: Sequence[Move], products: Sequence[str]) -> None:
+    def _explain(self, error: ClientError, transitions: Sequence[Transition], products: Sequence[str]) -> None:
         """Raise what a cancelled transaction means; return if it means that an earlier try of it was committed."""
         reasons: Sequence[Mapping[str, Any]] = error.response.get("CancellationReasons", [])
         codes = [reason.get("Code", "None") for reason in reasons]
         failed = [reason if code == _FAILED else None for reason, code in zip(reasons, codes, strict=True)]
-        standing = self._standing([reason for reason in failed[: len(moves)] if reason])
-        of_stock = zip(products, failed[len(moves) :], strict=True)
+        standing = self._standing([reason for reason in failed[: len(transitions)] if reason])
+        of_stock = zip(products, failed[len(transitions) :], strict=True)
         if any(failed):
-            _unless_made(moves, standing, frozenset(product_id for product_id, reason in of_stock if reason))
+            _unless_made(transitions, standing, frozenset(product_id for product_id, reason in of_stock if reason))
         elif outage := next(filter(None, map(outage_of, codes)), None):
             raise outage(f"TransactWriteItems: {codes}") from error
         else:
@@ -121,29 +121,29 @@ def _open_order(item: Item) -> OpenOrder:
     return OpenOrder(str(item["orderId"]["S"]), to_ms(item["openedAt"]["S"]))
 
 
-def _unless_made(moves: Sequence[Move], standing: Mapping[str, Order], short: frozenset[str]) -> None:
+def _unless_made(transitions: Sequence[Transition], standing: Mapping[str, Order], short: frozenset[str]) -> None:
     """Raise `Conflict`, unless an order as it stands shows that the commit was made and only its answer was lost."""
-    if not was_committed(moves, standing):
+    if not was_committed(transitions, standing):
         raise Conflict(standing, short)
 
 
-def _update_of(move: Move, table: str) -> Any:
+def _update_of(transition: Transition, table: str) -> Any:
     """The UpdateItem of one step: only the changed attributes, under the conditions of its guard."""
     names: dict[str, str] = {}
     values: dict[str, Any] = {}
     sets, removes = [], []
-    for field, value in move.changes().items():
+    for field, value in transition.changes().items():
         names[f"#{field}"] = ATTRIBUTES[field]
         if value is None:
             removes.append(f"#{field}")
         else:
             values[f":{field}"] = attribute_value(field, value)
             sets.append(f"#{field} = :{field}")
-    conditions = [_still(field, getattr(move.before, field), names, values) for field in move.guard]
+    conditions = [_still(field, getattr(transition.before, field), names, values) for field in transition.guard]
     clauses = [f"SET {', '.join(sets)}" if sets else "", f"REMOVE {', '.join(removes)}" if removes else ""]
     return {
         "TableName": table,
-        "Key": {"orderId": {"S": move.before.order_id}},
+        "Key": {"orderId": {"S": transition.before.order_id}},
         "UpdateExpression": " ".join(filter(None, clauses)),
         "ConditionExpression": " AND ".join(conditions),
         "ExpressionAttributeNames": names,

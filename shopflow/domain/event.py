@@ -77,7 +77,7 @@ def as_event_type(name: str) -> str:
     return _EVENT_TYPES.get(name, name)
 
 
-def moves_order(event: Event) -> bool:
+def is_transition(event: Event) -> bool:
     """Whether the event is a step of the order's state machine, not just something said about the order."""
     return event.event_type in TRANSITIONS
 
@@ -125,7 +125,7 @@ def replay(events: Iterable[Event]) -> Order | None:
     Raises `IllegalTransition` when the events are no legal history.
     """
     order: Order | None = None
-    for event in filter(moves_order, events):
+    for event in filter(is_transition, events):
         order = _apply(order, event)
     return order
 

@@ -1,7 +1,7 @@
 """The order and its state machine.
 
-An `Order` is immutable. Each step of its saga returns the order as it is after the step; `Move` pairs the two with
-what the decision relied on, and is what a store commits in one conditional write.
+An `Order` is immutable. A `Transition` pairs the order before and after one step of its saga with the fields that the
+decision relied on. A store commits it in one conditional write.
 
     PENDING ─▶ INVENTORY_RESERVED ─▶ PAYMENT_PROCESSED ─▶ COMPLETED
        └─▶ INVENTORY_FAILED  └─▶ PAYMENT_FAILED (stock released)
@@ -39,20 +39,20 @@ class EventType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Transition:
+class StatusChange:
     """One arrow of the state machine: the status it leaves (None: the order is new) and the one it enters."""
 
     leaves: Status | None
     enters: Status
 
 
-TRANSITIONS: Mapping[EventType, Transition] = {
-    EventType.ORDER_CREATED: Transition(None, Status.PENDING),
-    EventType.INVENTORY_RESERVED: Transition(Status.PENDING, Status.INVENTORY_RESERVED),
-    EventType.INVENTORY_FAILED: Transition(Status.PENDING, Status.INVENTORY_FAILED),
-    EventType.PAYMENT_PROCESSED: Transition(Status.INVENTORY_RESERVED, Status.PAYMENT_PROCESSED),
-    EventType.PAYMENT_FAILED: Transition(Status.INVENTORY_RESERVED, Status.PAYMENT_FAILED),
-    EventType.INVENTORY_RELEASED: Transition(Status.PAYMENT_FAILED, Status.PAYMENT_FAILED),
+TRANSITIONS: Mapping[EventType, StatusChange] = {
+    EventType.ORDER_CREATED: StatusChange(None, Status.PENDING),
+    EventType.INVENTORY_RESERVED: StatusChange(Status.PENDING, Status.INVENTORY_RESERVED),
+    EventType.INVENTORY_FAILED: StatusChange(Status.PENDING, Status.INVENTORY_FAILED),
+    EventType.PAYMENT_PROCESSED: StatusChange(Status.INVENTORY_RESERVED, Status.PAYMENT_PROCESSED),
+    EventType.PAYMENT_FAILED: StatusChange(Status.INVENTORY_RESERVED, Status.PAYMENT_FAILED),
+    EventType.INVENTORY_RELEASED: StatusChange(Status.PAYMENT_FAILED, Status.PAYMENT_FAILED),
 }
 
 _RESERVED_TRAIL = (EventType.ORDER_CREATED, EventType.INVENTORY_RESERVED)
@@ -145,7 +145,7 @@ class Order:
         return EventType.INVENTORY_RESERVED in self.trail and self.released_at is None
 
     @property
-    def nothing_left_undone(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether the last step has been made: then the order closes."""
         if self.notified_at is None:
             return False
@@ -155,7 +155,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Transition:
     """A step of one order: from what was read to what shall stand, and the fields that the decision relied on.
 
     A store commits it in one write under the condition that each field of ``guard`` is still as in ``before``.
@@ -171,10 +171,10 @@ class Move:
         pairs = ((name, getattr(self.before, name), getattr(self.after, name)) for name in names)
         return {name: new for name, old, new in pairs if old != new}
 
-    def may_be_made_on(self, current: Order) -> bool:
+    def is_allowed_on(self, current: Order) -> bool:
         return all(getattr(current, name) == getattr(self.before, name) for name in self.guard)
 
-    def was_made_on(self, current: Order) -> bool:
+    def was_committed_on(self, current: Order) -> bool:
         """Whether ``current`` shows that this very step was committed, though its answer was lost.
 
         A step with an event is recognised by the event's id. Without one, another worker's step looks just the same,
@@ -187,12 +187,15 @@ class Move:
         return told and all(getattr(current, name) == new for name, new in changes.items())
 
 
-def was_committed(moves: Sequence[Move], standing: Mapping[str, Order]) -> bool:
-    """Whether orders as they stand (by id) show that the commit of ``moves`` was made, though its answer was lost.
+def was_committed(transitions: Sequence[Transition], standing: Mapping[str, Order]) -> bool:
+    """Whether the ``standing`` orders, by id, show that ``transitions`` were committed although the answer was lost.
 
-    All of them must show: one that shows may have been made by another worker.
+    All of them must show it: a single one may be the work of another worker.
     """
-    made = [move.before.order_id in standing and move.was_made_on(standing[move.before.order_id]) for move in moves]
+    made = [
+        transition.before.order_id in standing and transition.was_committed_on(standing[transition.before.order_id])
+        for transition in transitions
+    ]
     return bool(made) and all(made)
 
 
@@ -202,37 +205,37 @@ def create(order: Order, header: EventHeader) -> Order:
     return replace(order, status=Status.PENDING, outbox=header, opened_at=header.time_ms)
 
 
-def reserve(order: Order, header: EventHeader) -> Move:
+def reserve(order: Order, header: EventHeader) -> Transition:
     """All lines are taken from the stock: `inventory.reserved`."""
-    return _step(order, header, EventType.INVENTORY_RESERVED)
+    return _transition(order, header, EventType.INVENTORY_RESERVED)
 
 
-def refuse(order: Order, header: EventHeader, reason: str) -> Move:
+def refuse(order: Order, header: EventHeader, reason: str) -> Transition:
     """The stock does not suffice: `inventory.failed`."""
-    return _step(order, header, EventType.INVENTORY_FAILED, failure_reason=reason)
+    return _transition(order, header, EventType.INVENTORY_FAILED, failure_reason=reason)
 
 
-def charge(order: Order, header: EventHeader, transaction_id: str, amount: Decimal) -> Move:
+def charge(order: Order, header: EventHeader, transaction_id: str, amount: Decimal) -> Transition:
     """The gateway took the money: `payment.processed`."""
     charged = {"transaction_id": transaction_id, "charged_amount": amount}
-    return _step(order, header, EventType.PAYMENT_PROCESSED, **charged)
+    return _transition(order, header, EventType.PAYMENT_PROCESSED, **charged)
 
 
-def decline(order: Order, header: EventHeader, reason: str) -> Move:
+def decline(order: Order, header: EventHeader, reason: str) -> Transition:
     """The gateway took no money: `payment.failed`."""
-    return _step(order, header, EventType.PAYMENT_FAILED, failure_reason=reason)
+    return _transition(order, header, EventType.PAYMENT_FAILED, failure_reason=reason)
 
 
-def release(order: Order, header: EventHeader) -> Move:
+def release(order: Order, header: EventHeader) -> Transition:
     """The units of a declined order go back into the stock, once: `inventory.released`."""
     if order.released_at is not None:
         raise IllegalTransition(f"{order.order_id}: its stock is released already")
     fields = {"released_at": header.time_ms, "superseded": order.outbox if order.notified_at is None else None}
-    move = _step(order, header, EventType.INVENTORY_RELEASED, **fields)
-    return replace(move, guard=("status", "released_at"))
+    transition = _transition(order, header, EventType.INVENTORY_RELEASED, **fields)
+    return replace(transition, guard=("status", "released_at"))
 
 
-def notify(order: Order, now_ms: int) -> Move:
+def notify(order: Order, now_ms: int) -> Transition:
     """The customer has been told how the order ended; a paid order is COMPLETED with that."""
     if order.notified_at is not None or order.status not in (
         Status.PAYMENT_PROCESSED,
@@ -242,10 +245,10 @@ def notify(order: Order, now_ms: int) -> Move:
         raise IllegalTransition(f"{order.order_id}: nobody to tell in {order.status}")
     status = Status.COMPLETED if order.status is Status.PAYMENT_PROCESSED else order.status
     told = replace(order, status=status, notified_at=now_ms)
-    return Move(order, _closed_if_done(told), guard=("status", "notified_at", "released_at", "outbox"))
+    return Transition(order, _closed_if_done(told), guard=("status", "notified_at", "released_at", "outbox"))
 
 
-def settle(order: Order) -> Move:
+def settle(order: Order) -> Transition:
     """`inventory.released` is published, and has no consumer whose next step would overwrite it: clear the outbox.
 
     Closes the order when the customer is told. Also the last resort for an order with nothing left undone that a crash
@@ -253,16 +256,16 @@ def settle(order: Order) -> Move:
     """
     pending = order.outbox is not None and order.outbox.event_type is EventType.INVENTORY_RELEASED
     cleared = replace(order, outbox=None) if pending else order
-    return Move(order, _closed_if_done(cleared), guard=("status", "notified_at", "released_at", "outbox"))
+    return Transition(order, _closed_if_done(cleared), guard=("status", "notified_at", "released_at", "outbox"))
 
 
-def _step(order: Order, header: EventHeader, event_type: EventType, **fields: Any) -> Move:
+def _transition(order: Order, header: EventHeader, event_type: EventType, **fields: Any) -> Transition:
     _must_be(header, event_type)
     transition = TRANSITIONS[event_type]
     if order.status is not transition.leaves:
         raise IllegalTransition(f"{order.order_id}: {event_type} does not follow {order.status}")
     after = replace(order, status=transition.enters, updated_at=header.time_ms, outbox=header, **fields)
-    return Move(order, after, guard=("status",))
+    return Transition(order, after, guard=("status",))
 
 
 def _must_be(header: EventHeader, event_type: EventType) -> None:
@@ -272,4 +275,4 @@ def _must_be(header: EventHeader, event_type: EventType) -> None:
 
 def _closed_if_done(order: Order) -> Order:
     """Closing: `opened_at` goes, and with it the order leaves the index of open orders. The outbox was consumed."""
-    return replace(order, opened_at=None, outbox=None, superseded=None) if order.nothing_left_undone else order
+    return replace(order, opened_at=None, outbox=None, superseded=None) if order.is_finished else order

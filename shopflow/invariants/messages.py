@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping, Set
 
 from shopflow.invariants.report import Breach
 
-_MOST_CHARS = 120
+_MAX_CHARS = 120
 
 
 def check_dead_letters(service: str, dead: Set[str], poison: Set[str]) -> Iterator[Breach]:
     """The breaches in one dead-letter queue: bodies that were no poison, and poison that is not there."""
     for body in sorted(dead - poison):
-        yield Breach(5, service, f"holds work that can be done: {body[:_MOST_CHARS]}")
+        yield Breach(5, service, f"holds work that can be done: {body[:_MAX_CHARS]}")
     for body in sorted(poison - dead):
-        yield Breach(5, service, f"does not hold the poison {body[:_MOST_CHARS]}")
+        yield Breach(5, service, f"does not hold the poison {body[:_MAX_CHARS]}")
 
 
 def check_publications(published: Mapping[str, int], excused: Mapping[str, int]) -> Iterator[Breach]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
-from shopflow.domain.event import Event, moves_order, replay
+from shopflow.domain.event import Event, is_transition, replay
 from shopflow.domain.order import IllegalTransition, Order, Status
 from shopflow.invariants.report import Breach
 from shopflow.ports import Charge
@@ -59,7 +59,7 @@ def _check_closing(order: Order) -> Iterator[Breach]:
         yield Breach(1, order.order_id, f"is still {order.status}", may_pass=True)
     elif order.opened_at is not None:
         yield Breach(1, order.order_id, f"{order.status} but still open: {_undone(order)}", may_pass=True)
-    elif not order.nothing_left_undone or order.outbox is not None:
+    elif not order.is_finished or order.outbox is not None:
         yield Breach(1, order.order_id, f"{order.status} and closed: {_undone(order)}")
 
 
@@ -89,7 +89,7 @@ def _check_charges(order: Order, charges: Sequence[Charge]) -> Iterator[Breach]:
 
 
 def _check_trail(order: Order, whole_trail: Sequence[Event]) -> Iterator[Breach]:
-    trail = list(filter(moves_order, whole_trail))
+    trail = list(filter(is_transition, whole_trail))
     types = tuple(event.event_type for event in trail)
     if types != order.trail:
         on_its_way = _lacks_only(types, order.trail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from shopflow.memory.queues import MemoryQueue
-from shopflow.ports import Backlog, DeadLetter, Depth, in_batches
+from shopflow.ports import Backlog, DeadLetter, QueueDepth, in_batches
 
 
 class MemoryDeadLetters:
@@ -50,6 +50,6 @@ class MemoryBacklogs:
         return Backlog(_depth(self._queues[service]), _depth(self._dlqs[service]))
 
 
-def _depth(queue: MemoryQueue) -> Depth:
+def _depth(queue: MemoryQueue) -> QueueDepth:
     depth = queue.depth()
-    return Depth(depth.visible, depth.in_flight)
+    return QueueDepth(depth.visible, depth.in_flight)

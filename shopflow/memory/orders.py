@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from shopflow.aws.items import all_readable, order_from_item, readable
-from shopflow.domain.order import Move, Order, was_committed
+from shopflow.domain.order import Order, Transition, was_committed
 from shopflow.errors import Conflict
 from shopflow.memory.tables import Tables
 from shopflow.ports import OpenOrder, check_transaction
@@ -33,17 +33,17 @@ class MemoryOrders:
             found = [items[order_id] for order_id in sorted(set(order_ids)) if order_id in items]
         return {order.order_id: order for order in readable(found, order_from_item, TABLE, "orderId")}
 
-    def commit(self, moves: Sequence[Move], stock: Mapping[str, int] | None = None) -> None:
+    def commit(self, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:
         units = stock or {}
-        check_transaction(moves, units)
+        check_transaction(transitions, units)
         with self._tables.lock:
-            standing = self._standing(move.before.order_id for move in moves)
-            failed = [move for move in moves if not _may_be_made(move, standing)]
+            standing = self._standing(transition.before.order_id for transition in transitions)
+            failed = [transition for transition in transitions if not _may_be_made(transition, standing)]
             short = frozenset(name for name, change in units.items() if self._falls_short(name, change))
             if failed or short:
-                self._refuse(moves, {name: standing[name] for name in _ids(failed) if name in standing}, short)
+                self._refuse(transitions, {name: standing[name] for name in _ids(failed) if name in standing}, short)
             else:
-                self._write(moves, standing, units)
+                self._write(transitions, standing, units)
 
     def open_orders(self) -> Iterator[OpenOrder]:
         with self._tables.lock:
@@ -65,28 +65,30 @@ class MemoryOrders:
         stock = self._tables.products.items_by_id.get(product_id, {}).get("stock", {})
         return product_id not in self._tables.products or (change < 0 and Decimal(stock.get("N", 0)) + change < 0)
 
-    def _refuse(self, moves: Sequence[Move], standing: Mapping[str, Order], short: frozenset[str]) -> None:
+    def _refuse(self, transitions: Sequence[Transition], standing: Mapping[str, Order], short: frozenset[str]) -> None:
         """Raise `Conflict`, unless the transaction is found to stand already: then its answer was lost."""
-        if not was_committed(moves, standing):
+        if not was_committed(transitions, standing):
             raise Conflict(standing, short)
 
-    def _write(self, moves: Sequence[Move], standing: Mapping[str, Order], units: Mapping[str, int]) -> None:
+    def _write(
+        self, transitions: Sequence[Transition], standing: Mapping[str, Order], units: Mapping[str, int]
+    ) -> None:
         """Each step changes its own fields only: another step may have changed others since it was decided.
 
         Raises ``LookupError``, with nothing written, when a stock is no number: DynamoDB calls that a ValidationError.
         """
         products = self._tables.products.items_by_id
         stocks = {name: Decimal(products[name]["stock"]["N"]) + change for name, change in units.items()}
-        for move in moves:
-            self._tables.put_order(replace(standing[move.before.order_id], **move.changes()))
+        for transition in transitions:
+            self._tables.put_order(replace(standing[transition.before.order_id], **transition.changes()))
         for product_id, stock in stocks.items():
             products[product_id] = {**products[product_id], "stock": {"N": str(stock)}}
 
 
-def _may_be_made(move: Move, standing: Mapping[str, Order]) -> bool:
-    current = standing.get(move.before.order_id)
-    return current is not None and move.may_be_made_on(current)
+def _may_be_made(transition: Transition, standing: Mapping[str, Order]) -> bool:
+    current = standing.get(transition.before.order_id)
+    return current is not None and transition.is_allowed_on(current)
 
 
-def _ids(moves: Iterable[Move]) -> list[str]:
-    return [move.before.order_id for move in moves]
+def _ids(transitions: Iterable[Transition]) -> list[str]:
+    return [transition.before.order_id for transition in transitions]

@@ -13,7 +13,7 @@ from shopflow.ports import MAX_BATCH_ENTRIES, MAX_VISIBILITY_SECONDS, QUEUE_RETE
 
 
 @dataclass(frozen=True, slots=True)
-class Depth:
+class QueueDepth:
     """How many messages can be received now, and how many are hidden because they were received."""
 
     visible: int
@@ -124,11 +124,11 @@ class MemoryQueue:
             now = self._show_expired()
             return [message for message, hidden in seconds.items() if not self._hide_again(message, now, hidden)]
 
-    def depth(self) -> Depth:
+    def depth(self) -> QueueDepth:
         """What SQS calls the approximate numbers, exactly."""
         with self._lock:
             self._show_expired()
-            return Depth(len(self._messages) - self._in_flight, self._in_flight)
+            return QueueDepth(len(self._messages) - self._in_flight, self._in_flight)
 
     def sent_at(self, message: Message) -> int:
         """When it was first sent, in milliseconds. Raises ``KeyError`` when it is not here."""

@@ -11,7 +11,7 @@ from shopflow.ports import Orders
 
 log = logging.getLogger(__name__)
 
-MOST_TRIES = 10
+MAX_TRIES = 10
 """Each conflict is a step of another service, and an order has few of them."""
 
 
@@ -22,16 +22,16 @@ def close_out(orders: Orders, order: Order) -> bool:
     again on the order as it stands. Returns whether anything changed. Raises `Unavailable`.
     """
     event_id = order.outbox.event_id if order.outbox else None
-    for _ in range(MOST_TRIES):
-        move = settle(order)
-        if not move.changes():
+    for _ in range(MAX_TRIES):
+        transition = settle(order)
+        if not transition.changes():
             return False
         try:
-            orders.commit([move])
+            orders.commit([transition])
         except Conflict as conflict:
             order = conflict.orders[order.order_id]
         else:
-            done = "order closed" if move.after.opened_at is None else "outbox cleared"
+            done = "order closed" if transition.after.opened_at is None else "outbox cleared"
             log.info(done, extra=about(order_id=order.order_id, event_id=event_id))
             return True
     raise Contention(f"{order.order_id} keeps changing")

@@ -29,7 +29,7 @@ from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.errors import ContractBreach, Unavailable
 from shopflow.log import about
-from shopflow.messaging.deferred import Delivery, HeldMessages
+from shopflow.messaging.deferred import DeferredMessages, Delivery
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.retry import Backoff
@@ -85,21 +85,21 @@ class Consumer:
         self._pause = pause
         self._now = now
         self._telemetry = telemetry
-        self._held = HeldMessages(queue, visibility_seconds, probe, now)
+        self._deferred = DeferredMessages(queue, visibility_seconds, probe, now)
         self._retry_at = self._receive_at = 0.0
         self._pauses = self._full_pauses = 0
         self._failures = 0
 
     @property
-    def holds(self) -> bool:
+    def has_deferred(self) -> bool:
         """Whether a message waits here for another try."""
-        return bool(self._held)
+        return bool(self._deferred)
 
     def run(self) -> None:
         """Consume until ``stop`` is set, then return what is held."""
         while not self._stop.is_set():
             self._stop.wait(self.step())
-        self.return_held()
+        self.return_deferred()
 
     def step(self) -> float:
         """One round: a retry of what is due, and a fresh batch. Returns the seconds to wait before the next round.
@@ -107,12 +107,12 @@ class Consumer:
         Never raises.
         """
         try:
-            self._held.keep_hidden()
+            self._deferred.keep_hidden()
             self._retry_due()
-            if not self._held:
+            if not self._deferred:
                 self._receive_at = 0.0
             if self._now() >= self._receive_at:
-                self._held.keep_hidden()
+                self._deferred.keep_hidden()
                 self._take(self._receive())
         except Unavailable as error:
             log.warning("waiting for a dependency: %s", error)
@@ -123,9 +123,9 @@ class Consumer:
         self._failures = 0
         return min(max(0.0, self._receive_at - self._now()), self.seconds_to_retry)
 
-    def return_held(self, delay: Callable[[int], float] = lambda _: 0) -> None:
+    def return_deferred(self, delay: Callable[[int], float] = lambda _: 0) -> None:
         """Make held messages visible, for another consumer, after ``delay(receive count)`` seconds (0 by default)."""
-        self._held.give_up(delay)
+        self._deferred.return_all(delay)
 
     def _round_failed(self) -> float:
         self._failures += 1
@@ -134,7 +134,7 @@ class Consumer:
     @property
     def seconds_to_retry(self) -> float:
         """Until the next try of a held message; infinite when none is held."""
-        next_due = self._held.next_due()
+        next_due = self._deferred.next_due()
         return math.inf if next_due is None else max(0.0, max(next_due, self._retry_at) - self._now())
 
     def _retry_due(self) -> None:
@@ -146,10 +146,10 @@ class Consumer:
         started = self._now()
         if started < self._retry_at:
             return
-        due = self._held.due()
+        due = self._deferred.due()
         for batch in filter(None, (due[:1], due[1:])):
-            unavailable = self._process(self._held.take(batch))
-            self._held.put_back([one for one in batch if one.delivery in unavailable])
+            unavailable = self._process(self._deferred.take(batch))
+            self._deferred.defer_again([one for one in batch if one.delivery in unavailable])
             if unavailable:
                 break
         now = self._now()
@@ -158,7 +158,7 @@ class Consumer:
     def _receive(self) -> list[Message]:
         """Fresh messages. Waits for the first one, but not past the next try that is due."""
         patience = max(1, math.ceil(min(self._wait_seconds, self.seconds_to_retry)))
-        most = 1 if self._pauses and self._held.is_full else MAX_BATCH_ENTRIES
+        most = 1 if self._pauses and self._deferred.is_full else MAX_BATCH_ENTRIES
         messages = self._queue.receive(most, min(self._wait_seconds, patience))
         if messages and self._stop.is_set():
             self._return(dict.fromkeys(messages, 0))
@@ -172,11 +172,11 @@ class Consumer:
         if not deliveries:
             return
         unavailable = self._process(deliveries)
-        self._held.add(unavailable, received_at)
+        self._deferred.add(unavailable, received_at)
         if len(unavailable) == len(deliveries):
             self._pauses += 1
-            self._full_pauses += self._held.is_full
-            pause = self._pause.delay(self._full_pauses) if self._held.is_full else self._probe.delay(self._pauses)
+            self._full_pauses += self._deferred.is_full
+            pause = self._pause.delay(self._full_pauses) if self._deferred.is_full else self._probe.delay(self._pauses)
             self._receive_at = self._now() + pause
 
     def _decoded(self, messages: Sequence[Message]) -> list[Delivery]:

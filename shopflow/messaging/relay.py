@@ -31,7 +31,7 @@ _RETENTION_MS = DLQ_RETENTION_SECONDS * 1000
 _CLOCKS_DIFFER_MS = 24 * _HOUR_MS
 """A time that is further ahead was written by a clock that is wrong."""
 FIRST_LOOK_SECONDS = _FIRST_LOOKS_MS[0] // 1000
-MOST_FAILURES = 10
+MAX_FAILURES = 10
 """Looks of one sweep that may fail. After that the dependency is taken to be down, and the others wait."""
 
 
@@ -148,7 +148,7 @@ class Relay:
         """
         failed: dict[str, int | None] = {}
         left = dict(due)
-        while left and len(failed) < MOST_FAILURES:
+        while left and len(failed) < MAX_FAILURES:
             order_id = next(iter(left))
             last_sweep = left.pop(order_id)
             try:

@@ -29,7 +29,7 @@ class _Waiting(Generic[T]):
         return self.done or self.alone
 
 
-class SharedPublisher(Generic[T]):
+class GroupPublisher(Generic[T]):
     """Publishes for concurrent requests (group commit): one at a time does, for all that came while the last one did.
 
     Nobody waits for company: a request that finds no publish under way begins one at once. Nor for long: after

@@ -5,18 +5,18 @@ from __future__ import annotations
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-MOST_TABS = 200
+MAX_TABS = 200
 SERIOUS = ("serious", "critical")
 FOCUSED = "() => (document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()"
 
 
 def tab_to(page: Page, name: str) -> None:
     """Press Tab until the element of that name, or with that text, has the focus."""
-    for _ in range(MOST_TABS):
+    for _ in range(MAX_TABS):
         page.keyboard.press("Tab")
         if page.evaluate(FOCUSED) == name:
             return
-    raise AssertionError(f"{MOST_TABS} Tabs did not reach {name!r}")
+    raise AssertionError(f"{MAX_TABS} Tabs did not reach {name!r}")
 
 
 def findings(page: Page) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.browser.console import Console
-from tests.browser.looking import FOCUSED, MOST_TABS, findings, sideways, tab_to
+from tests.browser.looking import FOCUSED, MAX_TABS, findings, sideways, tab_to
 from tests.browser.operator import Operator
 from tests.browser.recording import Recording
 from tests.browser.storefront import Storefront
@@ -69,7 +69,7 @@ def test_an_order_can_be_placed_and_followed_with_the_keyboard_alone(storefront:
 def test_whatever_has_the_keyboards_focus_shows_it(storefront: Storefront, page: Page) -> None:
     storefront.open()
     seen = set()
-    for _ in range(MOST_TABS):
+    for _ in range(MAX_TABS):
         page.keyboard.press("Tab")
         tag, outline, name = page.evaluate(OUTLINED)
         if tag == "BODY":

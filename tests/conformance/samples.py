@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from shopflow.clock import Headers, SystemClock
+from shopflow.clock import HeaderFactory, SystemClock
 from shopflow.domain import order as steps
 from shopflow.domain.event import Event, payload_of
-from shopflow.domain.order import EventHeader, EventType, Line, Move, Order
+from shopflow.domain.order import EventHeader, EventType, Line, Order, Transition
 from shopflow.domain.stock import Product
 from shopflow.errors import Conflict, Contention
 from shopflow.ports import Orders, Products
 
-HEADERS = Headers(SystemClock())
+HEADERS = HeaderFactory(SystemClock())
 DECLINED = "Card expired"
 
 
@@ -63,37 +63,37 @@ def a_product(products: Products, stock: int) -> Product:
     return product
 
 
-def reserved(order: Order) -> Move:
+def reserved(order: Order) -> Transition:
     return steps.reserve(order, header(EventType.INVENTORY_RESERVED, order.outbox))
 
 
-def refused(order: Order) -> Move:
+def refused(order: Order) -> Transition:
     return steps.refuse(order, header(EventType.INVENTORY_FAILED, order.outbox), "Insufficient stock")
 
 
-def charged(order: Order) -> Move:
+def charged(order: Order) -> Transition:
     return steps.charge(order, header(EventType.PAYMENT_PROCESSED, order.outbox), "TXN-1", order.total_amount)
 
 
-def released(order: Order) -> Move:
+def released(order: Order) -> Transition:
     return steps.release(order, header(EventType.INVENTORY_RELEASED, order.outbox))
 
 
-def made(orders: Orders, move: Move) -> Order:
-    """Commit ``move``. Returns the order as it is stored then."""
-    orders.commit([move])
-    return standing(orders, move.after)
+def made(orders: Orders, transition: Transition) -> Order:
+    """Commit ``transition``. Returns the order as it is stored then."""
+    orders.commit([transition])
+    return standing(orders, transition.after)
 
 
 def standing(orders: Orders, order: Order) -> Order:
     return orders.read([order.order_id])[order.order_id]
 
 
-def got_through(orders: Orders, moves: Sequence[Move], stock: dict[str, int]) -> bool:
+def got_through(orders: Orders, transitions: Sequence[Transition], stock: dict[str, int]) -> bool:
     """Whether the commit was made; False when it was in conflict. Asks again while it is in contention."""
     while True:
         try:
-            orders.commit(moves, stock)
+            orders.commit(transitions, stock)
         except Contention:
             continue
         except Conflict:

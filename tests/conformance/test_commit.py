@@ -33,14 +33,14 @@ def stock_of(world: World, product_id: str) -> int:
     return world.products.read([product_id])[product_id].stock
 
 
-def told(order: Order, later_ms: int = 1) -> steps.Move:
+def told(order: Order, later_ms: int = 1) -> steps.Transition:
     return steps.notify(order, order.updated_at + later_ms)
 
 
 def test_a_move_is_stored_whole(world: World) -> None:
     order = a_placed_order(world.orders)
-    move = reserved(order)
-    assert made(world.orders, move) == move.after
+    transition = reserved(order)
+    assert made(world.orders, transition) == transition.after
 
 
 def test_every_step_of_a_paid_order_is_stored_whole(world: World) -> None:
@@ -80,9 +80,11 @@ def test_an_unknown_order_stops_a_transaction(world: World) -> None:
 def test_several_moves_and_stock_are_made_together(world: World) -> None:
     one, other, third = (a_placed_order(world.orders) for _ in range(3))
     hub, cable = a_product(world.products, stock=10), a_product(world.products, stock=4)
-    moves = [reserved(one), reserved(other), refused(third)]
-    world.orders.commit(moves, {hub.product_id: -7, cable.product_id: -4})
-    assert world.orders.read([move.after.order_id for move in moves]) == {m.after.order_id: m.after for m in moves}
+    transitions = [reserved(one), reserved(other), refused(third)]
+    world.orders.commit(transitions, {hub.product_id: -7, cable.product_id: -4})
+    assert world.orders.read([transition.after.order_id for transition in transitions]) == {
+        m.after.order_id: m.after for m in transitions
+    }
     assert (stock_of(world, hub.product_id), stock_of(world, cable.product_id)) == (3, 0)
 
 
@@ -137,27 +139,29 @@ def test_units_given_back_are_in_stock_and_not_counted_as_received(world: World)
 
 def test_those_who_race_for_the_last_units_get_no_more_than_there_are(world: World) -> None:
     product = a_product(world.products, stock=3)
-    moves = [reserved(a_placed_order(world.orders)) for _ in range(8)]
-    with ThreadPoolExecutor(len(moves)) as pool:
-        winners = list(pool.map(lambda move: got_through(world.orders, [move], {product.product_id: -1}), moves))
+    transitions = [reserved(a_placed_order(world.orders)) for _ in range(8)]
+    with ThreadPoolExecutor(len(transitions)) as pool:
+        winners = list(
+            pool.map(lambda transition: got_through(world.orders, [transition], {product.product_id: -1}), transitions)
+        )
     assert sum(winners) == 3
     assert stock_of(world, product.product_id) == 0
-    stored = world.orders.read([move.after.order_id for move in moves])
-    assert [stored[move.after.order_id] == move.after for move in moves] == winners
+    stored = world.orders.read([transition.after.order_id for transition in transitions])
+    assert [stored[transition.after.order_id] == transition.after for transition in transitions] == winners
 
 
 def test_a_move_committed_again_after_a_lost_answer_counts_as_made(world: World) -> None:
-    move = reserved(a_placed_order(world.orders))
-    world.orders.commit([move])
-    world.orders.commit([move])
-    assert standing(world.orders, move.after) == move.after
+    transition = reserved(a_placed_order(world.orders))
+    world.orders.commit([transition])
+    world.orders.commit([transition])
+    assert standing(world.orders, transition.after) == transition.after
 
 
 def test_a_transaction_committed_again_after_a_lost_answer_takes_no_stock_twice(world: World) -> None:
-    moves = [reserved(a_placed_order(world.orders)) for _ in range(2)]
+    transitions = [reserved(a_placed_order(world.orders)) for _ in range(2)]
     product = a_product(world.products, stock=3)
     for _ in range(2):
-        world.orders.commit(moves, {product.product_id: -2})
+        world.orders.commit(transitions, {product.product_id: -2})
     assert stock_of(world, product.product_id) == 1
 
 
@@ -225,10 +229,10 @@ def test_telling_last_closes(world: World) -> None:
 
 def test_a_hundred_items_are_one_transaction(world: World) -> None:
     product = a_product(world.products, stock=99)
-    moves = [reserved(a_placed_order(world.orders, a_line())) for _ in range(MAX_TRANSACTION_ITEMS - 1)]
-    world.orders.commit(moves, {product.product_id: -99})
-    stored = world.orders.read([move.after.order_id for move in moves])
-    assert all(stored[move.after.order_id] == move.after for move in moves)
+    transitions = [reserved(a_placed_order(world.orders, a_line())) for _ in range(MAX_TRANSACTION_ITEMS - 1)]
+    world.orders.commit(transitions, {product.product_id: -99})
+    stored = world.orders.read([transition.after.order_id for transition in transitions])
+    assert all(stored[transition.after.order_id] == transition.after for transition in transitions)
     assert stock_of(world, product.product_id) == 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shopflow.clock import SystemClock
 from shopflow.dead_letters import Walk
-from shopflow.ports import Backlog, DeadLetter, Depth
+from shopflow.ports import Backlog, DeadLetter, QueueDepth
 from tests.conformance.test_queue import died
 from tests.conformance.worlds import SERVICE, QueuePair, World, eventually, receive_one
 
@@ -35,7 +35,7 @@ def test_what_is_looked_at_is_hidden_and_still_counted(world: World) -> None:
     look(world, pair)
     assert pair.dead_letters.receive(10, 60, 0) == []
     assert pair.dead_letters.depth() == 1
-    assert pair.backlogs.of(SERVICE) == Backlog(Depth(0, 0), Depth(0, 1))
+    assert pair.backlogs.of(SERVICE) == Backlog(QueueDepth(0, 0), QueueDepth(0, 1))
 
 
 def test_what_is_given_back_is_seen_again_at_once(world: World) -> None:
@@ -101,7 +101,7 @@ def test_a_redriven_message_is_back_in_its_queue_as_a_new_one(world: World) -> N
     pair = buried(world)
     sent_id = pair.dead_letters.redrive(look(world, pair))
     assert pair.dead_letters.depth() == 0
-    assert pair.backlogs.of(SERVICE) == Backlog(Depth(1, 0), Depth(0, 0))
+    assert pair.backlogs.of(SERVICE) == Backlog(QueueDepth(1, 0), QueueDepth(0, 0))
     message = receive_one(world, pair.queue)
     assert (message.message_id, message.body, message.receive_count) == (sent_id, "message", 1)
 

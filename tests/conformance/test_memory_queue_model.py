@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from shopflow.memory.queues import Depth, MemoryQueue
+from shopflow.memory.queues import MemoryQueue, QueueDepth
 from shopflow.ports import MAX_VISIBILITY_SECONDS, Message
 from tests.clocks import ManualClock
 from tests.conformance.worlds import MAX_RECEIVES
@@ -100,8 +100,8 @@ class QueueAgainstModel(RuleBasedStateMachine):
     @invariant()
     def depths_agree(self) -> None:
         in_flight = sum(modelled.visible_at > self.clock.now_ms() for modelled in self.alive)
-        assert self.queue.depth() == Depth(len(self.alive) - in_flight, in_flight)
-        assert self.dlq.depth() == Depth(len(self.dead), 0)
+        assert self.queue.depth() == QueueDepth(len(self.alive) - in_flight, in_flight)
+        assert self.dlq.depth() == QueueDepth(len(self.dead), 0)
 
     def teardown(self) -> None:
         bodies: list[str] = []

@@ -18,12 +18,12 @@ from scripts.contracts.comparing import breaks
 from scripts.contracts.release import Contract, Version, message
 from scripts.contracts.schema import normal
 from shopflow.catalog import SCHEMAS, Catalog, load_catalog
-from shopflow.clock import Headers
+from shopflow.clock import HeaderFactory
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, create
 from shopflow.errors import ContractBreach
-from shopflow.memory.queues import Depth, MemoryQueue
+from shopflow.memory.queues import MemoryQueue, QueueDepth
 from shopflow.memory.topic import MemoryTopic
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.handler import Done, Handler, Outcome
@@ -101,7 +101,7 @@ def deployments(folders: dict[str, Path], topic: MemoryTopic) -> dict[str, Deplo
 
 def _event(deployment: Deployment, **more: object) -> Event:
     """A new order's event as this deployment makes it, with ``more`` in its payload."""
-    order = create(pending(), Headers(ManualClock()).new(CREATED))
+    order = create(pending(), HeaderFactory(ManualClock()).new(CREATED))
     event = deployment.catalog.stored_event(order)
     return replace(event, payload={**event.payload, **more})
 
@@ -117,7 +117,7 @@ def test_a_consumer_of_either_version_handles_both(
     reader = deployments[consumer]
     reader.consumer.step()
     assert reader.handler.seen == [event]
-    assert (reader.queue.depth(), reader.dead_letters.depth()) == (Depth(0, 0), Depth(0, 0))
+    assert (reader.queue.depth(), reader.dead_letters.depth()) == (QueueDepth(0, 0), QueueDepth(0, 0))
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ class CrashLane:
     def _is_idle(self, label: str) -> bool:
         """Whether the process, started again if it died in this run, waits for messages: its next poll is no news."""
         if label == RIVAL:
-            return self._held(RIVAL)
+            return self._deferred(RIVAL)
         if label == ORDER and not answers(self._url):
             return False
         lines = [line for line in self._journal() if line["label"] == label and line["role"] in POLLS]
@@ -165,7 +165,7 @@ class CrashLane:
         requests_of = list(enumerate(scenario.requests))
         accepted = [self._place(number, *one, names) for number, one in requests_of[: len(requests_of) - kept_back]]
         if kept_back:
-            self._until(lambda: self._held(RIVALS) or self._fired())
+            self._until(lambda: self._deferred(RIVALS) or self._fired())
             number, one = requests_of[-1]
             accepted.append(self._place(number, *one, names))
             self._open_gate(RIVAL)
@@ -240,7 +240,7 @@ class CrashLane:
     def _fired(self) -> bool:
         return (self._folder / "fired").exists()
 
-    def _held(self, label: str) -> bool:
+    def _deferred(self, label: str) -> bool:
         return (self._folder / f"held-{label}").exists()
 
     def _close_gate(self, label: str, call: str) -> None:

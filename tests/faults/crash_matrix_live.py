@@ -43,7 +43,7 @@ SCENARIOS = [
     LiveScenario(shared.DECLINED, refuse="inventory.released"),
 ]
 RECORDINGS = 3
-MOST_TRIES = 6
+MAX_TRIES = 6
 """At reaching a point: two messages that once came one by one may come together the next time."""
 
 
@@ -125,7 +125,7 @@ def _at(idle: queue.SimpleQueue[CrashLane], point: Point) -> Result:
     try:
         for tries in itertools.count(1):
             played = lane.play(point.scenario, point)
-            if played.reached or played.breaches or tries == MOST_TRIES:
+            if played.reached or played.breaches or tries == MAX_TRIES:
                 return Result(point, played, tries, time.monotonic() - started)
     finally:
         idle.put(lane)

@@ -41,7 +41,7 @@ from botocore.httpsession import URLLib3Session
 from urllib3 import HTTPResponse
 
 import api.service
-from shopflow.clock import Clock, Headers, SystemClock
+from shopflow.clock import Clock, HeaderFactory, SystemClock
 from shopflow.ports import Charge, Decline, Mail
 from workers.gateway import SimulatedGateway
 from workers.notification import LogMailer
@@ -133,16 +133,16 @@ class Hook:
             journal.write(json.dumps({"label": self.label, "pid": os.getpid(), **line}) + "\n")
 
     def _wait_at_gate(self, name: str) -> None:
-        gate, held = self.folder / f"gate-{self.label}", self.folder / f"held-{self.label}"
+        gate, deferred = self.folder / f"gate-{self.label}", self.folder / f"held-{self.label}"
         while True:
             try:
                 closed = gate.read_text() == name
             except FileNotFoundError:
                 closed = False
             if not closed:
-                held.unlink(missing_ok=True)
+                deferred.unlink(missing_ok=True)
                 return
-            held.touch()
+            deferred.touch()
             time.sleep(GATE_SECONDS)
 
 
@@ -210,10 +210,10 @@ def set_clock_back(milliseconds: int) -> None:
         def now_ms(self) -> int:
             return SystemClock().now_ms() - milliseconds
 
-    def headers(_: Clock) -> Headers:
-        return Headers(Behind())
+    def headers(_: Clock) -> HeaderFactory:
+        return HeaderFactory(Behind())
 
-    api.service.Headers = headers  # type: ignore[assignment, attr-defined]
+    api.service.HeaderFactory = headers  # type: ignore[assignment, attr-defined]
 
 
 def _refusal(request: AWSPreparedRequest) -> AWSResponse:

@@ -92,10 +92,10 @@ def _one_excused(published: Mapping[str, int]) -> dict[str, int]:
 
 
 def _of_stock(aws: Aws, seen: Seen) -> Iterator[Breach]:
-    held = HeldUnits()
+    deferred = HeldUnits()
     for order in seen.orders:
-        held.add(order)
-    return held.check(list(aws.products.read(seen.products).values()))
+        deferred.add(order)
+    return deferred.check(list(aws.products.read(seen.products).values()))
 
 
 def breaches_of_dead_letters(sqs: SQSClient, config: Config, poison: Mapping[str, frozenset[str]]) -> Iterator[Breach]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from shopflow.domain.order import Move
+from shopflow.domain.order import Transition
 
 
 class MailWatch:
@@ -39,11 +39,11 @@ class MailWatch:
         """The mail was sent, and the process was not told: it has to send it again."""
         self.excused[order_id] += 1
 
-    def has_committed(self, moves: Sequence[Move]) -> None:
+    def has_committed(self, transitions: Sequence[Transition]) -> None:
         now = self._tick()
-        for move in moves:
-            if move.after.notified_at is not None:
-                self._recorded_at.setdefault(move.before.order_id, now)
+        for transition in transitions:
+            if transition.after.notified_at is not None:
+                self._recorded_at.setdefault(transition.before.order_id, now)
 
     def has_died(self, process: str) -> None:
         self._lives[process] += 1

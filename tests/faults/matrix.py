@@ -22,7 +22,7 @@ from tests.system import CATALOG, System, service_of
 from tests.taps import Crash
 from tests.twins import wire
 
-MOST_TRIES = 5
+MAX_TRIES = 5
 """Of a client, with the same idempotency key."""
 PAST_VISIBILITY_SECONDS = 61
 LASTING_SECONDS = 600
@@ -155,7 +155,7 @@ class Run:
 
     def _place_next(self) -> None:
         number, (wanted, payment_method) = self._waiting.pop(0)
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_TRIES):
             try:
                 self.accepted.append(self.system.place(wanted, payment_method, f"key of client {number}").order_id)
                 return

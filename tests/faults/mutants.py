@@ -27,10 +27,10 @@ from tests.faults.mutants_of_services import OF_SERVICES
 from tests.faults.neighbours import cases, spoiled_rows
 from tests.faults.scenarios import DECLINED, SCENARIOS, Scenario
 from tests.faults.simulation import Simulation
-from tests.faults.surgery import Mutant, Surgery, operated
+from tests.faults.surgery import Mutant, OutdatedMutant, Surgery, operated
 
 OK, FAILED = 0, 1
-MOST_CHARS = 70
+MAX_CHARS = 70
 CASES = [
     (scenario, relay)
     for scenario in (DECLINED, *(one for one in SCENARIOS if one is not DECLINED))
@@ -65,6 +65,8 @@ def catch(mutant: Mutant) -> Caught | None:
         for number, trial in enumerate(trials(), 1):
             try:
                 breaches = trial.breaches()
+            except OutdatedMutant:
+                raise
             except Exception as error:  # no run of the code as it is raises anything
                 breaches = [Breach(1, trial.name, f"breaks off: {error!r}")]
             if breaches:
@@ -135,7 +137,7 @@ def _show(mutants: list[Mutant], console: Console) -> int:
 
 
 def _one_line(breach: Breach) -> str:
-    return f"{breach.invariant}: {' '.join(breach.text.split())[:MOST_CHARS]}"
+    return f"{breach.invariant}: {' '.join(breach.text.split())[:MAX_CHARS]}"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import shopflow.domain.order
 from shopflow.aws.items import audit_to_item
 from shopflow.catalog import Catalog
 from shopflow.domain.event import Event
-from shopflow.domain.order import Move, Order, Status
+from shopflow.domain.order import Order, Status, Transition
 from shopflow.errors import Unavailable
 from shopflow.memory.audit import MemoryAuditLog
 from shopflow.memory.orders import MemoryOrders
@@ -29,13 +29,13 @@ def no_status_condition(code: Surgery) -> None:
     """A transition is written whatever status the order has by then."""
 
     def unguarded(step: Any) -> Any:
-        def _step(*args: Any, **fields: Any) -> Move:
-            move: Move = step(*args, **fields)
-            return replace(move, guard=())
+        def _transition(*args: Any, **fields: Any) -> Transition:
+            transition: Transition = step(*args, **fields)
+            return replace(transition, guard=())
 
-        return _step
+        return _transition
 
-    code.wrap(shopflow.domain.order, "_step", unguarded)
+    code.wrap(shopflow.domain.order, "_transition", unguarded)
 
 
 def no_stock_condition(code: Surgery) -> None:
@@ -47,14 +47,14 @@ def closed_before_published(code: Surgery) -> None:
     """A declined order counts as finished once it is told and released, published or not."""
 
     def hasty(whole: Any) -> Any:
-        def nothing_left_undone(order: Order) -> bool:
+        def is_finished(order: Order) -> bool:
             if order.status is Status.PAYMENT_FAILED:
                 return order.notified_at is not None and order.released_at is not None
             return bool(whole.fget(order))
 
-        return property(nothing_left_undone)
+        return property(is_finished)
 
-    code.wrap(Order, "nothing_left_undone", hasty)
+    code.wrap(Order, "is_finished", hasty)
 
 
 def clocks_trusted(code: Surgery) -> None:

@@ -14,7 +14,7 @@ from shopflow.domain.event import Event
 from shopflow.domain.order import Order, release
 from shopflow.errors import ContractBreach
 from shopflow.messaging.consumer import Consumer
-from shopflow.messaging.deferred import HeldMessages
+from shopflow.messaging.deferred import DeferredMessages
 from shopflow.messaging.handler import Done, Failed, Outcome
 from shopflow.messaging.publisher import Publisher
 from shopflow.messaging.relay import Relay
@@ -31,9 +31,9 @@ def committed_before_encoded(code: Surgery) -> None:
 
     def _charge(self: Payment, event: Event, order: Order) -> Outcome:
         if order.holds_stock and order.transaction_id is None and order.failure_reason is None:
-            move = self._ask_gateway(event, order)
-            self._orders.commit([move])
-            return Done(publish=self._outbox.outgoing(move.after))
+            transition = self._ask_gateway(event, order)
+            self._orders.commit([transition])
+            return Done(publish=self._outbox.outgoing(transition.after))
         return Done()
 
     code.replace(Payment, "_charge", _charge)
@@ -59,7 +59,7 @@ def nothing_received_while_anything_is_held(code: Surgery) -> None:
 
     def waiting(receive: Any) -> Any:
         def _receive(self: Consumer) -> list[Message]:
-            messages: list[Message] = [] if self.holds else receive(self)
+            messages: list[Message] = [] if self.has_deferred else receive(self)
             return messages
 
         return _receive
@@ -69,16 +69,16 @@ def nothing_received_while_anything_is_held(code: Surgery) -> None:
 
 def held_messages_let_go(code: Surgery) -> None:
     """The consumer does not hide held messages again: each time they come back is a receive."""
-    code.replace(HeldMessages, "keep_hidden", lambda _: None)
+    code.replace(DeferredMessages, "keep_hidden", lambda _: None)
 
 
 def retried_together(code: Surgery) -> None:
     """Held messages are only ever tried as a batch: one that makes every batch fail takes the others with it."""
 
     def _retry_due(self: Consumer) -> None:
-        if due := self._held.due():
-            unavailable = self._process(self._held.take(due))
-            self._held.put_back([one for one in due if one.delivery in unavailable])
+        if due := self._deferred.due():
+            unavailable = self._process(self._deferred.take(due))
+            self._deferred.defer_again([one for one in due if one.delivery in unavailable])
 
     code.replace(Consumer, "_retry_due", _retry_due)
 
@@ -106,8 +106,8 @@ def superseded_event_forgotten(code: Surgery) -> None:
     """A release forgets the event that it replaces in the outbox."""
 
     def forgetting(order: Order, header: Any) -> Any:
-        move = release(order, header)
-        return replace(move, after=replace(move.after, superseded=None))
+        transition = release(order, header)
+        return replace(transition, after=replace(transition.after, superseded=None))
 
     code.replace(workers.inventory, "release", forgetting)
 

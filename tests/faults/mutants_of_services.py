@@ -12,7 +12,7 @@ import workers.inventory
 import workers.notification
 from api.placing import MAX_PROBES, PlaceOrder, order_id
 from shopflow.domain.event import Event
-from shopflow.domain.order import EventType, Move, Order, Status, decline, refuse, release
+from shopflow.domain.order import EventType, Order, Status, Transition, decline, refuse, release
 from shopflow.domain.stock import Plan, Product, plan, returned
 from shopflow.errors import Conflict, Contention, Unavailable
 from shopflow.messaging.handler import Done, Outcome
@@ -55,7 +55,7 @@ def no_lost_answer_rule(code: Surgery) -> None:
 def release_guard_missing(code: Surgery) -> None:
     """Two Inventory processes with the same `payment.failed` in hand both give the stock back."""
 
-    def unguarded(order: Order, header: Any) -> Move:
+    def unguarded(order: Order, header: Any) -> Transition:
         return replace(release(order, header), guard=("status",))
 
     code.replace(workers.inventory, "release", unguarded)
@@ -91,11 +91,11 @@ def refusals_committed_apart(code: Surgery) -> None:
     """Inventory commits the refused orders of a batch before the reserved ones, not together with them."""
 
     def apart(orders: Any) -> Any:
-        def commit(moves: Sequence[Move], stock: Mapping[str, int] | None = None) -> None:
-            refused = [move for move in moves if move.after.status is Status.INVENTORY_FAILED]
-            for move in refused:
-                orders.commit([move])
-            others = [move for move in moves if move not in refused]
+        def commit(transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:
+            refused = [transition for transition in transitions if transition.after.status is Status.INVENTORY_FAILED]
+            for transition in refused:
+                orders.commit([transition])
+            others = [transition for transition in transitions if transition not in refused]
             if others:
                 orders.commit(others, stock)
 
@@ -108,20 +108,20 @@ def contention_taken_for_out_of_stock(code: Surgery) -> None:
     """A TransactionConflict, or throttling, refuses the orders of the batch."""
 
     def refusing(commit: Any) -> Any:
-        def _commit(self: Inventory, orders: Sequence[Order], causes: dict[str, Event]) -> Sequence[Move]:
+        def _commit(self: Inventory, orders: Sequence[Order], causes: dict[str, Event]) -> Sequence[Transition]:
             try:
-                moves: Sequence[Move] = commit(self, orders, causes)
+                transitions: Sequence[Transition] = commit(self, orders, causes)
             except Contention:
-                moves = [_refusal(self, order, causes[order.order_id]) for order in orders]
-                self._orders.commit(moves)
-            return moves
+                transitions = [_refusal(self, order, causes[order.order_id]) for order in orders]
+                self._orders.commit(transitions)
+            return transitions
 
         return _commit
 
     code.wrap(Inventory, "_commit", refusing)
 
 
-def _refusal(inventory: Inventory, order: Order, cause: Event) -> Move:
+def _refusal(inventory: Inventory, order: Order, cause: Event) -> Transition:
     return refuse(order, inventory._headers.new(EventType.INVENTORY_FAILED, cause), "Insufficient stock")
 
 
@@ -153,9 +153,9 @@ def decision_published(code: Surgery) -> None:
     """Payment publishes what it decided even when another process has moved the order: not what is stored."""
 
     def stubborn(orders: Any) -> Any:
-        def commit(moves: Sequence[Move]) -> None:
+        def commit(transitions: Sequence[Transition]) -> None:
             try:
-                orders.commit(moves)
+                orders.commit(transitions)
             except Conflict:
                 return
 
@@ -168,12 +168,12 @@ def outage_taken_for_a_decline(code: Surgery) -> None:
     """Payment declines an order when the gateway does not answer."""
 
     def declining(ask: Any) -> Any:
-        def _ask_gateway(self: Payment, event: Event, order: Order) -> Move:
+        def _ask_gateway(self: Payment, event: Event, order: Order) -> Transition:
             try:
-                move: Move = ask(self, event, order)
+                transition: Transition = ask(self, event, order)
             except Unavailable:
                 return decline(order, self._headers.new(EventType.PAYMENT_FAILED, event), "no answer")
-            return move
+            return transition
 
         return _ask_gateway
 

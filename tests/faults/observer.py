@@ -10,7 +10,7 @@ from typing import Any
 from ulid import ULID
 
 from shopflow.domain.event import Event
-from shopflow.domain.order import Move, Status
+from shopflow.domain.order import Status, Transition
 from shopflow.errors import Conflict, Unavailable
 from shopflow.invariants.report import Breach
 from shopflow.invariants.stock import check_refusal
@@ -110,7 +110,7 @@ class Observer:
             case _, "topic.publish":
                 self._has_published(service, call.args[0], answer)
             case "relay", "orders.commit":
-                self.reached |= {RELAY_CLOSE for move in call.args[0] if move.after.opened_at is None}
+                self.reached |= {RELAY_CLOSE for transition in call.args[0] if transition.after.opened_at is None}
             case _, "queue.delete" | "queue.change_visibility":
                 self.faults += bool(answer)
             case "audit", "audit.insert":
@@ -147,8 +147,10 @@ class Observer:
     def _has_sent(self, service: str, mail: Mail) -> None:
         self.mails.has_sent(service, mail.order_id)
 
-    def _judge_refusals(self, service: str, moves: Sequence[Move], stock: Mapping[str, int] | None = None) -> None:
+    def _judge_refusals(
+        self, service: str, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None
+    ) -> None:
         taken = {product_id: -units for product_id, units in (stock or {}).items() if units < 0}
-        for move in moves:
-            if move.after.status is Status.INVENTORY_FAILED and move.before.status is Status.PENDING:
-                self.refusals += check_refusal(move.after, self._seen_stock.get(service, {}), taken)
+        for transition in transitions:
+            if transition.after.status is Status.INVENTORY_FAILED and transition.before.status is Status.PENDING:
+                self.refusals += check_refusal(transition.after, self._seen_stock.get(service, {}), taken)

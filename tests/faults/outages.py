@@ -171,15 +171,15 @@ def suffer(shop: Shop, name: str, seconds: float) -> Result:
 
 def breaches_of(shop: Shop, placed: Sequence[str]) -> Iterator[Breach]:
     """The breaches of all orders of the shop, those of earlier outages too; and whether those ``placed`` are there."""
-    gateway, held, found = SimulatedGateway(shop.live.config.gateway), HeldUnits(), set()
+    gateway, deferred, found = SimulatedGateway(shop.live.config.gateway), HeldUnits(), set()
     for order in shop.aws.orders.all():
         found.add(order.order_id)
-        held.add(order)
+        deferred.add(order)
         trail = [entry.event for entry in shop.aws.audit.trail(order.order_id)]
         charges = charged_as_expected(order, gateway.transaction_id(order.order_id))
         yield from check_order(Evidence(order, trail, charges))
     own = [product for product in shop.aws.products.all() if product.received == UNITS]
-    yield from held.check(own)
+    yield from deferred.check(own)
     for order_id in set(placed) - found:
         yield Breach(1, order_id, "was accepted, but is not there")
     yield from breaches_of_dead_letters(shop.live.sqs, shop.live.config, {})

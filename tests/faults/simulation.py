@@ -39,7 +39,7 @@ HANG_SECONDS = 21
 """A worker's call that goes unanswered: three tries of 2 + 5 s (`shopflow.aws.calls.PATIENT`)."""
 PAUSES_SECONDS = (0.05, 0.5, 1, 5, 30, 90)
 LONG_PAUSES_SECONDS = (600, 3600, 6 * 3600, DAY, 4 * DAY, 8 * DAY, 15 * DAY)
-MOST_SKEW_MS = 5 * 60_000
+MAX_SKEW_MS = 5 * 60_000
 FAR_OFF_MS = (-400 * DAY * 1000, -DAY * 1000, DAY * 1000, 400 * DAY * 1000, 7900 * 365 * DAY * 1000)
 END_OF_TIME = "9999-12-31T23:59:59.999Z"
 
@@ -123,7 +123,7 @@ class Simulation:
         skewed = rand.random() < 0.5
         services = [*CATALOG.services, "relay"]
         self.storm.faults += skewed
-        skew = {name: rand.randint(-MOST_SKEW_MS, MOST_SKEW_MS) for name in services} if skewed else {}
+        skew = {name: rand.randint(-MAX_SKEW_MS, MAX_SKEW_MS) for name in services} if skewed else {}
         if skewed and rand.random() < 0.2:
             skew[rand.choice(services)] = rand.choice(FAR_OFF_MS)
             self.observer.clocks_lie = True
@@ -152,7 +152,7 @@ class Simulation:
                     self.system.step(name)
                 else:
                     self.storm.faults += 1
-        self.observer.reached |= {HELD} if self.system.holds() else set()
+        self.observer.reached |= {HELD} if self.system.has_deferred() else set()
         self.oversold += check_levels(self.system.twins.products.all())
         pauses = LONG_PAUSES_SECONDS if self.long and self.rand.random() < 0.1 else PAUSES_SECONDS
         pause = self.rand.choice(pauses)

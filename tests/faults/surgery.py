@@ -9,6 +9,10 @@ from typing import Any
 Mutant = Callable[["Surgery"], None]
 
 
+class OutdatedMutant(Exception):
+    """A mutant replaces something that the code no longer has."""
+
+
 class Surgery:
     """Replaces attributes of classes and modules until it is undone."""
 
@@ -17,9 +21,9 @@ class Surgery:
         self._added: list[tuple[Any, str]] = []
 
     def replace(self, owner: Any, name: str, new: Any) -> None:
-        """Give ``owner`` another ``name``. Raises ``LookupError`` when there is none: the mutant is out of date."""
+        """Give ``owner`` another ``name``. Raises `OutdatedMutant` when there is none."""
         if name not in vars(owner):
-            raise LookupError(f"{owner.__name__} has no {name} any more: the mutant must follow the code")
+            raise OutdatedMutant(f"{owner.__name__} has no {name} any more: the mutant must follow the code")
         self._replaced.append((owner, name, vars(owner)[name]))
         setattr(owner, name, new)
 
@@ -31,7 +35,7 @@ class Surgery:
     def wrap(self, owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
         """Give ``owner`` what ``wrapper`` makes of its ``name``."""
         if name not in vars(owner):
-            raise LookupError(f"{owner.__name__} has no {name} any more: the mutant must follow the code")
+            raise OutdatedMutant(f"{owner.__name__} has no {name} any more: the mutant must follow the code")
         self.replace(owner, name, wrapper(vars(owner)[name]))
 
     def wrap_field(self, owner: type, name: str, wrapper: Callable[[Any], Any]) -> None:
@@ -41,7 +45,7 @@ class Surgery:
             def initialise(self: Any, *args: Any, **kwargs: Any) -> None:
                 init(self, *args, **kwargs)
                 if name not in vars(self):
-                    raise LookupError(f"{owner.__name__} has no {name} any more: the mutant must follow the code")
+                    raise OutdatedMutant(f"{owner.__name__} has no {name} any more: the mutant must follow the code")
                 setattr(self, name, wrapper(vars(self)[name]))
 
             return initialise

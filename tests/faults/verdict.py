@@ -73,10 +73,10 @@ def _of_acceptance(system: System, accepted: Collection[str]) -> Iterator[Breach
 
 
 def _of_stock(system: System) -> Iterator[Breach]:
-    held = HeldUnits()
+    deferred = HeldUnits()
     for order in system.twins.orders.all():
-        held.add(order)
-    return held.check(system.twins.products.all())
+        deferred.add(order)
+    return deferred.check(system.twins.products.all())
 
 
 def _of_the_ledger(system: System) -> Iterator[Breach]:

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from examples import fraud
-from examples.fraud.scoring import MOST_POINTS, score
+from examples.fraud.scoring import MAX_POINTS, score
 from examples.fraud.service import FLAGGED, NAME, Fraud
 from scripts.contracts.examples import examples
 from shopflow.catalog import load_catalog
-from shopflow.clock import Headers
+from shopflow.clock import HeaderFactory
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, create
 from shopflow.errors import Unavailable
 from shopflow.memory.audit import MemoryAuditLog
-from shopflow.memory.queues import Depth, MemoryQueue
+from shopflow.memory.queues import MemoryQueue, QueueDepth
 from shopflow.memory.topic import MemoryTopic
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.outbox import Outbox
@@ -51,7 +51,7 @@ def _order(quantity: int, price: str, lines: int = 1) -> Mapping[str, object]:
         (_order(10, "1.00"), 30, False),
         (_order(5, "1.00", lines=4), 40, False),
         (_order(20, "1.00"), 70, True),
-        (_order(50, "49.99"), MOST_POINTS, True),
+        (_order(50, "49.99"), MAX_POINTS, True),
     ],
 )
 def test_an_order_is_scored_by_its_amount_and_its_units(
@@ -93,7 +93,7 @@ class Bench:
         self.consumer = Consumer(
             handler, self.queue, publisher, CONTRACTS, consumes, threading.Event(), now=self._seconds
         )
-        self._headers = Headers(self.clock)
+        self._headers = HeaderFactory(self.clock)
 
     def _seconds(self) -> float:
         return self.clock.now / 1000
@@ -114,17 +114,17 @@ def test_a_suspicious_order_is_flagged_and_says_why() -> None:
     assert bench.consumer.step() == 0
     (flag,) = bench.flags()
     assert (flag.event_type, flag.order_id, flag.causation_id) == (FLAGGED, cause.order_id, cause.event_id)
-    assert flag.payload["score"] == MOST_POINTS
+    assert flag.payload["score"] == MAX_POINTS
     assert "the amount is 1000 or more" in flag.payload["reasons"]
     assert flag.event_id > cause.event_id
-    assert bench.queue.depth() == Depth(0, 0)
+    assert bench.queue.depth() == QueueDepth(0, 0)
 
 
 def test_an_ordinary_order_is_not_flagged() -> None:
     bench = Bench()
     bench.place(quantity=1)
     bench.consumer.step()
-    assert (bench.flags(), bench.queue.depth()) == ([], Depth(0, 0))
+    assert (bench.flags(), bench.queue.depth()) == ([], QueueDepth(0, 0))
 
 
 def test_a_redelivery_is_the_same_event_which_the_audit_log_holds_once() -> None:
@@ -159,7 +159,7 @@ def test_what_the_topic_refuses_is_not_acknowledged_but_tried_again(entirely: bo
         bench.consumer.step()
         bench.clock.advance(20)
     assert [flag.causation_id for flag in bench.flags()] == [cause.event_id]
-    assert bench.queue.depth() == Depth(0, 0)
+    assert bench.queue.depth() == QueueDepth(0, 0)
 
 
 def test_whatever_keeps_the_contract_of_order_created_is_scored_and_flagged_within_its_own() -> None:
@@ -168,5 +168,5 @@ def test_whatever_keeps_the_contract_of_order_created_is_scored_and_flagged_with
     for payload in examples(load_schemas(*CATALOG.folders)[EventType.ORDER_CREATED]):
         bench.queue.send(CONTRACTS.encode(replace(event, correlation_id=payload["orderId"], payload=payload)))
         bench.consumer.step()
-        assert bench.queue.depth() == Depth(0, 0)
+        assert bench.queue.depth() == QueueDepth(0, 0)
         assert len(bench.flags()) == score(payload).flagged

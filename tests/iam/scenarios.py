@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import requests
 
 from scripts.infra.envfile import CREDENTIALS
-from shopflow.clock import Clock, Headers, SystemClock
+from shopflow.clock import Clock, HeaderFactory, SystemClock
 from shopflow.domain.event import Event
-from shopflow.domain.order import EventType, Line, Move, Order, Status, create, decline, notify, release, reserve
+from shopflow.domain.order import EventType, Line, Order, Status, Transition, create, decline, notify, release, reserve
 from shopflow.domain.stock import returned
 from shopflow.messaging.relay import FIRST_LOOK_SECONDS
 from shopflow.ports import Outgoing
@@ -109,7 +109,7 @@ def _bury_what_can_be_processed(live: Live) -> list[str]:
 
 def committed(live: Live, product: str, clock: Clock) -> tuple[Order, list[Event]]:
     """An order that is saved, with its `order.created`, which nobody has published."""
-    header = Headers(clock).new(EventType.ORDER_CREATED)
+    header = HeaderFactory(clock).new(EventType.ORDER_CREATED)
     line = Line(product, "Test product", 2, live.aws.products.read([product])[product].price)
     order_id = "ORD-" + header.event_id[-8:]
     draft = Order(order_id, "CUST-TEST", (line,), header.time_ms, header.time_ms, payment_method=VISA)
@@ -120,27 +120,27 @@ def committed(live: Live, product: str, clock: Clock) -> tuple[Order, list[Event
 def released(live: Live, product: str, clock: Clock, *, told: bool) -> tuple[Order, list[Event]]:
     """A declined order whose stock is given back, but which is still open, with its events. None is published."""
     order, events = committed(live, product, clock)
-    headers = Headers(clock)
+    headers = HeaderFactory(clock)
     for step, direction in ((_reserve, -1), (_decline, 0), (_release, 1)):
-        move = step(order, headers, events[-1])
+        transition = step(order, headers, events[-1])
         stock = {name: direction * units for name, units in returned(order).items()} if direction else {}
-        live.aws.orders.commit([move], stock)
-        order = move.after
+        live.aws.orders.commit([transition], stock)
+        order = transition.after
         events.append(CATALOG.stored_event(order))
     if told:
         live.aws.orders.commit([notify(order, SystemClock().now_ms())])
     return order, events
 
 
-def _reserve(order: Order, headers: Headers, cause: Event) -> Move:
+def _reserve(order: Order, headers: HeaderFactory, cause: Event) -> Transition:
     return reserve(order, headers.new(EventType.INVENTORY_RESERVED, cause))
 
 
-def _decline(order: Order, headers: Headers, cause: Event) -> Move:
+def _decline(order: Order, headers: HeaderFactory, cause: Event) -> Transition:
     return decline(order, headers.new(EventType.PAYMENT_FAILED, cause), "Card expired")
 
 
-def _release(order: Order, headers: Headers, cause: Event) -> Move:
+def _release(order: Order, headers: HeaderFactory, cause: Event) -> Transition:
     return release(order, headers.new(EventType.INVENTORY_RELEASED, cause))
 
 

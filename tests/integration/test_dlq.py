@@ -15,7 +15,7 @@ from scripts.operator_log import os_user
 from shopflow import jsontext
 from shopflow.aws.dead_letters import SqsDeadLetters
 from shopflow.catalog import SCHEMAS, load_catalog
-from shopflow.clock import Headers, SystemClock
+from shopflow.clock import HeaderFactory, SystemClock
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Line, Order, Status, create
@@ -68,7 +68,7 @@ def _example(name: str) -> str:
 
 def _unknown_order(product: str, live: Live) -> tuple[Order, Event]:
     """An order that is not saved, with its `order.created`."""
-    header = Headers(SystemClock()).new(EventType.ORDER_CREATED)
+    header = HeaderFactory(SystemClock()).new(EventType.ORDER_CREATED)
     line = Line(product, "Test product", 2, live.aws.products.read([product])[product].price)
     draft = Order("ORD-" + header.event_id[-8:], "CUST-TEST", (line,), header.time_ms, header.time_ms)
     order = create(replace(draft, payment_method=VISA), header)

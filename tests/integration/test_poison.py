@@ -10,10 +10,10 @@ import pytest
 
 from shopflow import jsontext
 from shopflow.catalog import SCHEMAS, load_catalog
-from shopflow.clock import Headers, SystemClock
+from shopflow.clock import HeaderFactory, SystemClock
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
-from shopflow.domain.order import EventType, Line, Move, Order, Status, charge, create, decline, refuse, reserve
+from shopflow.domain.order import EventType, Line, Order, Status, Transition, charge, create, decline, refuse, reserve
 from shopflow.domain.stock import returned
 from shopflow.messaging.outbox import Outbox
 from shopflow.messaging.publisher import Publisher
@@ -24,7 +24,7 @@ from tests.live import VISA, Live, eventually
 CATALOG = load_catalog()
 CONTRACTS = Contracts(CATALOG)
 OUTBOX = Outbox(CATALOG, CONTRACTS)
-HEADERS = Headers(SystemClock())
+HEADERS = HeaderFactory(SystemClock())
 SERVICES = [service.name for service in CATALOG.consumers]
 HAVE_A_SAY_IN_ORDERS = [name for name in SERVICES if name != "audit"]
 WITHIN_SECONDS = 15
@@ -106,22 +106,22 @@ def test_the_audit_service_records_what_keeps_its_contract_though_it_has_never_h
     assert envelope["eventId"] in [entry.event.event_id for entry in entries]
 
 
-Step = Callable[[Order, Event], Move]
+Step = Callable[[Order, Event], Transition]
 
 
-def reserved(order: Order, cause: Event) -> Move:
+def reserved(order: Order, cause: Event) -> Transition:
     return reserve(order, HEADERS.new(EventType.INVENTORY_RESERVED, cause))
 
 
-def refused(order: Order, cause: Event) -> Move:
+def refused(order: Order, cause: Event) -> Transition:
     return refuse(order, HEADERS.new(EventType.INVENTORY_FAILED, cause), "None left")
 
 
-def charged(order: Order, cause: Event) -> Move:
+def charged(order: Order, cause: Event) -> Transition:
     return charge(order, HEADERS.new(EventType.PAYMENT_PROCESSED, cause), "TXN-1", order.total_amount)
 
 
-def declined(order: Order, cause: Event) -> Move:
+def declined(order: Order, cause: Event) -> Transition:
     return decline(order, HEADERS.new(EventType.PAYMENT_FAILED, cause), "Card expired")
 
 
@@ -159,9 +159,9 @@ def _history(live: Live, steps: list[Step]) -> tuple[Order, list[Event]]:
     assert live.aws.orders.create(order) == order
     events = [CATALOG.stored_event(order)]
     for step in steps:
-        move = step(order, events[-1])
+        transition = step(order, events[-1])
         taken = {name: -units for name, units in returned(order).items()} if step is reserved else {}
-        live.aws.orders.commit([move], taken)
-        order = move.after
+        live.aws.orders.commit([transition], taken)
+        order = transition.after
         events.append(CATALOG.stored_event(order))
     return order, events

@@ -12,11 +12,11 @@ from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
 
 from api.placing import PlaceOrder
-from api.product_cache import RecentProducts
+from api.product_cache import ProductCache
 from shopflow.aws.calls import INTERACTIVE
 from shopflow.aws.orders import DynamoOrders
 from shopflow.catalog import load_catalog
-from shopflow.clock import Headers, SystemClock
+from shopflow.clock import HeaderFactory, SystemClock
 from shopflow.contracts import Contracts
 from shopflow.domain.order import EventType, Line, Order, Status, create, decline, notify, release, reserve
 from shopflow.domain.stock import returned
@@ -38,7 +38,7 @@ class AMomentAgo:
         return SystemClock().now_ms() - NEARLY_DUE_MS
 
 
-HEADERS = Headers(AMomentAgo())
+HEADERS = HeaderFactory(AMomentAgo())
 
 
 @pytest.mark.parametrize("service", ["order", "inventory-1", "payment", "notification", "audit"])
@@ -101,9 +101,11 @@ def _died_after_release(live: Live, product: str, told_first: bool) -> Order:
         (lambda order: release(order, HEADERS.new(EventType.INVENTORY_RELEASED, events[-1])), 1),
     ]
     for step, sign in steps:
-        move = step(order)
-        live.aws.orders.commit([move], {name: sign * units for name, units in returned(order).items()} if sign else {})
-        order = move.after
+        transition = step(order)
+        live.aws.orders.commit(
+            [transition], {name: sign * units for name, units in returned(order).items()} if sign else {}
+        )
+        order = transition.after
         events.append(CATALOG.stored_event(order))
     if told_first:
         told = notify(order, SystemClock().now_ms())
@@ -125,10 +127,10 @@ def test_a_post_whose_put_succeeded_but_lost_its_answer_makes_one_order(live: Li
     )
     place = PlaceOrder(
         outbox=OUTBOX,
-        products=RecentProducts(live.aws.products, SystemClock()),
+        products=ProductCache(live.aws.products, SystemClock()),
         orders=orders,
         publish=Publisher(live.aws.topic).publish,
-        headers=Headers(SystemClock()),
+        headers=HeaderFactory(SystemClock()),
         new_key=lambda: f"key-of-{product}",
     )
     body = {"customerId": "CUST-TEST", "items": [{"productId": product, "quantity": 2}], "paymentMethod": VISA}

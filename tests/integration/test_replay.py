@@ -15,7 +15,7 @@ from scripts.replay.comparing import same
 from scripts.replay.everything import Rebuild
 from shopflow.catalog import load_catalog
 from shopflow.contracts import Contracts
-from shopflow.domain.order import Move, Order, Status
+from shopflow.domain.order import Order, Status, Transition
 from shopflow.domain.times import to_text
 from shopflow.errors import Unavailable
 from shopflow.ports import Message
@@ -39,9 +39,9 @@ def order(live: Live) -> Order:
 def tampered(live: Live, order: Order) -> Iterator[Order]:
     """An order whose record was changed past its events, for as long as the test lasts."""
     changed = replace(order, transaction_id="TXN-FORGED")
-    live.aws.orders.commit([Move(order, changed, ("status",))])
+    live.aws.orders.commit([Transition(order, changed, ("status",))])
     yield changed
-    live.aws.orders.commit([Move(changed, order, ("status",))])
+    live.aws.orders.commit([Transition(changed, order, ("status",))])
 
 
 @pytest.mark.parametrize("payment_method", [VISA, EXPIRED])

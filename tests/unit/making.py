@@ -3,7 +3,18 @@
 from decimal import Decimal
 
 from shopflow.domain.event import Event
-from shopflow.domain.order import EventHeader, EventType, Line, Move, Order, charge, create, decline, refuse, reserve
+from shopflow.domain.order import (
+    EventHeader,
+    EventType,
+    Line,
+    Order,
+    Transition,
+    charge,
+    create,
+    decline,
+    refuse,
+    reserve,
+)
 
 T0 = 1_769_860_800_000  # 2026-01-31T12:00:00Z
 
@@ -39,11 +50,11 @@ def declined(order: Order | None = None) -> Order:
     return decline(order or reserved(), header(EventType.PAYMENT_FAILED, T0 + 2), "Card expired").after
 
 
-def applied(move: Move, current: Order) -> Order:
-    """What stands after ``move`` was committed on ``current``."""
+def applied(transition: Transition, current: Order) -> Order:
+    """What stands after ``transition`` was committed on ``current``."""
     from dataclasses import replace
 
-    return replace(current, **move.changes())
+    return replace(current, **transition.changes())
 
 
 def an_event_named(event_id: str) -> Event:

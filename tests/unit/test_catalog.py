@@ -11,7 +11,7 @@ import pytest
 from scripts.services import service_commands
 from shopflow import jsontext
 from shopflow.catalog import Catalog, load_catalog
-from shopflow.clock import Headers
+from shopflow.clock import HeaderFactory
 from shopflow.config import configured_catalog
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event, replay
@@ -51,7 +51,7 @@ def catalog(tmp_path: Path) -> Catalog:
     return load_catalog(overlay(tmp_path, OVERLAY))
 
 
-HEADERS = Headers(ManualClock())
+HEADERS = HeaderFactory(ManualClock())
 PENDING = create(pending(), HEADERS.new(EventType.ORDER_CREATED))
 CREATED = load_catalog().stored_event(PENDING)
 

@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from shopflow.catalog import SCHEMAS, load_catalog
-from shopflow.clock import Headers
+from shopflow.clock import HeaderFactory
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, create
 from shopflow.errors import Contention, ContractBreach, Unavailable
-from shopflow.memory.queues import Depth, MemoryQueue
+from shopflow.memory.queues import MemoryQueue, QueueDepth
 from shopflow.memory.topic import MemoryTopic
 from shopflow.messaging.consumer import Consumer
-from shopflow.messaging.deferred import MOST_HELD
+from shopflow.messaging.deferred import MAX_DEFERRED
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
 from shopflow.messaging.outbox import Outbox
 from shopflow.messaging.publisher import Publisher
@@ -89,7 +89,7 @@ class Bench:
             now=lambda: self.clock.now / 1000,
             telemetry=Telemetry(metrics=self.counted),
         )
-        self._headers = Headers(self.clock)
+        self._headers = HeaderFactory(self.clock)
 
     def event(self, number: int = 1) -> Event:
         order = pending(f"ORD-{number:08}")
@@ -116,7 +116,7 @@ def test_a_message_whose_event_is_done_is_deleted() -> None:
     bench = Bench(Recording())
     bench.send(bench.event())
     assert bench.consumer.step() == 0
-    assert bench.queue.depth() == Depth(0, 0)
+    assert bench.queue.depth() == QueueDepth(0, 0)
 
 
 def test_two_copies_in_one_batch_are_handled_once_and_both_deleted() -> None:
@@ -126,7 +126,7 @@ def test_two_copies_in_one_batch_are_handled_once_and_both_deleted() -> None:
     bench.send(event, event)
     bench.consumer.step()
     assert len(handler.seen) == 1
-    assert bench.queue.depth() == Depth(0, 0)
+    assert bench.queue.depth() == QueueDepth(0, 0)
 
 
 def test_one_failure_does_not_fail_its_neighbours() -> None:
@@ -134,7 +134,7 @@ def test_one_failure_does_not_fail_its_neighbours() -> None:
     bench = Bench(Recording(lambda event: Failed(KeyError("x")) if event.order_id == bad else Done()))
     bench.send(*(bench.event(number) for number in range(1, 6)))
     bench.consumer.step()
-    assert bench.queue.depth() == Depth(0, 1)
+    assert bench.queue.depth() == QueueDepth(0, 1)
 
 
 def test_a_handler_that_raises_for_the_batch_is_asked_one_by_one() -> None:
@@ -146,7 +146,7 @@ def test_a_handler_that_raises_for_the_batch_is_asked_one_by_one() -> None:
     bench = Bench(Recording(fail_on_two))
     bench.send(*(bench.event(number) for number in range(1, 6)))
     bench.consumer.step()
-    assert bench.queue.depth() == Depth(0, 1)
+    assert bench.queue.depth() == QueueDepth(0, 1)
 
 
 def test_a_message_that_keeps_failing_is_in_the_dlq_after_three_receives() -> None:
@@ -155,7 +155,7 @@ def test_a_message_that_keeps_failing_is_in_the_dlq_after_three_receives() -> No
     bench.send(bench.event())
     bench.rounds(6, seconds=300)
     assert len(handler.seen) == 3
-    assert (bench.queue.depth(), bench.dlq.depth().visible) == (Depth(0, 0), 1)
+    assert (bench.queue.depth(), bench.dlq.depth().visible) == (QueueDepth(0, 0), 1)
 
 
 def test_the_delay_before_the_next_try_grows() -> None:
@@ -176,7 +176,7 @@ def test_a_breach_of_contract_reaches_the_dlq_at_once_with_its_neighbours_unharm
     bench.queue.send("not json")
     bench.send(bench.event())
     bench.rounds(4)
-    assert (bench.queue.depth(), bench.dlq.depth().visible) == (Depth(0, 0), 1)
+    assert (bench.queue.depth(), bench.dlq.depth().visible) == (QueueDepth(0, 0), 1)
 
 
 def test_a_message_that_breaks_the_decoder_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def test_a_message_that_breaks_the_decoder_fails_alone(monkeypatch: pytest.Monke
     bench.queue.send("boom")
     bench.send(*(bench.event(number) for number in range(1, 10)))
     bench.consumer.step()
-    assert (len(handler.seen), bench.queue.depth()) == (9, Depth(0, 1))
+    assert (len(handler.seen), bench.queue.depth()) == (9, QueueDepth(0, 1))
     bench.rounds(6, seconds=300)
     assert bench.dlq.depth().visible == 1
 
@@ -212,7 +212,11 @@ def test_a_sound_event_in_the_wrong_queue_is_acknowledged_and_counted() -> None:
     bench.queue.send((CATALOG_EXAMPLES / "payment.failed.json").read_text())
     bench.send(bench.event())
     bench.rounds(4)
-    assert (handler.seen, bench.queue.depth(), bench.dlq.depth()) == (["ORD-00000001"], Depth(0, 0), Depth(0, 0))
+    assert (handler.seen, bench.queue.depth(), bench.dlq.depth()) == (
+        ["ORD-00000001"],
+        QueueDepth(0, 0),
+        QueueDepth(0, 0),
+    )
     assert bench.counted.totals["Misrouted"] == 1
 
 
@@ -228,10 +232,12 @@ def test_orders_whose_dependency_is_down_for_them_alone_block_nobody(bad: int) -
     bench.run(seconds=30)
     assert len(set(handler.seen) - stuck) == 25
     bench.run(seconds=6 * 3600)
-    assert (bench.queue.depth(), bench.dlq.depth()) == (Depth(0, bad), Depth(0, 0)), "held for hours, received once"
+    assert (bench.queue.depth(), bench.dlq.depth()) == (QueueDepth(0, bad), QueueDepth(0, 0)), (
+        "held for hours, received once"
+    )
     stuck.clear()
     bench.run(seconds=30)
-    assert (bench.queue.depth(), bench.dlq.depth()) == (Depth(0, 0), Depth(0, 0))
+    assert (bench.queue.depth(), bench.dlq.depth()) == (QueueDepth(0, 0), QueueDepth(0, 0))
 
 
 def test_a_message_that_makes_every_batch_unavailable_is_found_and_its_neighbours_are_served() -> None:
@@ -245,7 +251,7 @@ def test_a_message_that_makes_every_batch_unavailable_is_found_and_its_neighbour
     bench = Bench(handler)
     bench.send(*(bench.event(number) for number in range(1, 21)))
     bench.run(seconds=30)
-    assert (len(handler.seen), bench.queue.depth()) == (19, Depth(0, 1))
+    assert (len(handler.seen), bench.queue.depth()) == (19, QueueDepth(0, 1))
 
 
 def test_in_an_outage_the_backlog_waits_in_the_queue_and_nothing_is_dead_lettered() -> None:
@@ -254,11 +260,11 @@ def test_in_an_outage_the_backlog_waits_in_the_queue_and_nothing_is_dead_lettere
     bench = Bench(handler)
     bench.send(*(bench.event(number) for number in range(1, 501)))
     bench.run(seconds=11 * 3600)
-    assert len(set(handler.seen)) <= MOST_HELD + 20, "a hundred are held, and one more is tried now and then"
-    assert bench.dlq.depth() == Depth(0, 0)
+    assert len(set(handler.seen)) <= MAX_DEFERRED + 20, "a hundred are held, and one more is tried now and then"
+    assert bench.dlq.depth() == QueueDepth(0, 0)
     down = False
     bench.run(seconds=2 * 3600)
-    assert (bench.queue.depth(), bench.dlq.depth()) == (Depth(0, 0), Depth(0, 0))
+    assert (bench.queue.depth(), bench.dlq.depth()) == (QueueDepth(0, 0), QueueDepth(0, 0))
     assert len(set(handler.seen)) == 500
 
 
@@ -267,10 +273,12 @@ def test_held_messages_are_bounded_in_number() -> None:
     for number in range(1, 301, 9):  # a success in each batch: receiving never pauses
         bench.send(*(bench.event(number + offset) for offset in range(9)), bench.event(9999))
         bench.consumer.step()
-    assert bench.queue.depth() == Depth(0, 306)
+    assert bench.queue.depth() == QueueDepth(0, 306)
     bench.stop.set()
     bench.consumer.run()
-    assert bench.queue.depth() == Depth(MOST_HELD, 306 - MOST_HELD), "the others were returned, each with a delay"
+    assert bench.queue.depth() == QueueDepth(MAX_DEFERRED, 306 - MAX_DEFERRED), (
+        "the others were returned, each with a delay"
+    )
 
 
 def test_an_answer_of_any_kind_ends_the_pause_and_so_does_holding_nothing() -> None:
@@ -295,7 +303,7 @@ def test_an_unforeseen_error_of_the_queue_stops_neither_retries_nor_receiving() 
     handler = Recording(lambda event: Failed(Unavailable("x")) if event.order_id == stuck else Done())
     bench = Bench(handler)
     bench.queue = Odd(bench.clock, "odd", dlq=bench.dlq)
-    bench.consumer._queue = bench.consumer._held._queue = bench.queue
+    bench.consumer._queue = bench.consumer._deferred._queue = bench.queue
     bench.send(bench.event(1))
     bench.consumer.step()
     bench.clock.advance(31)
@@ -328,7 +336,7 @@ def test_held_messages_stay_hidden_however_long_they_are_held() -> None:
     bench.consumer.step()
     for _ in range(360):
         bench.run(seconds=30)
-        assert bench.queue.depth() == Depth(0, 10)
+        assert bench.queue.depth() == QueueDepth(0, 10)
 
 
 def test_contention_is_waited_out_like_an_outage_not_counted_as_a_failure() -> None:
@@ -337,7 +345,7 @@ def test_contention_is_waited_out_like_an_outage_not_counted_as_a_failure() -> N
     bench = Bench(handler)
     bench.send(bench.event())
     bench.rounds(11, seconds=20)
-    assert (bench.queue.depth(), bench.dlq.depth()) == (Depth(0, 0), Depth(0, 0))
+    assert (bench.queue.depth(), bench.dlq.depth()) == (QueueDepth(0, 0), QueueDepth(0, 0))
 
 
 def test_the_pauses_grow_and_end_with_a_success() -> None:
@@ -358,7 +366,7 @@ def test_held_messages_are_returned_when_the_consumer_stops() -> None:
     bench.consumer.step()
     bench.stop.set()
     bench.consumer.run()
-    assert bench.queue.depth() == Depth(1, 0)
+    assert bench.queue.depth() == QueueDepth(1, 0)
 
 
 def test_what_arrives_after_the_stop_is_returned_unstarted() -> None:
@@ -367,7 +375,7 @@ def test_what_arrives_after_the_stop_is_returned_unstarted() -> None:
     bench.send(bench.event())
     bench.stop.set()
     bench.consumer.step()
-    assert (handler.seen, bench.queue.depth()) == ([], Depth(1, 0))
+    assert (handler.seen, bench.queue.depth()) == ([], QueueDepth(1, 0))
 
 
 def test_a_committed_event_is_acknowledged_though_the_topic_refuses_it() -> None:
@@ -376,7 +384,7 @@ def test_a_committed_event_is_acknowledged_though_the_topic_refuses_it() -> None
         bench = Bench(handler, topic)
         bench.send(bench.event())
         bench.consumer.step()
-        assert bench.queue.depth() == Depth(0, 0), "the outbox owns it now"
+        assert bench.queue.depth() == QueueDepth(0, 0), "the outbox owns it now"
         assert handler.was_published == []
 
 
@@ -398,7 +406,7 @@ def test_a_message_is_held_when_what_follows_its_publication_cannot_be_done() ->
     bench.send(bench.event())
     bench.rounds(2, seconds=1)
     assert len(handler.seen) == 2
-    assert bench.queue.depth() == Depth(0, 1)
+    assert bench.queue.depth() == QueueDepth(0, 1)
 
 
 def test_a_queue_that_does_not_answer_is_waited_for() -> None:
@@ -429,4 +437,4 @@ def test_a_round_that_fails_in_an_unforeseen_way_does_not_end_the_loop() -> None
     bench = Bench(Broken(lambda event: Done(publish=OUTBOX.encode(event))))
     bench.send(bench.event())
     assert bench.consumer.step() > 0
-    assert bench.queue.depth() == Depth(0, 1)
+    assert bench.queue.depth() == QueueDepth(0, 1)

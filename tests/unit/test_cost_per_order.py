@@ -16,11 +16,11 @@ from tests.counting import (
     sizes_of_an_order,
 )
 
-MOST_CALLS = 6
-MOST_WRITE_UNITS = 10.5
-MOST_WRITE_UNITS_WITH_DECLINES = 11.5
-MOST_DOLLARS_A_MILLION = 7.75
-MOST_IDLE_REQUESTS_A_DAY = 20_000
+MAX_CALLS = 6
+MAX_WRITE_UNITS = 10.5
+MAX_WRITE_UNITS_WITH_DECLINES = 11.5
+MAX_DOLLARS_A_MILLION = 7.75
+MAX_IDLE_REQUESTS_A_DAY = 20_000
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +29,15 @@ def happy() -> OrderCost:
 
 
 def test_a_paid_order_takes_few_calls_when_batches_are_full(happy: OrderCost) -> None:
-    assert happy.calls <= MOST_CALLS, happy.calls_by_operation
+    assert happy.calls <= MAX_CALLS, happy.calls_by_operation
 
 
 def test_a_million_paid_orders_cost_a_few_dollars(happy: OrderCost) -> None:
-    assert happy.dollars_per_million() <= MOST_DOLLARS_A_MILLION, happy.usage
+    assert happy.dollars_per_million() <= MAX_DOLLARS_A_MILLION, happy.usage
 
 
 def test_a_paid_order_takes_few_write_units(happy: OrderCost) -> None:
-    assert happy.write_units <= MOST_WRITE_UNITS
+    assert happy.write_units <= MAX_WRITE_UNITS
 
 
 def test_a_batch_of_ten_is_received_reserved_recorded_and_deleted_in_one_call_each(happy: OrderCost) -> None:
@@ -49,7 +49,7 @@ def test_a_batch_of_ten_is_received_reserved_recorded_and_deleted_in_one_call_ea
 
 def test_declines_cost_little_more() -> None:
     cost = at_saturation(four_in_five_paid())
-    assert cost.write_units <= MOST_WRITE_UNITS_WITH_DECLINES, cost.calls_by_operation
+    assert cost.write_units <= MAX_WRITE_UNITS_WITH_DECLINES, cost.calls_by_operation
 
 
 def test_an_order_alone_uses_as_few_write_units_as_it_can() -> None:
@@ -67,7 +67,7 @@ def test_an_order_of_up_to_six_lines_never_outgrows_a_write_unit(lines: int) -> 
 def test_an_idle_system_asks_little_of_aws() -> None:
     requests = {name: usage.all_calls for name, usage in idle_day().items()}
     assert set(requests) == {"inventory", "payment", "notification", "audit", "relay"}
-    assert sum(requests.values()) <= MOST_IDLE_REQUESTS_A_DAY, requests
+    assert sum(requests.values()) <= MAX_IDLE_REQUESTS_A_DAY, requests
 
 
 def test_an_idle_system_asks_for_nothing_but_long_polls_and_sweeps() -> None:

@@ -12,9 +12,9 @@ from shopflow.dead_letters import HIDE_SECONDS, SLOWEST_PER_SECOND, Walk
 from shopflow.errors import Unavailable
 from shopflow.memory.dead_letters import MemoryBacklogs, MemoryDeadLetters
 from shopflow.memory.queues import MemoryQueue
-from shopflow.ports import Backlog, DeadLetter, Depth, Message
+from shopflow.ports import Backlog, DeadLetter, Message, QueueDepth
 from tests.clocks import ManualClock
-from workers.dead_letters import MOST_REASONS, Judged, Survey, best_first
+from workers.dead_letters import MAX_REASONS, Judged, Survey, best_first
 from workers.dry_run import Kind, Verdict
 
 LETTER = DeadLetter(Message("id", "handle", "body", 4), 0, {})
@@ -113,7 +113,7 @@ def test_what_was_taken_is_not_given_back(bench: Bench) -> None:
         walk.took([first])
         assert bench.letters.depth() == 1
     backlog = MemoryBacklogs({"payment": bench.queue}, {"payment": bench.dlq}).of("payment")
-    assert backlog == Backlog(Depth(1, 0), Depth(1, 0))
+    assert backlog == Backlog(QueueDepth(1, 0), QueueDepth(1, 0))
 
 
 def test_a_letter_that_arrives_meanwhile_is_met_too(bench: Bench) -> None:
@@ -174,7 +174,7 @@ def test_what_cannot_be_given_back_is_told_and_spoils_nothing(bench: Bench, capl
 
 
 def test_a_walk_ends_before_sqs_refuses_to_have_more_in_flight(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letters, "MOST_HELD", 100)
+    monkeypatch.setattr(dead_letters, "MAX_HELD", 100)
     bench.bury(150)
     with bench.walk() as walk:
         assert len(bodies(list(walk.batches()))) == 100
@@ -182,7 +182,7 @@ def test_a_walk_ends_before_sqs_refuses_to_have_more_in_flight(bench: Bench, mon
 
 
 def test_what_leaves_the_queue_makes_place_for_what_is_behind_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letters, "MOST_HELD", 100)
+    monkeypatch.setattr(dead_letters, "MAX_HELD", 100)
     bench.bury(150)
     with bench.walk() as walk:
         for batch in walk.batches(10):
@@ -245,8 +245,8 @@ def test_a_survey_groups_what_has_the_same_reason_and_what_would_succeed_comes_f
 
 def test_a_survey_of_a_million_reasons_is_no_larger_than_one_of_hundreds() -> None:
     survey = Survey()
-    survey.add(judged(*(Verdict(Kind.FAILS, f"reason {number}") for number in range(MOST_REASONS + 50))))
-    assert (len(survey.groups), survey.looked_at) == (MOST_REASONS + 1, MOST_REASONS + 50)
+    survey.add(judged(*(Verdict(Kind.FAILS, f"reason {number}") for number in range(MAX_REASONS + 50))))
+    assert (len(survey.groups), survey.looked_at) == (MAX_REASONS + 1, MAX_REASONS + 50)
     assert ("fails: for another reason", 50) in [(group.reason, group.count) for group in survey.groups]
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from shopflow.catalog import load_catalog
-from shopflow.clock import Headers
+from shopflow.clock import HeaderFactory
 from shopflow.config import GatewaySettings
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
@@ -26,7 +26,7 @@ from tests.taps import CountingMailer, LedgerGateway
 from tests.twins import wire
 from workers.dry_run import DryRun, Kind, Verdict, judge_events
 from workers.gateway import SimulatedGateway
-from workers.handlers import HANDLERS, Ports
+from workers.handlers import HANDLERS, WorkerPorts
 
 CATALOG = load_catalog()
 CONTRACTS = Contracts(CATALOG)
@@ -34,7 +34,7 @@ OUTBOX = Outbox(CATALOG, CONTRACTS)
 PRODUCT = "PROD-001"
 
 
-def dry_run(ports: Ports) -> DryRun:
+def dry_run(ports: WorkerPorts) -> DryRun:
     return DryRun(OUTBOX, ports.orders, ports.products, ports.audit, ports.clock)
 
 
@@ -43,13 +43,14 @@ class World:
 
     def __init__(self, stock: int, payment_method: str) -> None:
         clock = ManualClock()
-        headers = Headers(clock)
+        headers = HeaderFactory(clock)
         self.twins = wire(CATALOG, clock)
         self.twins.seed({PRODUCT: stock})
         self.gateway = LedgerGateway(SimulatedGateway(GatewaySettings(0.8, (300, 800), "seed"), lambda _: None))
         self.mailer = CountingMailer()
         twins = self.twins
-        self.ports = Ports(twins.orders, twins.products, twins.audit, self.gateway, self.mailer, clock, headers, map)
+        orders, products, audit = twins.orders, twins.products, twins.audit
+        self.ports = WorkerPorts(orders, products, audit, self.gateway, self.mailer, clock, headers, map)
         header = headers.new(EventType.ORDER_CREATED)
         line = Line(PRODUCT, "Name", 2, Decimal("9.99"))
         draft = Order(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shopflow.catalog import load_catalog
-from shopflow.clock import Headers
+from shopflow.clock import HeaderFactory
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event, payload_of, replay
 from shopflow.domain.order import EventHeader, EventType, IllegalTransition, Order, notify, release
@@ -71,9 +71,9 @@ class FixedClock:
 
 @given(now=st.integers(0, 2**47), cause_ms=st.integers(0, 2**47), noise=st.binary(min_size=10, max_size=10))
 def test_an_effect_sorts_after_its_cause_however_the_clocks_differ(now: int, cause_ms: int, noise: bytes) -> None:
-    first = Headers(FixedClock(cause_ms), lambda _: b"\xff" * 10).new(EventType.ORDER_CREATED)
+    first = HeaderFactory(FixedClock(cause_ms), lambda _: b"\xff" * 10).new(EventType.ORDER_CREATED)
     cause = CATALOG.stored_event(replace(pending(), outbox=first))
-    effect = Headers(FixedClock(now), lambda _: noise).new(EventType.INVENTORY_RESERVED, cause)
+    effect = HeaderFactory(FixedClock(now), lambda _: noise).new(EventType.INVENTORY_RESERVED, cause)
     assert effect.event_id > first.event_id
     assert effect.time_ms > first.time_ms
     assert effect.causation_id == first.event_id

@@ -9,12 +9,12 @@ from threading import Event as Flag
 import pytest
 
 from shopflow.catalog import load_catalog
-from shopflow.clock import Headers
+from shopflow.clock import HeaderFactory
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, create
 from shopflow.errors import ContractBreach, Unavailable
-from shopflow.memory.queues import Depth, MemoryQueue
+from shopflow.memory.queues import MemoryQueue, QueueDepth
 from shopflow.memory.topic import MemoryTopic
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
@@ -52,7 +52,7 @@ class Lambda:
         self.dlq = MemoryQueue(self.clock, "dlq")
         self.queue = MemoryQueue(self.clock, "queue", dlq=self.dlq)
         self._handler = handler
-        self._headers = Headers(self.clock)
+        self._headers = HeaderFactory(self.clock)
 
     def send(self, *numbers: int) -> None:
         for number in numbers:
@@ -88,7 +88,7 @@ def test_messages_whose_events_are_done_are_not_reported() -> None:
     service = Lambda(Recording())
     service.send(1, 2, 3)
     assert service.invoke() == []
-    assert service.queue.depth() == Depth(0, 0)
+    assert service.queue.depth() == QueueDepth(0, 0)
 
 
 def test_one_failure_is_reported_alone_and_comes_again_after_its_delay() -> None:
@@ -96,7 +96,7 @@ def test_one_failure_is_reported_alone_and_comes_again_after_its_delay() -> None
     service = Lambda(handler)
     service.send(1, 2, 3)
     assert len(service.invoke()) == 1
-    assert service.queue.depth() == Depth(0, 1)
+    assert service.queue.depth() == QueueDepth(0, 1)
     service.clock.advance(4)
     service.invoke()
     assert handler.seen == ["ORD-00000001", BAD, "ORD-00000003", BAD], "after 4 s, long before the queue's 60 s"
@@ -130,7 +130,7 @@ def test_a_short_outage_is_waited_out_within_the_invocation() -> None:
     service.send(1)
     assert service.invoke() == []
     assert len(handler.seen) == 3
-    assert service.queue.depth() == Depth(0, 0)
+    assert service.queue.depth() == QueueDepth(0, 0)
 
 
 def test_no_try_is_begun_that_the_timeout_might_cut_off() -> None:
@@ -151,10 +151,10 @@ def test_half_an_hour_of_outage_sends_nothing_to_the_dlq() -> None:
         service.invoke()
         service.clock.advance(10)
     down = False
-    while service.queue.depth() != Depth(0, 0):
+    while service.queue.depth() != QueueDepth(0, 0):
         service.invoke()
         service.clock.advance(10)
-    assert service.dlq.depth() == Depth(0, 0)
+    assert service.dlq.depth() == QueueDepth(0, 0)
 
 
 def test_more_messages_than_a_batch_call_takes_are_all_handled() -> None:

@@ -70,7 +70,7 @@ def test_a_long_command_with_control_characters_is_one_short_line() -> None:
         command = listeners.command_of(process.pid)
         process.kill()
     assert command
-    assert len(command) <= listeners.MOST_COMMAND
+    assert len(command) <= listeners.MAX_COMMAND
     assert command.isprintable()
 
 

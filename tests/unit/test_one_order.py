@@ -17,7 +17,7 @@ from shopflow.ports import Charge, Outgoing
 from tests.faults.nonsense import GATEWAY
 from tests.system import CONTRACTS, System, service_of
 from tests.taps import Crash
-from workers.outbound import MOST_REMEMBERED
+from workers.outbound import MAX_REMEMBERED
 
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
 NEIGHBOURS = 9
@@ -236,9 +236,9 @@ def test_a_mailer_that_sends_and_does_not_answer_is_asked_ever_more_seldom() -> 
 def test_what_is_remembered_of_mails_is_bounded() -> None:
     system = System({"A": 10})
     outbound = system.consumers["notification"]._handler._outbound  # type: ignore[attr-defined]
-    for number in range(MOST_REMEMBERED + 5):
+    for number in range(MAX_REMEMBERED + 5):
         outbound._remember(f"ORD-{number}", object())
-    assert len(outbound._mailings) == MOST_REMEMBERED
+    assert len(outbound._mailings) == MAX_REMEMBERED
 
 
 # One event fails alone.

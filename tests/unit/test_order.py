@@ -10,9 +10,9 @@ from shopflow.domain.order import (
     LEGAL_TRAILS,
     EventType,
     IllegalTransition,
-    Move,
     Order,
     Status,
+    Transition,
     charge,
     decline,
     notify,
@@ -24,7 +24,7 @@ from shopflow.domain.order import (
 )
 from tests.unit.making import T0, applied, charged, declined, header, line, pending, refused, reserved
 
-STEPS: dict[str, Callable[[Order], Move]] = {
+STEPS: dict[str, Callable[[Order], Transition]] = {
     "reserve": lambda order: reserve(order, header(EventType.INVENTORY_RESERVED)),
     "refuse": lambda order: refuse(order, header(EventType.INVENTORY_FAILED), "none left"),
     "charge": lambda order: charge(order, header(EventType.PAYMENT_PROCESSED), "TXN-1", Decimal("1.00")),
@@ -104,7 +104,7 @@ def test_a_declined_order_stays_open_while_its_release_may_be_unpublished() -> N
 def test_told_and_released_at_the_same_time_do_not_undo_each_other() -> None:
     order = declined()
     told, released = notify(order, T0 + 9), STEPS["release"](order)
-    assert released.may_be_made_on(applied(told, order))
+    assert released.is_allowed_on(applied(told, order))
     merged = applied(released, applied(told, order))
     assert merged.notified_at == T0 + 9
     assert merged.released_at is not None
@@ -113,7 +113,7 @@ def test_told_and_released_at_the_same_time_do_not_undo_each_other() -> None:
 def test_the_decision_to_close_relies_on_everything_it_looked_at() -> None:
     order = declined()
     told, released = notify(order, T0 + 9), STEPS["release"](order)
-    assert not told.may_be_made_on(applied(released, order))
+    assert not told.is_allowed_on(applied(released, order))
 
 
 def test_a_step_is_recognised_by_its_events_id_when_its_answer_was_lost() -> None:
@@ -128,8 +128,8 @@ def test_a_step_is_recognised_by_its_events_id_when_its_answer_was_lost() -> Non
 def test_a_step_without_an_event_counts_as_made_whoever_made_it() -> None:
     order = charged()
     ours, theirs = notify(order, T0 + 9), notify(order, T0 + 11)
-    assert ours.was_made_on(theirs.after)
-    assert not ours.was_made_on(order)
+    assert ours.was_committed_on(theirs.after)
+    assert not ours.was_committed_on(order)
 
 
 def test_stock_is_held_from_the_reservation_to_the_release() -> None:

@@ -21,7 +21,7 @@ from scripts.dlq.__main__ import parse
 from scripts.dlq.choosing import Choice, Which
 from scripts.dlq.purge import Purge
 from scripts.dlq.redrive import Fate, Redrive, Wish, fate_of
-from scripts.dlq.showing import MOST_BODY_CHARS, age, body_text
+from scripts.dlq.showing import MAX_BODY_CHARS, age, body_text
 from scripts.operator_log import OperatorLog, os_user
 from shopflow.aws.dead_letters import MoveTask, SqsDeadLetters
 from shopflow.errors import Unavailable
@@ -267,7 +267,7 @@ def test_an_age_is_told_in_its_two_largest_units(seconds: float, text: str) -> N
 
 
 def test_a_long_message_is_cut_and_nothing_in_it_commands_the_terminal() -> None:
-    assert body_text("x" * (MOST_BODY_CHARS + 5), whole=False).endswith("… 5 more characters: --whole shows them")
+    assert body_text("x" * (MAX_BODY_CHARS + 5), whole=False).endswith("… 5 more characters: --whole shows them")
     assert (
         body_text("\x9b31m red \x1b[0m", whole=True) == "\N{REPLACEMENT CHARACTER}31m red \N{REPLACEMENT CHARACTER}[0m"
     )

@@ -15,7 +15,7 @@ from scripts.console import FAILED, OK, Progress
 from scripts.operator_log import OperatorLog
 from scripts.replay.everything import rebuild_all
 from scripts.replay.sending import History, send_history
-from scripts.replay.troubles import MOST_IN_A_ROW
+from scripts.replay.troubles import MAX_IN_A_ROW
 from shopflow.catalog import load_catalog
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
@@ -186,7 +186,7 @@ def test_a_queue_that_refuses_everything_is_an_outage_and_stops_it(world: World,
     world.unsendable.update(dict.fromkeys(world.order_ids, Unavailable("SendMessage: no answer")))
     with pytest.raises(Unavailable, match="no answer"):
         send(world, said)
-    assert 1 < MOST_IN_A_ROW < len(world.order_ids)
+    assert 1 < MAX_IN_A_ROW < len(world.order_ids)
 
 
 def test_a_queue_that_refuses_each_second_order_stops_it_not(world: World, said: Said) -> None:

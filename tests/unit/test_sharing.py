@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shopflow.domain.event import Event
-from shopflow.messaging.sharing import SharedPublisher
+from shopflow.messaging.sharing import GroupPublisher
 from tests.unit.making import an_event_named
 
 TEN = 10
@@ -32,11 +32,11 @@ class GatedTopic:
             raise ValueError("not to be published")
 
 
-def waiting(publisher: SharedPublisher[Event]) -> int:
+def waiting(publisher: GroupPublisher[Event]) -> int:
     return len(publisher._waiting)
 
 
-def until(publisher: SharedPublisher[Event], count: int) -> None:
+def until(publisher: GroupPublisher[Event], count: int) -> None:
     pause = threading.Event()
     for _ in range(1000):
         if waiting(publisher) == count:
@@ -47,7 +47,7 @@ def until(publisher: SharedPublisher[Event], count: int) -> None:
 
 def test_what_comes_while_a_publish_is_under_way_goes_out_with_the_next_one() -> None:
     topic = GatedTopic()
-    publisher = SharedPublisher(topic.publish, TEN)
+    publisher = GroupPublisher(topic.publish, TEN)
     with ThreadPoolExecutor(TEN + 1) as pool:
         first = pool.submit(publisher.publish, [an_event_named("first")])
         assert topic.entered.acquire(timeout=10)
@@ -62,13 +62,13 @@ def test_what_comes_while_a_publish_is_under_way_goes_out_with_the_next_one() ->
 def test_a_request_alone_publishes_at_once() -> None:
     topic = GatedTopic()
     topic.gate.set()
-    SharedPublisher(topic.publish, TEN).publish([an_event_named("only")])
+    GroupPublisher(topic.publish, TEN).publish([an_event_named("only")])
     assert topic.calls == [["only"]]
 
 
 def test_no_more_share_a_publish_than_fit_and_each_is_published_once() -> None:
     topic = GatedTopic()
-    publisher = SharedPublisher(topic.publish, TEN)
+    publisher = GroupPublisher(topic.publish, TEN)
     with ThreadPoolExecutor(26) as pool:
         tasks = [pool.submit(publisher.publish, [an_event_named("first")])]
         assert topic.entered.acquire(timeout=10)
@@ -87,7 +87,7 @@ def test_no_more_share_a_publish_than_fit_and_each_is_published_once() -> None:
 def test_one_that_cannot_be_published_keeps_no_other_from_it() -> None:
     topic = GatedTopic()
     topic.poison = "bad"
-    publisher = SharedPublisher(topic.publish, TEN)
+    publisher = GroupPublisher(topic.publish, TEN)
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(publisher.publish, [an_event_named("first")])
         assert topic.entered.acquire(timeout=10)
@@ -103,7 +103,7 @@ def test_one_that_cannot_be_published_keeps_no_other_from_it() -> None:
 
 def test_while_the_topic_does_not_answer_nobody_waits_for_long() -> None:
     topic = GatedTopic()
-    publisher = SharedPublisher(topic.publish, TEN, patience_seconds=0.05)
+    publisher = GroupPublisher(topic.publish, TEN, patience_seconds=0.05)
     with ThreadPoolExecutor(31) as pool:
         first = pool.submit(publisher.publish, [an_event_named("first")])
         assert topic.entered.acquire(timeout=10)

@@ -200,7 +200,7 @@ def test_work_behind_three_thousand_poison_letters_is_a_breach() -> None:
 
 
 def test_what_was_not_looked_at_is_not_said_to_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walking, "MOST_HELD", 1000)
+    monkeypatch.setattr(walking, "MAX_HELD", 1000)
     findings = Findings()
     check_dead_letters("payment", dead_letters(*["poison"] * 3001), by_name, findings, lambda _: None)
     assert findings.breaches.holds

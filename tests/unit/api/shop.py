@@ -13,11 +13,11 @@ from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
 from api.http_server import BoundedServer, Limits
-from api.service import Ports, build
+from api.service import ApiPorts, build
 from shopflow.aws.tables import MAX_BATCH_GET
 from shopflow.catalog import load_catalog
 from shopflow.clock import Clock, SystemClock
-from shopflow.domain.order import Move, Order, notify
+from shopflow.domain.order import Order, Transition, notify
 from shopflow.domain.stock import Product
 from shopflow.errors import Unavailable
 from shopflow.memory.audit import MemoryAuditLog
@@ -74,8 +74,8 @@ class CountingOrders:
         self.reads.append(tuple(order_ids))
         return self._orders.read(order_ids)
 
-    def commit(self, moves: Sequence[Move], stock: Mapping[str, int] | None = None) -> None:
-        self._orders.commit(moves, stock)
+    def commit(self, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:
+        self._orders.commit(transitions, stock)
 
     def open_orders(self) -> Iterator[OpenOrder]:
         return self._orders.open_orders()
@@ -144,7 +144,7 @@ class Shop:
         self.backlogs = CountingBacklogs(self.queues, self.dlqs)
         for product in (HEADPHONES, KEYBOARD):
             self.products.seed(product)
-        self.ports = Ports(self.orders, self.products, self.audit, self.topic, self.backlogs, self.dead_letters)
+        self.ports = ApiPorts(self.orders, self.products, self.audit, self.topic, self.backlogs, self.dead_letters)
         self.restart()
 
     def restart(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from api.flow import MOST_WAITING, TIME_LIMIT_MS, Feed, FlowStream
+from api.flow import MAX_WAITING, TIME_LIMIT_MS, Feed, FlowStream
 from api.following import Change, Follower
 from api.queues import QueueWatch, recent_backlogs
 from api.recent import RecentOrders
@@ -91,9 +91,9 @@ def test_watchers_share_their_looks_at_the_queues_and_none_is_made_without_them(
 def test_a_client_that_reads_too_slowly_misses_the_oldest_news_and_costs_no_more(shop: Shop) -> None:
     feed = Feed()
     order = an_order()
-    for _ in range(MOST_WAITING + 10):
+    for _ in range(MAX_WAITING + 10):
         feed.hear(Change(order, status_changed=True))
-    assert len(feed.take(0)) == MOST_WAITING
+    assert len(feed.take(0)) == MAX_WAITING
 
 
 def _stream(shop: Shop, clock: ManualClock, released: list[bool]) -> FlowStream:

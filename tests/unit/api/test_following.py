@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from api.followed import LONGEST_PAUSE_MS, SETTLING_MS
-from api.following import LATELY_MS, MOST_ACCEPTED, MOST_PER_READ, TICK_SECONDS, Change, Follower, Watch
+from api.following import LATELY_MS, MAX_ACCEPTED, MAX_PER_READ, TICK_SECONDS, Change, Follower, Watch
 from api.recent import RecentOrders
 from shopflow.domain.order import Order, notify
 from shopflow.errors import Unavailable
@@ -96,10 +96,10 @@ def test_trackers_of_one_order_share_its_looks_and_all_are_told(shop: Shop, benc
 
 
 def test_more_orders_than_one_read_takes_are_read_in_several(shop: Shop, bench: Bench) -> None:
-    for _ in range(MOST_PER_READ + 1):
+    for _ in range(MAX_PER_READ + 1):
         bench.follower.watch(Watch(recorded(shop, a_placed_order(shop.orders))))
     bench.tick()
-    assert [len(ids) for ids in shop.orders.reads] == [MOST_PER_READ, 1]
+    assert [len(ids) for ids in shop.orders.reads] == [MAX_PER_READ, 1]
 
 
 def test_nothing_is_looked_up_when_nobody_watches_any_more(shop: Shop, bench: Bench) -> None:
@@ -207,9 +207,9 @@ def test_an_order_that_does_not_finish_is_followed_for_a_while_only(shop: Shop, 
 
 def test_a_flood_of_orders_is_followed_in_part_and_those_to_their_end(shop: Shop, bench: Bench) -> None:
     bench.listen()
-    first = [bench.accepted().order_id for _ in range(MOST_ACCEPTED)]
+    first = [bench.accepted().order_id for _ in range(MAX_ACCEPTED)]
     bench.tick()
-    for _ in range(MOST_ACCEPTED):
+    for _ in range(MAX_ACCEPTED):
         bench.accepted()
     bench.forget_calls()
     bench.tick()

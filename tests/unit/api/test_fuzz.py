@@ -84,7 +84,7 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
 def shop() -> Iterator[Shop]:
     with pytest.MonkeyPatch.context() as patch:
         # Else most of what the operator asks would be refused, for all the wrong tokens.
-        patch.setattr("api.ops.session.MOST_FAILURES", sys.maxsize)
+        patch.setattr("api.ops.session.MAX_FAILURES", sys.maxsize)
         shop = Shop()
         shop.finish_an_order()
         yield shop

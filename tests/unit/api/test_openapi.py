@@ -18,7 +18,7 @@ from api.flow import Feed
 from api.following import Change
 from api.http_rules import MAX_HEADER_BYTES, MAX_REQUEST_LINE_BYTES
 from api.openapi import LIMITS, SOURCE, load_document
-from api.ops.session import MOST_FAILURES
+from api.ops.session import MAX_FAILURES
 from shopflow.domain.order import EventType, Order, decline
 from shopflow.ports import AuditEntry
 from tests.conformance.samples import an_event, an_order, header, made, refused, released, reserved
@@ -168,7 +168,7 @@ def _provoked_by_strangers(client: Client, unattended: Client, operation: Operat
         answers.append(client.ask(method, path, body, {**headers, "Sec-Fetch-Site": "cross-site"}))
     if 429 in operation.statuses:
         attempts = {"Authorization": "Bearer x"}
-        answers += [client.ask(method, path, wrong, attempts) for _ in range(MOST_FAILURES + 1)]
+        answers += [client.ask(method, path, wrong, attempts) for _ in range(MAX_FAILURES + 1)]
     return answers
 
 

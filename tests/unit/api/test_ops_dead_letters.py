@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from api.ops import dead_letters
-from api.ops.dead_letters import LOOK_SECONDS, MOST_BODY_CHARACTERS, MOST_REDRIVEN, MOST_SHOWN, DeadLetterDesk, Wish
+from api.ops.dead_letters import LOOK_SECONDS, MAX_BODY_CHARACTERS, MAX_REDRIVEN, MAX_SHOWN, DeadLetterDesk, Wish
 from shopflow.domain.times import to_text
 from shopflow.errors import Unavailable
 from shopflow.memory.dead_letters import MemoryDeadLetters
@@ -83,10 +83,10 @@ def test_whatever_a_message_holds_it_is_shown(client: Client, shop: Shop, body: 
 
 
 def test_so_many_are_shown_and_no_more_and_of_a_long_one_the_beginning(client: Client, shop: Shop) -> None:
-    bury(shop, "x" * (MOST_BODY_CHARACTERS + 1), *(["message"] * MOST_SHOWN))
+    bury(shop, "x" * (MAX_BODY_CHARACTERS + 1), *(["message"] * MAX_SHOWN))
     shown = client.get(LETTERS, AS_OPERATOR).json
-    assert (shown["deadLetters"], len(shown["letters"])) == (MOST_SHOWN + 1, MOST_SHOWN)
-    assert len(shown["letters"][0]["body"]) == MOST_BODY_CHARACTERS
+    assert (shown["deadLetters"], len(shown["letters"])) == (MAX_SHOWN + 1, MAX_SHOWN)
+    assert len(shown["letters"][0]["body"]) == MAX_BODY_CHARACTERS
 
 
 def test_looking_takes_nothing_away(client: Client, shop: Shop) -> None:
@@ -124,7 +124,7 @@ def test_a_double_click_redrives_once(client: Client, shop: Shop) -> None:
     [
         *({}, [], None, {"all": False}, {"all": 1}, {"messageIds": []}, {"messageIds": "x"}, {"messageIds": [1]}),
         *({"messageIds": [""]}, {"messageIds": ["x" * 101]}, {"all": True, "messageIds": ["x"]}, {"some": True}),
-        {"messageIds": ["x"] * (MOST_REDRIVEN + 1)},
+        {"messageIds": ["x"] * (MAX_REDRIVEN + 1)},
     ],
     ids=lambda body: str(body)[:40],
 )
@@ -157,7 +157,7 @@ def test_what_takes_too_long_stops_and_tells_what_is_left() -> None:
 
 
 def test_one_redrive_takes_so_many_and_no_more(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letters, "MOST_REDRIVEN", 15)
+    monkeypatch.setattr(dead_letters, "MAX_REDRIVEN", 15)
     bury(shop, *(["message"] * 20))
     desk = DeadLetterDesk(shop.dead_letters, shop.clock, judged_by_name)
     assert desk.redrive("payment", Wish(None)) == {"redriven": 15, "left": 5, "lookedAt": 20, "more": True}
@@ -169,7 +169,7 @@ def test_a_good_letter_behind_three_thousand_poison_ones_comes_first_and_is_redr
 ) -> None:
     bury(shop, *["poison"] * 3000, "good")
     shown = client.get(LETTERS, AS_OPERATOR).json
-    assert [letter["body"] for letter in shown["letters"]] == ["good", *["poison"] * (MOST_SHOWN - 1)]
+    assert [letter["body"] for letter in shown["letters"]] == ["good", *["poison"] * (MAX_SHOWN - 1)]
     assert [(group["count"], group["kind"], group["redrivable"]) for group in shown["reasons"]] == [
         (1, "ready", True),
         (3000, "breach", False),

@@ -10,7 +10,7 @@ import pytest
 
 from api.http_message import Head, HttpError
 from api.ops import session
-from api.ops.session import FAILURES_SECONDS, MOST_FAILURES, SESSION_SECONDS, Sessions
+from api.ops.session import FAILURES_SECONDS, MAX_FAILURES, SESSION_SECONDS, Sessions
 from tests.clocks import ManualClock
 from tests.unit.api.shop import AS_OPERATOR, OPS_TOKEN, Answer, Client, Shop, serving
 
@@ -138,8 +138,8 @@ def test_wrong_tokens_are_limited_and_the_right_one_always_works() -> None:
     clock = ManualClock()
     with serving(Shop(clock)) as server:
         client = Client(server)
-        wrong = [client.ask("POST", "/ops/session", WRONG).status for _ in range(MOST_FAILURES)]
-        assert wrong == [401] * MOST_FAILURES
+        wrong = [client.ask("POST", "/ops/session", WRONG).status for _ in range(MAX_FAILURES)]
+        assert wrong == [401] * MAX_FAILURES
         refused = client.ask("POST", "/ops/session", WRONG)
         assert (refused.status, refused.headers["Retry-After"]) == (429, str(FAILURES_SECONDS))
         assert client.get("/ops", {"Authorization": "Bearer wrong"}).status == 429

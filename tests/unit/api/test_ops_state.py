@@ -116,7 +116,7 @@ def test_a_state_is_shared_for_a_second() -> None:
 
 
 def test_orders_are_looked_at_in_turns_when_they_are_many(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throughput, "MOST_READ", 2)
+    monkeypatch.setattr(throughput, "MAX_READ", 2)
     clock, recent = ManualClock(), RecentOrders()
     looked = Throughput(recent, shop.orders, clock)
     for _ in range(3):
@@ -175,7 +175,7 @@ def test_orders_open_for_over_a_minute_are_listed_the_oldest_first() -> None:
 
 
 def test_a_great_many_open_orders_are_counted_and_few_of_them_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "MOST_READ", 150)
+    monkeypatch.setattr(waiting, "MAX_READ", 150)
     shop, clock = Shop(), ManualClock()
     for number in range(300):
         order = replace(an_order(), order_id=f"ORD-{number:08}", opened_at=clock.now - 120_000 + number)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
 
-from api.product_cache import RecentProducts
+from api.product_cache import ProductCache
 from shopflow.domain.stock import Product
 from shopflow.memory.products import MemoryProducts
 from shopflow.memory.tables import Tables
@@ -39,7 +39,7 @@ class TurnedClock:
 
 def test_a_product_is_read_once_a_second() -> None:
     products, clock = Counted(), TurnedClock()
-    recent = RecentProducts(products, clock)
+    recent = ProductCache(products, clock)
     for _ in range(3):
         assert recent.read(["PROD-001"]) == {"PROD-001": HEADPHONES}
     products.tables.products["PROD-001"] = replace(HEADPHONES, price=Decimal("1.00"))
@@ -52,7 +52,7 @@ def test_a_product_is_read_once_a_second() -> None:
 
 def test_only_what_is_not_held_is_read() -> None:
     products = Counted()
-    recent = RecentProducts(products, TurnedClock())
+    recent = ProductCache(products, TurnedClock())
     recent.read(["PROD-001"])
     assert recent.read(["PROD-001", "PROD-002"]).keys() == {"PROD-001", "PROD-002"}
     assert products.reads == [["PROD-001"], ["PROD-002"]]
@@ -60,7 +60,7 @@ def test_only_what_is_not_held_is_read() -> None:
 
 def test_a_new_product_is_known_at_once() -> None:
     products = Counted()
-    recent = RecentProducts(products, TurnedClock())
+    recent = ProductCache(products, TurnedClock())
     assert recent.read(["PROD-009"]) == {}
     products.seed(replace(HEADPHONES, product_id="PROD-009"))
     assert "PROD-009" in recent.read(["PROD-009"])
@@ -68,7 +68,7 @@ def test_a_new_product_is_known_at_once() -> None:
 
 def test_a_clock_that_is_set_back_holds_nothing_for_long() -> None:
     products, clock = Counted(), TurnedClock()
-    recent = RecentProducts(products, clock)
+    recent = ProductCache(products, clock)
     recent.read(["PROD-001"])
     clock.now -= 500_000
     recent.read(["PROD-001"])
@@ -77,7 +77,7 @@ def test_a_clock_that_is_set_back_holds_nothing_for_long() -> None:
 
 def test_no_more_are_held_than_the_bound() -> None:
     products = Counted()
-    recent = RecentProducts(products, TurnedClock(), most_held=1)
+    recent = ProductCache(products, TurnedClock(), most_held=1)
     for product_id in ("PROD-001", "PROD-002", "PROD-002", "PROD-001"):
         recent.read([product_id])
     assert products.reads == [["PROD-001"], ["PROD-002"], ["PROD-001"]]
