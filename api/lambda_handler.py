@@ -15,8 +15,8 @@ from typing import Any
 from api.gateway import Answer, answer
 from api.service import NAME, Parts, build, ports_on
 from shopflow.config import adopt_environment, configured_catalog, load_config
-from shopflow.exporters import telemetry_of
 from shopflow.log import start_logging
+from shopflow.telemetry import telemetry_of
 
 OVERLAP_MS = 10_000
 """Swept again each time, since a schedule does not keep to the second. To look at an order twice has no effect."""

@@ -11,8 +11,7 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from api.http_message import Application, Endpoint, HttpError, Request, Response
-from shopflow.telemetry import Telemetry
-from shopflow.tracing import TRACE_PARENT, well_formed
+from shopflow.telemetry import TRACE_PARENT, Telemetry, well_formed
 
 Answer = Callable[[Request], Response]
 

@@ -34,15 +34,13 @@ from shopflow.config import Config
 from shopflow.contracts import Contracts
 from shopflow.dead_letters import WAIT_SECONDS
 from shopflow.errors import ConfigError
-from shopflow.exporters import telemetry_of
 from shopflow.listeners import holder_of
-from shopflow.messaging.outbox import Outbox
-from shopflow.messaging.publisher import Publisher
+from shopflow.messaging.group_commit import GroupPublisher
+from shopflow.messaging.outbox import Outbox, Publisher
 from shopflow.messaging.relay import Relay
-from shopflow.messaging.sharing import GroupPublisher
 from shopflow.ports import MAX_BATCH_ENTRIES, AuditLog, Backlogs, DeadLetters, Orders, Products, Topic
 from shopflow.supervision import stop_when_orphaned
-from shopflow.telemetry import SILENT, Telemetry
+from shopflow.telemetry import SILENT, Telemetry, telemetry_of
 from workers.dead_letters import Judge, judging
 from workers.dry_run import DryRun
 

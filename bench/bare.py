@@ -16,7 +16,8 @@ from shopflow.aws.items import order_to_item
 from shopflow.catalog import load_catalog
 from shopflow.config import Config
 from shopflow.domain.order import EventHeader, EventType, Line, Order, create
-from shopflow.messaging.sharing import GroupPublisher
+from shopflow.messaging.group_commit import GroupPublisher
+from shopflow.messaging.outbox import stored_event
 
 TEMPLATE_ID = "ORD-TEMPLATE"
 _DEPTHS: Any = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
@@ -88,7 +89,7 @@ class BareOrders:
         self._publish = GroupPublisher(self._publish_batch, 10).publish if as_often else self._publish_batch
         self._product: Any = {bare.resources.inventory_table: {"Keys": [{"productId": {"S": product_id}}]}}
         self._item = order_to_item(order)
-        self._event = json.dumps(load_catalog().stored_event(order).to_json(), default=float)
+        self._event = json.dumps(stored_event(load_catalog(), order).to_json(), default=float)
 
     def place(self) -> str:
         """Place one. Returns its id."""

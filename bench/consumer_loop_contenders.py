@@ -29,7 +29,7 @@ from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.handler import Done, Handler, Outcome
-from shopflow.messaging.publisher import Publisher
+from shopflow.messaging.outbox import Publisher
 
 WARM_UP = 100
 BATCH = 10

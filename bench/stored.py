@@ -15,6 +15,7 @@ from scripts.console import CommandError
 from shopflow.aws.items import audit_to_item, order_to_item
 from shopflow.catalog import load_catalog
 from shopflow.domain.order import LEGAL_TRAILS, EventHeader, Order, Status, Transition, charge, notify, reserve
+from shopflow.messaging.outbox import stored_event
 
 MAX_WRITES = 25
 """DynamoDB: items in one BatchWriteItem."""
@@ -36,10 +37,10 @@ def store_finished_orders(bed: Testbed, count: int) -> None:
 def _templates() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The item of a completed order, and those of its trail."""
     catalog, order = load_catalog(), template_order("BENCH-STORED")
-    trail = [audit_to_item(catalog.stored_event(order), order.created_at)]
+    trail = [audit_to_item(stored_event(catalog, order), order.created_at)]
     for step in (_reserve, _charge):
         order = step(order).after
-        trail.append(audit_to_item(catalog.stored_event(order), order.updated_at))
+        trail.append(audit_to_item(stored_event(catalog, order), order.updated_at))
     return order_to_item(notify(order, order.updated_at).after), trail
 
 

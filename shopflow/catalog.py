@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from shopflow import jsontext
-from shopflow.domain.event import Event, as_event_type, payload_of
-from shopflow.domain.order import Order, Status
+from shopflow.domain.event import as_event_type
+from shopflow.domain.order import Status
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"
 EVERYTHING = "*"
@@ -59,27 +59,6 @@ class Catalog:
     def consumers(self) -> list[ServiceSpec]:
         """The services that have a queue."""
         return [service for service in self.services.values() if service.consumes]
-
-    def stored_event(self, order: Order) -> Event:
-        """The event in the order's outbox, rebuilt whole: what is published is always what is stored.
-
-        Raises ``ValueError`` when the outbox is empty.
-        """
-        header = order.outbox
-        if header is None:
-            raise ValueError(f"{order.order_id}: nothing in the outbox")
-        spec = self.events[header.event_type]
-        return Event(
-            event_id=header.event_id,
-            event_type=header.event_type,
-            version=spec.version,
-            time_ms=header.time_ms,
-            source=self.services[spec.producer].source,
-            correlation_id=order.order_id,
-            causation_id=header.causation_id,
-            payload=payload_of(order, header.event_type),
-            trace_parent=header.trace_parent,
-        )
 
 
 def load_catalog(overlay: Path | None = None) -> Catalog:

@@ -1,7 +1,7 @@
 """The contracts of schemas/, checked when an event is published and again when it is consumed.
 
-Publishing is strict: an unknown field is an error. Consuming is tolerant of one thing only: unknown fields in an event
-of a newer minor version than the one known here. A new major version is a breach.
+Publishing is strict: an unknown field is an error. Consuming tolerates one thing: unknown fields in an event of a newer
+minor version than the one known here. A new major version is a breach.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import jsonschema_rs
 from jsonschema import Draft202012Validator, TypeChecker
@@ -21,8 +22,6 @@ from shopflow.catalog import Catalog
 from shopflow.domain.event import Event
 from shopflow.domain.text import flaw, unsendable
 from shopflow.errors import ConfigError, ContractBreach, InvalidRequest
-from shopflow.schema_files import load_schemas
-from shopflow.wording import in_words
 
 MAX_EVENT_BYTES = 256 * 1024
 """SNS and SQS take no larger message."""
@@ -181,3 +180,98 @@ def _describe(error: ValidationError, within: str) -> str:
 
 def _joined(path: str, step: str | int) -> str:
     return f"{path}[{step}]" if isinstance(step, int) else f"{path}.{step}" if path else step
+
+
+SUFFIX = ".schema.json"
+
+
+def load_schemas(*folders: Path) -> dict[str, Any]:
+    """The schemas of ``folders`` and of their events/ by name (``order.created``), without any ``$ref``.
+
+    Raises ``OSError``; ``ValueError``, also for a schema that is there twice: a later folder only adds; or ``KeyError``
+    naming a reference that leads nowhere.
+    """
+    files = [file for folder in folders for part in (folder, folder / "events") for file in part.glob(f"*{SUFFIX}")]
+    schemas = {file.name.removesuffix(SUFFIX): jsontext.loads(file.read_text()) for file in files}
+    by_id = {schema["$id"]: schema for schema in schemas.values()}
+    if len(by_id) < len(files):
+        raise ValueError(f"a schema is there twice, by its name or its $id, in {', '.join(map(str, folders))}")
+    return {name: _whole(schema, schema, by_id) for name, schema in schemas.items()}
+
+
+def _whole(node: Any, document: Any, by_id: Mapping[str, Any]) -> Any:
+    """``node`` of ``document`` with its references replaced. No schema here refers to itself."""
+    if isinstance(node, list):
+        return [_whole(item, document, by_id) for item in node]
+    if not isinstance(node, dict):
+        return node
+    rest = {key: _whole(value, document, by_id) for key, value in node.items() if key not in ("$ref", "$defs")}
+    if "$ref" not in node:
+        return rest
+    target = _target(node["$ref"], document, by_id)
+    return {**rest, "allOf": [target]} if rest else target
+
+
+def _target(reference: str, document: Any, by_id: Mapping[str, Any]) -> Any:
+    identifier, _, pointer = reference.partition("#")
+    document = by_id[identifier] if identifier else document
+    node = document
+    for step in pointer.split("/")[1:]:
+        node = node[step]
+    return _whole(node, document, by_id)
+
+
+MAX_SHOWN_CHARS = 50
+"""Of a text that the sender chose."""
+_TYPES = {
+    "object": "an object",
+    "array": "an array",
+    "string": "a string",
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+_BOUNDS = {
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+    "exclusiveMinimum": "must be more than {}",
+    "exclusiveMaximum": "must be less than {}",
+    "multipleOf": "must be a multiple of {}",
+    "minLength": "must have at least {} characters",
+    "maxLength": "must have at most {} characters",
+    "minItems": "must have at least {} entries",
+    "maxItems": "must have at most {} entries",
+    "minProperties": "must have at least {} fields",
+    "maxProperties": "must have at most {} fields",
+    "const": "must be {}",
+    "format": "must have the form {}",
+}
+
+
+def in_words(error: ValidationError) -> str:
+    """How ``error.instance`` breaks its schema. A pattern tells nobody anything: there its description does."""
+    rule, wanted, value = str(error.validator), cast("Any", error.validator_value), cast("Any", error.instance)
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    if rule in ("pattern", "not", "format", "multipleOf", "anyOf") and "description" in schema:
+        return f"must be {schema['description']}"
+    match rule:
+        case "type":
+            types = [wanted] if isinstance(wanted, str) else wanted
+            return f"must be {' or '.join(_TYPES[name] for name in types)}"
+        case "enum":
+            return f"must be one of {', '.join(map(jsontext.dumps, wanted))}"
+        case "required":
+            return f"{next(name for name in wanted if name not in value)} is missing"
+        case "additionalProperties" if wanted is False:
+            unknown = next(name for name in value if name not in schema.get("properties", {}))
+            return f"{_shown(unknown)} is not a known field"
+        case "minItems" | "minLength" | "minProperties" if wanted == 1:
+            return "must not be empty"
+        case "uniqueItems":
+            return "must not have the same entry twice"
+    return _BOUNDS.get(rule, "is not what it may be").format(jsontext.dumps(wanted))
+
+
+def _shown(text: str) -> str:
+    return jsontext.dumps(text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…")

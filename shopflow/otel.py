@@ -1,4 +1,4 @@
-"""`shopflow.tracing` by OpenTelemetry. Imported only when spans are exported: see requirements/otel.txt."""
+"""`shopflow.telemetry` by OpenTelemetry. Imported only when spans are exported: see requirements/otel.txt."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from shopflow.tracing import TRACE_PARENT, Span
+from shopflow.telemetry import TRACE_PARENT, Span
 
 _CONTEXT = TraceContextTextMapPropagator()
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedSpan:
-    """`shopflow.tracing.Span` on OpenTelemetry's."""
+    """`shopflow.telemetry.Span` on OpenTelemetry's."""
 
     span: trace.Span
 
@@ -38,7 +38,7 @@ class RecordedSpan:
 
 
 class OtelTracing:
-    """`shopflow.tracing.Tracing`. Each span goes to ``processor``, which exports it; ``close`` waits for the last."""
+    """`shopflow.telemetry.Tracing`. Each span goes to ``processor``, which exports it; ``close`` waits for the last."""
 
     def __init__(self, service: str, processor: SpanProcessor) -> None:
         self._provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service}), shutdown_on_exit=False)

@@ -1,11 +1,133 @@
-"""What a process tells of itself beside its log: spans and metrics, each only when somebody asked for them."""
+"""What a process reports beside its log: metrics and spans, each only when the configuration asks for them.
+
+Metrics are log lines in CloudWatch's Embedded Metric Format, which CloudWatch reads without an agent or a call
+(https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
+The alarms and the dashboard of terraform/modules/alarms use these names.
+
+A trace follows one order: each event carries the W3C Trace Context of the work that caused it, as the message attribute
+``traceparent``, and the outbox keeps it. So an event that the relay publishes belongs to the trace that a crash
+interrupted (https://www.w3.org/TR/trace-context/). Without OpenTelemetry the context is passed on unchanged.
+"""
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from shopflow.metrics import Metrics, NoMetrics
-from shopflow.tracing import NoTracing, Tracing
+from shopflow import jsontext
+from shopflow.catalog import ServiceSpec
+from shopflow.clock import Clock, SystemClock
+from shopflow.config import Config
+from shopflow.errors import ConfigError
+
+NAMESPACE = "ShopFlow"
+UNITS: Mapping[str, str] = {
+    "Requests": "Count",
+    "Errors": "Count",
+    "LatencyMs": "Milliseconds",
+    "Handled": "Count",
+    "Failed": "Count",
+    "Misrouted": "Count",
+    "BatchMs": "Milliseconds",
+    "OpenOrders": "Count",
+    "OldestOpenOrderSeconds": "Seconds",
+    "Republished": "Count",
+}
+"""Every metric there is. Each has one dimension, Service."""
+
+
+class Metrics(Protocol):
+    def put(self, **values: float) -> None:
+        """Record one value of each metric, by its name in `UNITS`."""
+        ...
+
+
+class NoMetrics:
+    """`Metrics` for nobody."""
+
+    def put(self, **values: float) -> None:
+        """Nothing to do."""
+
+
+class EmfMetrics:
+    """`Metrics` as one line of text for each `put`, to ``write``. ``service`` as the catalogue names it."""
+
+    def __init__(self, service: str, clock: Clock, write: Callable[[str], object]) -> None:
+        self._service = service
+        self._clock = clock
+        self._write = write
+
+    def put(self, **values: float) -> None:
+        declared = {
+            "Namespace": NAMESPACE,
+            "Dimensions": [["Service"]],
+            "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in values],
+        }
+        line = {"_aws": {"Timestamp": self._clock.now_ms(), "CloudWatchMetrics": [declared]}, "Service": self._service}
+        self._write(jsontext.dumps(line | values) + "\n")
+
+
+TRACE_PARENT = "traceparent"
+
+_KNOWN_VERSION = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+
+
+class Span(Protocol):
+    """A piece of work under way."""
+
+    @property
+    def trace_parent(self) -> str | None:
+        """What the work that this one brings about has as its parent."""
+        ...
+
+    def end(self, error: Exception | None = None) -> None:
+        """The work is done, or has failed with ``error``. To be called once."""
+        ...
+
+
+class Tracing(Protocol):
+    def request(self, name: str, trace_parent: str | None) -> Span:
+        """Begin to answer a client's request."""
+        ...
+
+    def processing(self, name: str, trace_parent: str | None, attributes: Mapping[str, str]) -> Span:
+        """Begin to process a message."""
+        ...
+
+    def close(self) -> None:
+        """Send what is recorded and not sent yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """A `Span` that nobody records: what came is handed on."""
+
+    trace_parent: str | None
+
+    def end(self, error: Exception | None = None) -> None:
+        """Nothing to do."""
+
+
+class NoTracing:
+    """`Tracing` for nobody."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+    def request(self, name: str, trace_parent: str | None) -> Span:  # noqa: ARG002
+        return Unrecorded(trace_parent)
+
+    def processing(self, name: str, trace_parent: str | None, attributes: Mapping[str, str]) -> Span:  # noqa: ARG002
+        return Unrecorded(trace_parent)
+
+
+def well_formed(trace_parent: str | None) -> str | None:
+    """``trace_parent`` if it is one; None for what no sender of ours makes, since it would be handed on for ever."""
+    return trace_parent if trace_parent and _KNOWN_VERSION.fullmatch(trace_parent) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +139,20 @@ class Telemetry:
 
 
 SILENT = Telemetry()
+
+
+def telemetry_of(service: ServiceSpec, config: Config) -> Telemetry:
+    """What ``config`` asks for. Raises `ConfigError` when that takes a package that is not installed."""
+    metrics = EmfMetrics(service.name, SystemClock(), sys.stdout.write) if config.metrics else NoMetrics()
+    return Telemetry(_exporting(service) if config.tracing else NoTracing(), metrics)
+
+
+def _exporting(service: ServiceSpec) -> Tracing:
+    try:
+        from shopflow.otel import exporting
+    except ImportError as error:
+        raise ConfigError(
+            f"OTEL_* variables ask for spans, which takes a package that is missing ({error.name}): "
+            "pip install -r requirements/otel.txt"
+        ) from None
+    return exporting(service.source)

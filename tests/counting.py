@@ -56,7 +56,7 @@ class Counted:
                     self.system.step(name)
 
     def _waiting(self, name: str) -> int:
-        return self.system.queues[name].depth().visible
+        return self.system.queues[name].depth().waiting
 
 
 def at_saturation(payment_methods: Sequence[str]) -> OrderCost:

@@ -18,12 +18,9 @@ import boto3
 
 from bench.billing import KEYS, Request, usage_of
 from bench.costs import Item, Usage
-from shopflow.aws.audit import DynamoAuditLog
 from shopflow.aws.items import audit_to_item, order_to_item, product_to_item
-from shopflow.aws.orders import DynamoOrders
-from shopflow.aws.products import DynamoProducts
-from shopflow.aws.queues import SqsQueue
-from shopflow.aws.topic import SnsTopic
+from shopflow.aws.queues import SnsTopic, SqsQueue
+from shopflow.aws.tables import DynamoAuditLog, DynamoOrders, DynamoProducts
 from shopflow.domain.order import Order
 from shopflow.domain.stock import Product
 from shopflow.ports import AuditLog, Message

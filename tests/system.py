@@ -19,8 +19,7 @@ from shopflow.clock import HeaderFactory
 from shopflow.config import GatewaySettings
 from shopflow.domain.order import Order
 from shopflow.messaging.consumer import Consumer
-from shopflow.messaging.outbox import Outbox
-from shopflow.messaging.publisher import Publisher
+from shopflow.messaging.outbox import Outbox, Publisher
 from shopflow.messaging.relay import Relay
 from shopflow.messaging.retry import Backoff
 from shopflow.ports import Outgoing, Queue, Topic
@@ -170,7 +169,7 @@ class System:
         if self.relay_enabled and self.clock.now >= self._next_sweep:
             self._next_sweep = self.clock.now + RELAY_SECONDS * 1000
             self.sweep()
-        busy = any(queue.depth().visible for queue in self.queues.values())
+        busy = any(queue.depth().waiting for queue in self.queues.values())
         self._idle_ticks = self._idle_ticks + 1 if self.drained() else 0
         idle = LONG_IDLE_SECONDS if self._idle_ticks > LONG_IDLE_TICKS else IDLE_SECONDS
         self.clock.advance(1 if busy else idle)
@@ -182,7 +181,7 @@ class System:
     def drained(self) -> bool:
         """Whether no message is waiting or in flight."""
         depths = [queue.depth() for queue in self.queues.values()]
-        return not any(depth.visible or depth.in_flight for depth in depths)
+        return not any(depth.waiting or depth.in_flight for depth in depths)
 
     def quiet(self) -> bool:
         """Whether the queues are drained and (with a relay) no order is open."""

@@ -9,12 +9,8 @@ from decimal import Decimal
 from shopflow.catalog import Catalog
 from shopflow.clock import Clock
 from shopflow.domain.stock import Product
-from shopflow.memory.audit import MemoryAuditLog
-from shopflow.memory.orders import MemoryOrders
-from shopflow.memory.products import MemoryProducts
-from shopflow.memory.queues import MemoryQueue
-from shopflow.memory.tables import Tables
-from shopflow.memory.topic import MemoryTopic
+from shopflow.memory.queues import MemoryQueue, MemoryTopic
+from shopflow.memory.tables import MemoryAuditLog, MemoryOrders, MemoryProducts, Tables
 from shopflow.ports import DLQ_RETENTION_SECONDS
 
 

@@ -11,9 +11,9 @@ from shopflow.domain.order import EventType, Order, Status, Transition, refuse, 
 from shopflow.domain.stock import Plan, first_chunk, plan, returned
 from shopflow.errors import Conflict, Contention, Unavailable
 from shopflow.log import about
-from shopflow.messaging.closing import close_out
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome, attempt, attempt_each
 from shopflow.messaging.outbox import Outbox
+from shopflow.messaging.relay import close_out
 from shopflow.ports import MAX_TRANSACTION_ITEMS, AuditLog, Orders, Outgoing, Products
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from shopflow.config import adopt_environment, configured_catalog, load_config
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.deferred import OUTAGE
 from shopflow.ports import Message, Queue
-from shopflow.tracing import TRACE_PARENT
+from shopflow.telemetry import TRACE_PARENT
 from workers.handlers import HANDLERS
 from workers.process import Worker
 

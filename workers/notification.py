@@ -11,8 +11,8 @@ from shopflow.domain.mail import mail_text
 from shopflow.domain.order import Order, notify
 from shopflow.errors import Conflict, Contention
 from shopflow.log import about
-from shopflow.messaging.closing import MAX_TRIES
 from shopflow.messaging.handler import Done, Handler, Outcome, attempt, attempt_each
+from shopflow.messaging.relay import MAX_TRIES
 from shopflow.ports import Mail, Mailer, Orders
 from workers.outbound import Outbound
 

@@ -13,15 +13,13 @@ from shopflow.aws.wiring import connect
 from shopflow.catalog import Catalog, ServiceSpec
 from shopflow.config import Config
 from shopflow.contracts import Contracts
-from shopflow.exporters import telemetry_of
 from shopflow.log import start_logging
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.handler import Handler
-from shopflow.messaging.outbox import Outbox
-from shopflow.messaging.publisher import Publisher
+from shopflow.messaging.outbox import Outbox, Publisher
 from shopflow.ports import Queue
 from shopflow.supervision import stop_when_orphaned
-from shopflow.telemetry import Telemetry
+from shopflow.telemetry import Telemetry, telemetry_of
 from workers.handlers import WorkerPorts, ports_on
 
 log = logging.getLogger(__name__)

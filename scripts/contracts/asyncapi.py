@@ -8,7 +8,7 @@ from typing import Any
 from scripts.contracts.schema import Schema
 from scripts.infra.stack import ROOT
 from shopflow.catalog import Catalog, ServiceSpec
-from shopflow.schema_files import load_schemas
+from shopflow.contracts import load_schemas
 
 DOCUMENT = ROOT / "docs" / "asyncapi.json"
 VERSION = "3.0.0"

@@ -10,8 +10,8 @@ from typing import Any
 from scripts.contracts.schema import Schema, normal
 from shopflow import jsontext
 from shopflow.catalog import EVERYTHING
+from shopflow.contracts import load_schemas
 from shopflow.errors import ConfigError
-from shopflow.schema_files import load_schemas
 
 REQUEST = "place-order"
 FILES = ("schemas", "api/openapi.json", "examples")

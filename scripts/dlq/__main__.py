@@ -15,7 +15,7 @@ from scripts.dlq.redrive import CANARY_SECONDS, Redrive, Wish
 from scripts.dlq.showing import list_table, reasons, show_letters, unseen
 from scripts.operator_log import OperatorLog
 from shopflow.aws.calls import PATIENT
-from shopflow.aws.dead_letters import SqsDeadLetters
+from shopflow.aws.queues import SqsDeadLetters
 from shopflow.aws.wiring import connect
 from shopflow.catalog import Catalog
 from shopflow.clock import SystemClock

@@ -14,7 +14,7 @@ from scripts.console import OK, CommandError, Progress
 from scripts.dlq.choosing import Choice, Which
 from scripts.dlq.showing import printable, reasons, unseen
 from scripts.operator_log import OperatorLog
-from shopflow.aws.dead_letters import MoveTask
+from shopflow.aws.queues import MoveTask
 from shopflow.clock import SystemClock
 from shopflow.dead_letters import HIDE_SECONDS, Walk, without_body
 from shopflow.ports import MAX_BATCH_ENTRIES, DeadLetter, DeadLetters

@@ -10,8 +10,7 @@ from shopflow.aws.items import ATTRIBUTES
 from shopflow.domain.event import Event, replay
 from shopflow.domain.order import IllegalTransition, Order
 from shopflow.domain.times import to_text
-from shopflow.invariants.orders import Evidence, as_replayed, check_order
-from shopflow.invariants.report import Breach
+from shopflow.invariants import Breach, Evidence, as_replayed, check_order
 
 _TRAIL = 4
 """The invariant of the audit trail: legal, causal, and replaying to the record."""

@@ -22,7 +22,7 @@ from shopflow.aws.shadow import MAX_BATCH_WRITE, ShadowOrders
 from shopflow.aws.wiring import Aws
 from shopflow.domain.event import Event
 from shopflow.domain.order import Order
-from shopflow.invariants.report import Breach
+from shopflow.invariants import Breach
 
 CHUNK = 100
 MAX_SUSPECTS = 1000

@@ -9,7 +9,7 @@ from scripts.console import FAILED, OK, Progress
 from scripts.operator_log import OperatorLog
 from scripts.replay.troubles import Troubles
 from shopflow import jsontext
-from shopflow.aws.topic import attributes_of
+from shopflow.aws.queues import attributes_of
 from shopflow.aws.wiring import Aws
 from shopflow.catalog import ServiceSpec
 from shopflow.contracts import Contracts

@@ -22,7 +22,7 @@ from shopflow.clock import SystemClock
 from shopflow.config import Config, adopt_environment, configured_catalog, load_config
 from shopflow.contracts import Contracts
 from shopflow.errors import Unavailable
-from shopflow.invariants.report import INVARIANTS, Breach, Report
+from shopflow.invariants import INVARIANTS, Breach, Report
 from shopflow.messaging.outbox import Outbox
 from shopflow.ports import DeadLetters
 from shopflow.transactions import transaction_id

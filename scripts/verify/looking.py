@@ -16,9 +16,7 @@ from scripts.replay.everything import chunks
 from shopflow.clock import Clock
 from shopflow.domain.order import Order
 from shopflow.domain.stock import Product
-from shopflow.invariants.orders import OF_AN_ORDER, Evidence, charged_as_expected, check_order
-from shopflow.invariants.report import Breach, Report
-from shopflow.invariants.stock import HeldUnits
+from shopflow.invariants import OF_AN_ORDER, Breach, Evidence, HeldUnits, Report, charged_as_expected, check_order
 from shopflow.messaging.relay import FIRST_LOOK_SECONDS
 from shopflow.ports import AuditEntry, AuditLog, EveryOrder, Orders, Products
 

@@ -10,7 +10,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from shopflow.aws.calls import PATIENT, translated
-from shopflow.aws.depths import queue_depth
+from shopflow.aws.queues import queue_depth
 from shopflow.config import Config
 from shopflow.ports import QueueDepth
 

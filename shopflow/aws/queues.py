@@ -1,16 +1,52 @@
-"""The SQS queue of one service."""
+"""The SNS topic, the SQS queues and their dead-letter queues."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from botocore.exceptions import ClientError
+
 from shopflow.aws.calls import translated
-from shopflow.ports import Message
-from shopflow.tracing import TRACE_PARENT
+from shopflow.errors import Unavailable
+from shopflow.ports import Backlog, DeadLetter, Message, Outgoing, QueueDepth, in_batches
+from shopflow.telemetry import TRACE_PARENT
 
 if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef, PublishBatchRequestEntryTypeDef
     from mypy_boto3_sqs import SQSClient
+
+
+class SnsTopic:
+    """`shopflow.ports.Topic` on SNS."""
+
+    def __init__(self, client: SNSClient, topic_arn: str) -> None:
+        self._client = client
+        self._topic_arn = topic_arn
+
+    def publish(self, batch: Sequence[Outgoing]) -> frozenset[str]:
+        with translated("PublishBatch"):
+            answer = self._client.publish_batch(
+                TopicArn=self._topic_arn, PublishBatchRequestEntries=[_entry(outgoing) for outgoing in batch]
+            )
+        return frozenset(str(entry["Id"]) for entry in answer.get("Failed", []))
+
+
+def _entry(outgoing: Outgoing) -> PublishBatchRequestEntryTypeDef:
+    return {
+        "Id": outgoing.event_id,
+        "Message": outgoing.text,
+        "MessageAttributes": attributes_of(outgoing.event_type, outgoing.trace_parent),
+    }
+
+
+def attributes_of(event_type: str, trace_parent: str | None = None) -> dict[str, MessageAttributeValueTypeDef]:
+    """What goes along with each event: its type for the filter policies, and its trace if it has one."""
+    values = {"eventType": str(event_type), TRACE_PARENT: trace_parent}
+    return {name: {"DataType": "String", "StringValue": value} for name, value in values.items() if value}
+
 
 GONE = "ReceiptHandleIsInvalid"
 """What an emulator answers for a message that is deleted already, where AWS reports success."""
@@ -77,3 +113,136 @@ def _message(raw: Any) -> Message:
         receive_count=int(raw["Attributes"]["ApproximateReceiveCount"]),
         trace_parent=raw.get("MessageAttributes", {}).get(TRACE_PARENT, {}).get("StringValue"),
     )
+
+
+_WAITING, _IN_FLIGHT = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
+
+
+def queue_depth(client: SQSClient, url: str) -> QueueDepth:
+    """The depth of the queue at ``url``. AWS's errors come as they are."""
+    wanted: Any = [_WAITING, _IN_FLIGHT]
+    attributes: Mapping[Any, str] = client.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
+    return QueueDepth(int(attributes[_WAITING]), int(attributes[_IN_FLIGHT]))
+
+
+class SqsBacklogs:
+    """`shopflow.ports.Backlogs` on SQS. The URLs are by service."""
+
+    def __init__(self, client: SQSClient, queue_urls: Mapping[str, str], dlq_urls: Mapping[str, str]) -> None:
+        self._client = client
+        self._queue_urls = queue_urls
+        self._dlq_urls = dlq_urls
+
+    def of(self, service: str) -> Backlog:
+        if service not in self._queue_urls or service not in self._dlq_urls:
+            raise Unavailable(f"the queues of {service} are not configured")
+        with translated("GetQueueAttributes"):
+            queue = queue_depth(self._client, self._queue_urls[service])
+            return Backlog(queue, queue_depth(self._client, self._dlq_urls[service]))
+
+
+NO_SUCH_ACTION = frozenset({"InvalidAction", "UnsupportedOperation", "UnknownOperation", "NotImplemented"})
+"""What emulators answer for an action that they do not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTask:
+    """A native redrive: RUNNING, COMPLETED, CANCELLED or FAILED, and about how many messages it has moved."""
+
+    status: str
+    moved: int
+    failure: str
+
+
+class SqsSender:
+    """Puts messages into one queue, past the topic."""
+
+    def __init__(self, client: SQSClient, url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def send(self, body: str, attributes: Mapping[str, Any]) -> str:
+        """Returns the id of the new message, which it keeps when it ends in the dead-letter queue."""
+        with translated("SendMessage"):
+            answer = self._client.send_message(QueueUrl=self._url, MessageBody=body, MessageAttributes=dict(attributes))
+        return answer["MessageId"]
+
+
+class SqsDeadLetters:
+    """`shopflow.ports.DeadLetters` on SQS: the queue at ``dlq_url``, of the one at ``queue_url``."""
+
+    def __init__(self, client: SQSClient, dlq_url: str, queue_url: str) -> None:
+        self._client = client
+        self._dlq_url = dlq_url
+        self._queue_url = queue_url
+        self._dlq = SqsQueue(client, dlq_url)
+        self._sender = SqsSender(client, queue_url)
+
+    @property
+    def name(self) -> str:
+        return self._dlq_url.rpartition("/")[2]
+
+    def depth(self) -> int:
+        with translated("GetQueueAttributes"):
+            return queue_depth(self._client, self._dlq_url).total
+
+    def receive(self, most: int, hide_seconds: int, wait_seconds: int) -> list[DeadLetter]:
+        with translated("ReceiveMessage"):
+            answer = self._client.receive_message(
+                QueueUrl=self._dlq_url,
+                MaxNumberOfMessages=most,
+                VisibilityTimeout=hide_seconds,
+                WaitTimeSeconds=wait_seconds,
+                MessageAttributeNames=["All"],
+                MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+            )
+        return [_letter(raw) for raw in answer.get("Messages", [])]
+
+    def hide(self, letters: Sequence[DeadLetter], seconds: int) -> None:
+        for batch in in_batches(letters):
+            self._dlq.change_visibility({letter.message: seconds for letter in batch})
+
+    def delete(self, letters: Sequence[DeadLetter]) -> int:
+        batches = in_batches(letters)
+        return len(letters) - sum(len(self._dlq.delete([letter.message for letter in batch])) for batch in batches)
+
+    def redrive(self, letter: DeadLetter) -> str:
+        message_id = self._sender.send(letter.message.body, letter.attributes)
+        self.delete([letter])
+        return message_id
+
+    def start_move(self, per_second: int) -> bool:
+        """Have SQS itself move all visible messages, 1-500 a second. False: this endpoint does not know how.
+
+        The queue is named as the destination, since SNS puts what it could not deliver here too, and that has no
+        source queue to go back to (SQS API reference, StartMessageMoveTask).
+        """
+        arns = [self._attributes(url, ["QueueArn"])["QueueArn"] for url in (self._dlq_url, self._queue_url)]
+        with translated("StartMessageMoveTask"):
+            try:
+                self._client.start_message_move_task(
+                    SourceArn=arns[0], DestinationArn=arns[1], MaxNumberOfMessagesPerSecond=per_second
+                )
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in NO_SUCH_ACTION:
+                    return False
+                raise
+        return True
+
+    def move(self) -> MoveTask:
+        """The latest task that `start_move` started."""
+        arn = self._attributes(self._dlq_url, ["QueueArn"])["QueueArn"]
+        with translated("ListMessageMoveTasks"):
+            task = self._client.list_message_move_tasks(SourceArn=arn, MaxResults=1)["Results"][0]
+        moved = task.get("ApproximateNumberOfMessagesMoved", 0)
+        return MoveTask(task["Status"], moved, task.get("FailureReason", ""))
+
+    def _attributes(self, url: str, names: Sequence[Any]) -> Mapping[Any, str]:
+        with translated("GetQueueAttributes"):
+            return self._client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+
+
+def _letter(raw: Any) -> DeadLetter:
+    system = raw["Attributes"]
+    message = Message(raw["MessageId"], raw["ReceiptHandle"], raw["Body"], int(system["ApproximateReceiveCount"]))
+    return DeadLetter(message, int(system["SentTimestamp"]), raw.get("MessageAttributes", {}))

@@ -1,19 +1,39 @@
-"""Batches that DynamoDB answers in part, until they are whole."""
+"""The orders, inventory and events tables on DynamoDB."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shopflow.aws.calls import translated
-from shopflow.aws.items import Item
-from shopflow.errors import Contention
+from botocore.exceptions import ClientError
+
+from shopflow.aws.calls import outage_of, translated
+from shopflow.aws.items import (
+    ATTRIBUTES,
+    Item,
+    all_readable,
+    attribute_value,
+    audit_from_item,
+    audit_to_item,
+    order_from_item,
+    order_to_item,
+    product_from_item,
+    product_to_item,
+    readable,
+)
+from shopflow.domain.event import Event
+from shopflow.domain.order import EventHeader, Order, Transition, was_committed
+from shopflow.domain.stock import Product
+from shopflow.domain.times import to_ms
+from shopflow.errors import BadAnswer, Conflict, Contention
 from shopflow.messaging.retry import Backoff
+from shopflow.ports import AuditEntry, OpenOrder, check_transaction
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
 
 MAX_BATCH_GET = 100
 """DynamoDB: keys in one BatchGetItem."""
@@ -67,3 +87,272 @@ def batch_get(
             if not request:
                 break
             rounds.wait()
+
+
+ID_IS_FREE = "attribute_not_exists(orderId)"
+ENOUGH_IN_STOCK = "stock >= :units"
+PRODUCT_EXISTS = "attribute_exists(productId)"
+_FAILED = "ConditionalCheckFailed"
+
+
+class DynamoOrders:
+    """`shopflow.ports.Orders` on DynamoDB."""
+
+    def __init__(self, client: DynamoDBClient, orders_table: str, inventory_table: str, open_orders_index: str) -> None:
+        self._client = client
+        self._orders_table = orders_table
+        self._inventory_table = inventory_table
+        self._index = open_orders_index
+
+    def create(self, order: Order) -> Order:
+        try:
+            with translated("PutItem order"):
+                self._client.put_item(
+                    TableName=self._orders_table,
+                    Item=order_to_item(order),
+                    ConditionExpression=ID_IS_FREE,
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            return self._standing([error.response])[order.order_id]
+        return order
+
+    def read(self, order_ids: Collection[str]) -> dict[str, Order]:
+        items = batch_get(self._client, self._orders_table, "orderId", sorted(set(order_ids)), consistent=True)
+        return {order.order_id: order for order in self._readable(items)}
+
+    def commit(self, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:
+        check_transaction(transitions, stock or {})
+        if len(transitions) == 1 and not stock:
+            self._update(transitions[0])
+        else:
+            self._transact(transitions, stock or {})
+
+    def _update(self, transition: Transition) -> None:
+        try:
+            with translated("UpdateItem order"):
+                self._client.update_item(**_update_of(transition, self._orders_table))
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            _unless_made([transition], self._standing([error.response]), frozenset())
+
+    def _transact(self, transitions: Sequence[Transition], stock: Mapping[str, int]) -> None:
+        updates = [_update_of(transition, self._orders_table) for transition in transitions]
+        updates += [_stock_update(product_id, units, self._inventory_table) for product_id, units in stock.items()]
+        try:
+            with translated("TransactWriteItems"):
+                self._client.transact_write_items(TransactItems=[{"Update": update} for update in updates])
+        except self._client.exceptions.TransactionCanceledException as error:
+            self._explain(error, transitions, list(stock))
+
+    def open_orders(self) -> Iterator[OpenOrder]:
+        pages = self._client.get_paginator("scan").paginate(TableName=self._orders_table, IndexName=self._index)
+        with translated("Scan open orders"):
+            for page in pages:
+                yield from readable(page["Items"], _open_order, self._index, "orderId")
+
+    def all(self) -> Iterator[Order]:
+        pages = self._client.get_paginator("scan").paginate(TableName=self._orders_table, ConsistentRead=True)
+        with translated("Scan orders"):
+            for page in pages:
+                yield from self._readable(page["Items"])
+
+    def _explain(self, error: ClientError, transitions: Sequence[Transition], products: Sequence[str]) -> None:
+        """Raise what a cancelled transaction means; return if it means that an earlier try of it was committed."""
+        reasons: Sequence[Mapping[str, Any]] = error.response.get("CancellationReasons", [])
+        codes = [reason.get("Code", "None") for reason in reasons]
+        failed = [reason if code == _FAILED else None for reason, code in zip(reasons, codes, strict=True)]
+        standing = self._standing([reason for reason in failed[: len(transitions)] if reason])
+        of_stock = zip(products, failed[len(transitions) :], strict=True)
+        if any(failed):
+            _unless_made(transitions, standing, frozenset(product_id for product_id, reason in of_stock if reason))
+        elif outage := next(filter(None, map(outage_of, codes)), None):
+            raise outage(f"TransactWriteItems: {codes}") from error
+        else:
+            raise error
+
+    def _readable(self, items: Iterable[Item]) -> Iterator[Order]:
+        return readable(items, order_from_item, self._orders_table, "orderId")
+
+    def _standing(self, failures: Sequence[Mapping[str, Any]]) -> dict[str, Order]:
+        """The orders that made conditions fail (ReturnValuesOnConditionCheckFailure), by id. Only those that exist."""
+        items = [failure["Item"] for failure in failures if "Item" in failure]
+        orders = all_readable(items, order_from_item, self._orders_table, "orderId")
+        return {order.order_id: order for order in orders}
+
+
+def _open_order(item: Item) -> OpenOrder:
+    return OpenOrder(str(item["orderId"]["S"]), to_ms(item["openedAt"]["S"]))
+
+
+def _unless_made(transitions: Sequence[Transition], standing: Mapping[str, Order], short: frozenset[str]) -> None:
+    """Raise `Conflict`, unless an order as it stands shows that the commit was made and only its answer was lost."""
+    if not was_committed(transitions, standing):
+        raise Conflict(standing, short)
+
+
+def _update_of(transition: Transition, table: str) -> Any:
+    """The UpdateItem of one step: only the changed attributes, under the conditions of its guard."""
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    sets, removes = [], []
+    for field, value in transition.changes().items():
+        names[f"#{field}"] = ATTRIBUTES[field]
+        if value is None:
+            removes.append(f"#{field}")
+        else:
+            values[f":{field}"] = attribute_value(field, value)
+            sets.append(f"#{field} = :{field}")
+    conditions = [_still(field, getattr(transition.before, field), names, values) for field in transition.guard]
+    clauses = [f"SET {', '.join(sets)}" if sets else "", f"REMOVE {', '.join(removes)}" if removes else ""]
+    return {
+        "TableName": table,
+        "Key": {"orderId": {"S": transition.before.order_id}},
+        "UpdateExpression": " ".join(filter(None, clauses)),
+        "ConditionExpression": " AND ".join(conditions),
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": values,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def _still(field: str, value: Any, names: dict[str, str], values: dict[str, Any]) -> str:
+    """The condition that the attribute of ``field`` still has ``value``. An outbox is compared by its event's id."""
+    names[f"#{field}"] = ATTRIBUTES[field]
+    if value is None:
+        return f"attribute_not_exists(#{field})"
+    if isinstance(value, EventHeader):
+        values[f":{field}_read"] = {"S": value.event_id}
+        return f"#{field}.eventId = :{field}_read"
+    values[f":{field}_read"] = attribute_value(field, value)
+    return f"#{field} = :{field}_read"
+
+
+def _stock_update(product_id: str, units: int, table: str) -> Any:
+    """The UpdateItem that adds ``units`` to a product's stock, or takes them if that many are there."""
+    condition = ENOUGH_IN_STOCK if units < 0 else PRODUCT_EXISTS
+    return {
+        "TableName": table,
+        "Key": {"productId": {"S": product_id}},
+        "UpdateExpression": "ADD stock :change",
+        "ConditionExpression": condition,
+        "ExpressionAttributeValues": {":change": {"N": str(units)}}
+        | ({":units": {"N": str(-units)}} if units < 0 else {}),
+    }
+
+
+PRODUCT_IS_NEW = "attribute_not_exists(productId)"
+PRODUCT_EXISTS = "attribute_exists(productId)"
+
+
+class DynamoProducts:
+    """`shopflow.ports.Products` on DynamoDB."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def read(self, product_ids: Collection[str], *, consistent: bool = True) -> dict[str, Product]:
+        items = batch_get(self._client, self._table, "productId", sorted(set(product_ids)), consistent=consistent)
+        products = all_readable(items, product_from_item, self._table, "productId")
+        return {product.product_id: product for product in products}
+
+    def all(self) -> list[Product]:
+        with translated("Scan products"):
+            pages = self._client.get_paginator("scan").paginate(TableName=self._table)
+            items = [item for page in pages for item in page["Items"]]
+        products = readable(items, product_from_item, self._table, "productId")
+        return sorted(products, key=lambda product: product.product_id)
+
+    def seed(self, product: Product) -> bool:
+        try:
+            with translated("PutItem product"):
+                self._client.put_item(
+                    TableName=self._table, Item=product_to_item(product), ConditionExpression=PRODUCT_IS_NEW
+                )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def restock(self, product_id: str, units: int) -> Product | None:
+        self.read([product_id])
+        try:
+            with translated("UpdateItem product"):
+                answer = self._client.update_item(
+                    TableName=self._table,
+                    Key={"productId": {"S": product_id}},
+                    UpdateExpression="ADD stock :units, received :units",
+                    ConditionExpression=PRODUCT_EXISTS,
+                    ExpressionAttributeValues={":units": {"N": str(units)}},
+                    ReturnValues="ALL_NEW",
+                )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return None
+        return product_from_item(answer["Attributes"])
+
+
+class DynamoAuditLog:
+    """`shopflow.ports.AuditLog` on DynamoDB.
+
+    Written by PartiQL INSERT, which never replaces an item: the right to ``dynamodb:PartiQLInsert`` alone can neither
+    change nor delete what is there (AWS, "IAM policies for PartiQL").
+    """
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def insert(self, events: Sequence[Event], stored_at: int) -> dict[str, Exception]:
+        statements = [self._insert_statement(event, stored_at) for event in events]
+        with translated("BatchExecuteStatement"):
+            answer = self._client.batch_execute_statement(Statements=statements)
+        failures = zip(events, (_failure(entry) for entry in answer["Responses"]), strict=True)
+        return {event.event_id: failure for event, failure in failures if failure}
+
+    def has(self, order_id: str, event_id: str) -> bool:
+        key = {"orderId": {"S": order_id}, "eventId": {"S": event_id}}
+        with translated("GetItem event"):
+            answer = self._client.get_item(
+                TableName=self._table, Key=key, ConsistentRead=True, ProjectionExpression="eventId"
+            )
+        return "Item" in answer
+
+    def trail(self, order_id: str) -> list[AuditEntry]:
+        with translated("Query events"):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                KeyConditionExpression="orderId = :order_id",
+                ExpressionAttributeValues={":order_id": {"S": order_id}},
+                ConsistentRead=True,
+            )
+            items = [item for page in pages for item in page["Items"]]
+        return list(readable(items, audit_from_item, self._table, "eventId"))
+
+    def order_ids(self) -> Iterator[str]:
+        """The order of every entry, a page at a time: as an operator sees the log, no service needs to.
+
+        An order's entries come one after the other and count once; still, one id may come again.
+        """
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._table, ConsistentRead=True, ProjectionExpression="orderId"
+        )
+        last = None
+        with translated("Scan events"):
+            for page in pages:
+                for item in page["Items"]:
+                    if (order_id := item["orderId"]["S"]) != last:
+                        last = order_id
+                        yield order_id
+
+    def _insert_statement(self, event: Event, stored_at: int) -> Any:
+        item = audit_to_item(event, stored_at)
+        attributes = ", ".join(f"'{name}': ?" for name in item)
+        return {"Statement": f'INSERT INTO "{self._table}" VALUE {{{attributes}}}', "Parameters": list(item.values())}
+
+
+def _failure(entry: Any) -> Exception | None:
+    """The error of one statement. That the event is there already is none: its id is its own, so it is this event."""
+    error = entry.get("Error")
+    if not error or error.get("Code") == "DuplicateItem":
+        return None
+    code = error.get("Code", "")
+    return (outage_of(code) or BadAnswer)(f"insert into the audit log: {code} {error.get('Message', '')}")

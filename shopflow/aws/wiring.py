@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from shopflow.aws.audit import DynamoAuditLog
 from shopflow.aws.calls import CallLimits
-from shopflow.aws.dead_letters import SqsDeadLetters, SqsSender
-from shopflow.aws.depths import SqsBacklogs
-from shopflow.aws.orders import DynamoOrders
-from shopflow.aws.products import DynamoProducts
-from shopflow.aws.queues import SqsQueue
+from shopflow.aws.queues import SnsTopic, SqsBacklogs, SqsDeadLetters, SqsQueue, SqsSender
 from shopflow.aws.shadow import ShadowOrders
-from shopflow.aws.topic import SnsTopic
+from shopflow.aws.tables import DynamoAuditLog, DynamoOrders, DynamoProducts
 from shopflow.config import Config
 from shopflow.errors import ConfigError
 

@@ -27,7 +27,7 @@ class Event:
     """One thing that happened to one order. ``correlation_id`` is the order's id, ``payload`` its complete snapshot.
 
     ``event_type`` is an `EventType` if the order's state machine knows it, else the name that another service gave it.
-    ``trace_parent`` travels beside the event, not in it: the work that brought it about (see `shopflow.tracing`).
+    ``trace_parent`` travels beside the event, not in it: the work that brought it about (see `shopflow.telemetry`).
     """
 
     event_id: str

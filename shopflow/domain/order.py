@@ -87,7 +87,7 @@ class Line:
 class EventHeader:
     """What cannot be rebuilt of an event: its identity. The rest is a pure function of the order (see `payload_of`).
 
-    ``trace_parent``: the work that brought it about (see `shopflow.tracing`).
+    ``trace_parent``: the work that brought it about (see `shopflow.telemetry`).
     """
 
     event_id: str

@@ -1,4 +1,4 @@
-"""A standard queue in memory."""
+"""A topic, standard queues and their dead-letter queues in memory."""
 
 from __future__ import annotations
 
@@ -9,15 +9,38 @@ from itertools import count
 from threading import Lock
 
 from shopflow.clock import Clock
-from shopflow.ports import MAX_BATCH_ENTRIES, MAX_VISIBILITY_SECONDS, QUEUE_RETENTION_SECONDS, Message
+from shopflow.ports import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_ENTRIES,
+    MAX_VISIBILITY_SECONDS,
+    QUEUE_RETENTION_SECONDS,
+    Backlog,
+    DeadLetter,
+    Message,
+    Outgoing,
+    QueueDepth,
+    in_batches,
+)
 
 
-@dataclass(frozen=True, slots=True)
-class QueueDepth:
-    """How many messages can be received now, and how many are hidden because they were received."""
+class MemoryTopic:
+    """`shopflow.ports.Topic` that delivers to its subscribed queues at once: the event's text as it is, once each."""
 
-    visible: int
-    in_flight: int
+    def __init__(self) -> None:
+        self._subscriptions: list[tuple[MemoryQueue, frozenset[str] | None]] = []
+
+    def subscribe(self, queue: MemoryQueue, event_types: Collection[str] | None = None) -> None:
+        """Deliver what is published from now on to ``queue``: the events of ``event_types``, or (None) every one."""
+        self._subscriptions.append((queue, None if event_types is None else frozenset(event_types)))
+
+    def publish(self, batch: Sequence[Outgoing]) -> frozenset[str]:
+        if len(batch) > MAX_BATCH_ENTRIES or sum(len(outgoing.text.encode()) for outgoing in batch) > MAX_BATCH_BYTES:
+            raise ValueError(f"more than {MAX_BATCH_ENTRIES} events or {MAX_BATCH_BYTES} bytes in a batch")
+        for outgoing in batch:
+            for queue, event_types in self._subscriptions:
+                if event_types is None or outgoing.event_type in event_types:
+                    queue.send(outgoing.text, outgoing.trace_parent)
+        return frozenset()
 
 
 @dataclass(slots=True)
@@ -208,3 +231,50 @@ class MemoryQueue:
 def _check_batch(entries: Collection[Message]) -> None:
     if len(entries) > MAX_BATCH_ENTRIES:
         raise ValueError(f"{len(entries)} messages are more than {MAX_BATCH_ENTRIES}")
+
+
+class MemoryDeadLetters:
+    """`shopflow.ports.DeadLetters`: ``dlq``, of ``queue``."""
+
+    def __init__(self, dlq: MemoryQueue, queue: MemoryQueue) -> None:
+        self._dlq = dlq
+        self._queue = queue
+
+    def depth(self) -> int:
+        return _depth(self._dlq).total
+
+    def receive(self, most: int, hide_seconds: int, wait_seconds: int) -> list[DeadLetter]:
+        messages = self._dlq.receive(most, wait_seconds)
+        letters = [DeadLetter(message, self._dlq.sent_at(message), {}) for message in messages]
+        self._dlq.change_visibility(dict.fromkeys(messages, hide_seconds))
+        return letters
+
+    def hide(self, letters: Sequence[DeadLetter], seconds: int) -> None:
+        for batch in in_batches(letters):
+            self._dlq.change_visibility({letter.message: seconds for letter in batch})
+
+    def delete(self, letters: Sequence[DeadLetter]) -> int:
+        for batch in in_batches(letters):
+            self._dlq.delete([letter.message for letter in batch])
+        return len(letters)
+
+    def redrive(self, letter: DeadLetter) -> str:
+        message_id = self._queue.send(letter.message.body)
+        self._dlq.delete([letter.message])
+        return message_id
+
+
+class MemoryBacklogs:
+    """`shopflow.ports.Backlogs` of queues and dead-letter queues by service."""
+
+    def __init__(self, queues: Mapping[str, MemoryQueue], dlqs: Mapping[str, MemoryQueue]) -> None:
+        self._queues = queues
+        self._dlqs = dlqs
+
+    def of(self, service: str) -> Backlog:
+        return Backlog(_depth(self._queues[service]), _depth(self._dlqs[service]))
+
+
+def _depth(queue: MemoryQueue) -> QueueDepth:
+    depth = queue.depth()
+    return QueueDepth(depth.waiting, depth.in_flight)

@@ -1,15 +1,30 @@
-"""What the orders and inventory tables hold, and the lock that makes a transaction over both of them."""
+"""The three tables in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from threading import Lock
 from typing import Generic, TypeVar
 
-from shopflow.aws.items import Item, order_from_item, order_to_item, product_from_item, product_to_item
-from shopflow.domain.order import Order
+from shopflow.aws.items import (
+    Item,
+    all_readable,
+    audit_from_item,
+    audit_to_item,
+    order_from_item,
+    order_to_item,
+    product_from_item,
+    product_to_item,
+    readable,
+)
+from shopflow.domain.event import Event
+from shopflow.domain.order import Order, Transition, was_committed
 from shopflow.domain.stock import Product
+from shopflow.errors import Conflict
+from shopflow.ports import MAX_STATEMENTS, AuditEntry, OpenOrder, check_transaction
 
 T = TypeVar("T")
 
@@ -60,3 +75,153 @@ class Tables:
             self.opened.pop(order.order_id, None)
         else:
             self.opened[order.order_id] = order.opened_at
+
+
+TABLE = "orders"
+
+
+class MemoryOrders:
+    """`shopflow.ports.Orders` on ``tables``. The index of open orders is up to date at once."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def create(self, order: Order) -> Order:
+        with self._tables.lock:
+            if order.order_id not in self._tables.orders:
+                self._tables.put_order(order)
+            return self._standing([order.order_id])[order.order_id]
+
+    def read(self, order_ids: Collection[str]) -> dict[str, Order]:
+        with self._tables.lock:
+            items = self._tables.orders.items_by_id
+            found = [items[order_id] for order_id in sorted(set(order_ids)) if order_id in items]
+        return {order.order_id: order for order in readable(found, order_from_item, TABLE, "orderId")}
+
+    def commit(self, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:
+        units = stock or {}
+        check_transaction(transitions, units)
+        with self._tables.lock:
+            standing = self._standing(transition.before.order_id for transition in transitions)
+            failed = [transition for transition in transitions if not _may_be_made(transition, standing)]
+            short = frozenset(name for name, change in units.items() if self._falls_short(name, change))
+            if failed or short:
+                self._refuse(transitions, {name: standing[name] for name in _ids(failed) if name in standing}, short)
+            else:
+                self._write(transitions, standing, units)
+
+    def open_orders(self) -> Iterator[OpenOrder]:
+        with self._tables.lock:
+            entries = [OpenOrder(order_id, opened_at) for order_id, opened_at in self._tables.opened.items()]
+        return iter(entries)
+
+    def all(self) -> Iterator[Order]:
+        with self._tables.lock:
+            items = list(self._tables.orders.items_by_id.values())
+        return readable(items, order_from_item, TABLE, "orderId")
+
+    def _standing(self, order_ids: Iterable[str]) -> dict[str, Order]:
+        items = self._tables.orders.items_by_id
+        found = [items[order_id] for order_id in order_ids if order_id in items]
+        return {order.order_id: order for order in all_readable(found, order_from_item, TABLE, "orderId")}
+
+    def _falls_short(self, product_id: str, change: int) -> bool:
+        """Whether the condition on the product fails. A stock of another type is never enough."""
+        stock = self._tables.products.items_by_id.get(product_id, {}).get("stock", {})
+        return product_id not in self._tables.products or (change < 0 and Decimal(stock.get("N", 0)) + change < 0)
+
+    def _refuse(self, transitions: Sequence[Transition], standing: Mapping[str, Order], short: frozenset[str]) -> None:
+        """Raise `Conflict`, unless the transaction is found to stand already: then its answer was lost."""
+        if not was_committed(transitions, standing):
+            raise Conflict(standing, short)
+
+    def _write(
+        self, transitions: Sequence[Transition], standing: Mapping[str, Order], units: Mapping[str, int]
+    ) -> None:
+        """Each step changes its own fields only: another step may have changed others since it was decided.
+
+        Raises ``LookupError``, with nothing written, when a stock is no number: DynamoDB calls that a ValidationError.
+        """
+        products = self._tables.products.items_by_id
+        stocks = {name: Decimal(products[name]["stock"]["N"]) + change for name, change in units.items()}
+        for transition in transitions:
+            self._tables.put_order(replace(standing[transition.before.order_id], **transition.changes()))
+        for product_id, stock in stocks.items():
+            products[product_id] = {**products[product_id], "stock": {"N": str(stock)}}
+
+
+def _may_be_made(transition: Transition, standing: Mapping[str, Order]) -> bool:
+    current = standing.get(transition.before.order_id)
+    return current is not None and transition.is_allowed_on(current)
+
+
+def _ids(transitions: Iterable[Transition]) -> list[str]:
+    return [transition.before.order_id for transition in transitions]
+
+
+TABLE = "inventory"
+
+
+class MemoryProducts:
+    """`shopflow.ports.Products` on ``tables``. Every read is consistent."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def read(self, product_ids: Collection[str], *, consistent: bool = True) -> dict[str, Product]:  # noqa: ARG002
+        with self._tables.lock:
+            items = self._tables.products.items_by_id
+            found = [items[product_id] for product_id in sorted(set(product_ids)) if product_id in items]
+        return {product.product_id: product for product in all_readable(found, product_from_item, TABLE, "productId")}
+
+    def all(self) -> list[Product]:
+        with self._tables.lock:
+            items = [item for _, item in sorted(self._tables.products.items_by_id.items())]
+        return list(readable(items, product_from_item, TABLE, "productId"))
+
+    def seed(self, product: Product) -> bool:
+        with self._tables.lock:
+            is_new = product.product_id not in self._tables.products
+            if is_new:
+                self._tables.products[product.product_id] = product
+            return is_new
+
+    def restock(self, product_id: str, units: int) -> Product | None:
+        product = self.read([product_id]).get(product_id)
+        if product is None:
+            return None
+        with self._tables.lock:
+            product = self._tables.products[product_id]
+            more = replace(product, stock=product.stock + units, received=product.received + units)
+            self._tables.products[product_id] = more
+            return more
+
+
+class MemoryAuditLog:
+    """`shopflow.ports.AuditLog`: nothing in it is ever changed or taken away."""
+
+    def __init__(self) -> None:
+        self._trails: defaultdict[str, dict[str, Item]] = defaultdict(dict)
+        self._lock = Lock()
+
+    def insert(self, events: Sequence[Event], stored_at: int) -> dict[str, Exception]:
+        if len(events) > MAX_STATEMENTS:
+            raise ValueError(f"{len(events)} events are more than {MAX_STATEMENTS}")
+        with self._lock:
+            for event in events:
+                self._put(event, stored_at)
+        return {}
+
+    def has(self, order_id: str, event_id: str) -> bool:
+        with self._lock:
+            return event_id in self._trails.get(order_id, ())
+
+    def trail(self, order_id: str) -> list[AuditEntry]:
+        with self._lock:
+            items = [item for _, item in sorted(self._trails.get(order_id, {}).items())]
+        return list(readable(items, audit_from_item, "events", "eventId"))
+
+    def _put(self, event: Event, stored_at: int) -> None:
+        trail = self._trails[event.order_id]
+        if event.event_id not in trail:
+            trail[event.event_id] = audit_to_item(event, stored_at)

@@ -31,11 +31,10 @@ from shopflow.errors import ContractBreach, Unavailable
 from shopflow.log import about
 from shopflow.messaging.deferred import DeferredMessages, Delivery
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
-from shopflow.messaging.publisher import Publisher
+from shopflow.messaging.outbox import Publisher
 from shopflow.messaging.retry import Backoff
 from shopflow.ports import MAX_BATCH_ENTRIES, Message, Queue
-from shopflow.telemetry import SILENT, Telemetry
-from shopflow.tracing import well_formed
+from shopflow.telemetry import SILENT, Telemetry, well_formed
 
 log = logging.getLogger(__name__)
 

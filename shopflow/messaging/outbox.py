@@ -1,14 +1,20 @@
-"""An order's event on its way out: rebuilt from the order, checked and encoded once."""
+"""From an order's outbox to the topic: each event is rebuilt from its order, encoded once, and published in batches."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shopflow.catalog import Catalog
 from shopflow.contracts import Contracts
-from shopflow.domain.event import Event
+from shopflow.domain.event import Event, payload_of
 from shopflow.domain.order import Order
-from shopflow.ports import Outgoing
+from shopflow.errors import Unavailable
+from shopflow.log import about
+from shopflow.ports import MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, Outgoing, Topic
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +30,79 @@ class Outbox:
 
     def outgoing(self, order: Order) -> Outgoing:
         """The event in the outbox of ``order``. Raises `ContractBreach` when it cannot be published."""
-        return self.encode(self.catalog.stored_event(order))
+        return self.encode(stored_event(self.catalog, order))
 
     def encode(self, event: Event) -> Outgoing:
         """``event``, ready for the wire. Raises `ContractBreach` when it cannot be published."""
         text = self.contracts.encode(event)
         return Outgoing(event.event_id, event.event_type, text, event.trace_parent, event.order_id)
+
+
+class Publisher:
+    """Publishes events that are in an outbox already.
+
+    So a refusal is no error: the outbox still owns the event, and the relay publishes it later (docs/adr/0005).
+    """
+
+    def __init__(self, topic: Topic) -> None:
+        self._topic = topic
+
+    def publish(self, events: Sequence[Outgoing]) -> frozenset[str]:
+        """Publish ``events``; returns the ids of those that the topic accepted. Never raises."""
+        refused: frozenset[str] = frozenset()
+        for batch in _batches(events):
+            refused |= self._publish_batch(batch)
+        for event in events:
+            if event.event_id in refused:
+                log.warning("not published: stays in the outbox for the relay", extra=about(event))
+        return frozenset(event.event_id for event in events) - refused
+
+    def _publish_batch(self, batch: Sequence[Outgoing]) -> frozenset[str]:
+        """The ids of the refused ones. A batch that is refused as a whole, because of one event, is taken apart."""
+        try:
+            return self._topic.publish(batch)
+        except Unavailable as error:
+            log.warning("the topic is unavailable: %s", error)
+            return frozenset(event.event_id for event in batch)
+        except Exception:
+            if len(batch) == 1:
+                log.exception("the topic refuses an event", extra=about(batch[0]))
+                return frozenset({batch[0].event_id})
+            return frozenset().union(*(self._publish_batch([event]) for event in batch))
+
+
+def stored_event(catalog: Catalog, order: Order) -> Event:
+    """The event in the outbox of ``order``, rebuilt whole: what is published is always what is stored.
+
+    Raises ``ValueError`` when the outbox is empty.
+    """
+    header = order.outbox
+    if header is None:
+        raise ValueError(f"{order.order_id}: nothing in the outbox")
+    spec = catalog.events[header.event_type]
+    return Event(
+        event_id=header.event_id,
+        event_type=header.event_type,
+        version=spec.version,
+        time_ms=header.time_ms,
+        source=catalog.services[spec.producer].source,
+        correlation_id=order.order_id,
+        causation_id=header.causation_id,
+        payload=payload_of(order, header.event_type),
+        trace_parent=header.trace_parent,
+    )
+
+
+def _batches(events: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
+    """Cut into batches that one PublishBatch takes: by number and by size."""
+    batch: list[Outgoing] = []
+    size = 0
+    for event in events:
+        event_size = len(event.text.encode()) + len(event.event_type) + len(event.trace_parent or "")
+        if batch and (len(batch) == MAX_BATCH_ENTRIES or size + event_size > MAX_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(event)
+        size += event_size
+    if batch:
+        yield batch

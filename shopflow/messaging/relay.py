@@ -13,16 +13,41 @@ from dataclasses import replace
 from threading import Event as Flag
 
 from shopflow.clock import Clock
-from shopflow.domain.order import EventType, Order
-from shopflow.errors import Unavailable
+from shopflow.domain.order import EventType, Order, settle
+from shopflow.errors import Conflict, Contention, Unavailable
 from shopflow.log import about
-from shopflow.messaging.closing import close_out
-from shopflow.messaging.outbox import Outbox
-from shopflow.messaging.publisher import Publisher
-from shopflow.metrics import Metrics, NoMetrics
+from shopflow.messaging.outbox import Outbox, Publisher
 from shopflow.ports import DLQ_RETENTION_SECONDS, AuditLog, Orders
+from shopflow.telemetry import Metrics, NoMetrics
 
 log = logging.getLogger(__name__)
+
+
+MAX_TRIES = 10
+"""Each conflict is a step of another service, and an order has few of them."""
+
+
+def close_out(orders: Orders, order: Order) -> bool:
+    """Clear a published `inventory.released` from the outbox of ``order``, and close it if that was the last step.
+
+    The caller knows that it was published. When another service moves the order at the same time, the decision is made
+    again on the order as it stands. Returns whether anything changed. Raises `Unavailable`.
+    """
+    event_id = order.outbox.event_id if order.outbox else None
+    for _ in range(MAX_TRIES):
+        transition = settle(order)
+        if not transition.changes():
+            return False
+        try:
+            orders.commit([transition])
+        except Conflict as conflict:
+            order = conflict.orders[order.order_id]
+        else:
+            done = "order closed" if transition.after.opened_at is None else "outbox cleared"
+            log.info(done, extra=about(order_id=order.order_id, event_id=event_id))
+            return True
+    raise Contention(f"{order.order_id} keeps changing")
+
 
 _MINUTE_MS = 60_000
 _FIRST_LOOKS_MS = (30_000, *(minutes * _MINUTE_MS for minutes in (1, 2, 4, 8, 16, 32, 60)))

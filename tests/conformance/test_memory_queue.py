@@ -8,9 +8,8 @@ from itertools import chain
 import pytest
 
 from shopflow.domain.order import EventType
-from shopflow.memory.queues import MemoryQueue, QueueDepth
-from shopflow.memory.topic import MemoryTopic
-from shopflow.ports import MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_VISIBILITY_SECONDS, Outgoing
+from shopflow.memory.queues import MemoryQueue, MemoryTopic
+from shopflow.ports import MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_VISIBILITY_SECONDS, Outgoing, QueueDepth
 from tests.clocks import ManualClock
 
 
@@ -58,7 +57,7 @@ def test_a_message_that_is_no_longer_in_flight_cannot_be_hidden(queue: MemoryQue
     [message] = queue.receive(1, 0)
     clock.advance(60)
     assert queue.change_visibility({message: 30}) == [message]
-    assert queue.depth() == QueueDepth(visible=1, in_flight=0)
+    assert queue.depth() == QueueDepth(waiting=1, in_flight=0)
 
 
 def test_a_message_is_hidden_for_at_most_twelve_hours_from_its_receive_on(
@@ -80,18 +79,18 @@ def test_no_message_is_hidden_for_less_than_no_time(queue: MemoryQueue) -> None:
     queue.send("message")
     [message] = queue.receive(1, 0)
     assert queue.change_visibility({message: -1}) == [message]
-    assert queue.depth() == QueueDepth(visible=0, in_flight=1)
+    assert queue.depth() == QueueDepth(waiting=0, in_flight=1)
 
 
 def test_the_depth_tells_what_waits_and_what_is_in_flight(queue: MemoryQueue, clock: ManualClock) -> None:
     for number in range(5):
         queue.send(str(number))
     one, *_ = queue.receive(3, 0)
-    assert queue.depth() == QueueDepth(visible=2, in_flight=3)
+    assert queue.depth() == QueueDepth(waiting=2, in_flight=3)
     queue.delete([one])
-    assert queue.depth() == QueueDepth(visible=2, in_flight=2)
+    assert queue.depth() == QueueDepth(waiting=2, in_flight=2)
     clock.advance(60)
-    assert queue.depth() == QueueDepth(visible=4, in_flight=0)
+    assert queue.depth() == QueueDepth(waiting=4, in_flight=0)
 
 
 def test_a_queue_without_a_dead_letter_queue_never_gives_up(clock: ManualClock) -> None:
@@ -118,7 +117,7 @@ def test_threads_that_share_a_queue_receive_each_message_once(queue: MemoryQueue
     with ThreadPoolExecutor(4) as pool:
         drained = [pool.submit(drain) for _ in range(4)]
     assert sorted(chain.from_iterable(future.result() for future in drained)) == sorted(sent)
-    assert queue.depth() == QueueDepth(visible=0, in_flight=0)
+    assert queue.depth() == QueueDepth(waiting=0, in_flight=0)
 
 
 @pytest.mark.parametrize("most", [0, MAX_BATCH_ENTRIES + 1])
@@ -135,7 +134,7 @@ def test_a_batch_of_more_than_ten_is_refused(queue: MemoryQueue) -> None:
         queue.delete(messages)
     with pytest.raises(ValueError, match="more than 10"):
         queue.change_visibility(dict.fromkeys(messages, 0))
-    assert queue.depth() == QueueDepth(visible=0, in_flight=11)
+    assert queue.depth() == QueueDepth(waiting=0, in_flight=11)
 
 
 @pytest.mark.parametrize(("count", "size"), [(MAX_BATCH_ENTRIES + 1, 1), (2, MAX_BATCH_BYTES // 2 + 1)])
@@ -145,4 +144,4 @@ def test_a_batch_too_large_to_publish_is_refused_whole(queue: MemoryQueue, count
     batch = [Outgoing(str(number), EventType.ORDER_CREATED, "x" * size) for number in range(count)]
     with pytest.raises(ValueError, match="in a batch"):
         topic.publish(batch)
-    assert queue.depth() == QueueDepth(visible=0, in_flight=0)
+    assert queue.depth() == QueueDepth(waiting=0, in_flight=0)

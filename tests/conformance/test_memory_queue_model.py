@@ -17,8 +17,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from shopflow.memory.queues import MemoryQueue, QueueDepth
-from shopflow.ports import MAX_VISIBILITY_SECONDS, Message
+from shopflow.memory.queues import MemoryQueue
+from shopflow.ports import MAX_VISIBILITY_SECONDS, Message, QueueDepth
 from tests.clocks import ManualClock
 from tests.conformance.worlds import MAX_RECEIVES
 

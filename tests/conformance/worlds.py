@@ -11,20 +11,12 @@ from typing import Any, Protocol, TypeVar
 import boto3
 
 from shopflow.aws.calls import PATIENT
-from shopflow.aws.dead_letters import SqsDeadLetters
-from shopflow.aws.depths import SqsBacklogs
-from shopflow.aws.queues import SqsQueue
-from shopflow.aws.topic import SnsTopic
+from shopflow.aws.queues import SnsTopic, SqsBacklogs, SqsDeadLetters, SqsQueue
 from shopflow.aws.wiring import connect
 from shopflow.config import Config
 from shopflow.domain.order import EventType
-from shopflow.memory.audit import MemoryAuditLog
-from shopflow.memory.dead_letters import MemoryBacklogs, MemoryDeadLetters
-from shopflow.memory.orders import MemoryOrders
-from shopflow.memory.products import MemoryProducts
-from shopflow.memory.queues import MemoryQueue
-from shopflow.memory.tables import Rows, Tables
-from shopflow.memory.topic import MemoryTopic
+from shopflow.memory.queues import MemoryBacklogs, MemoryDeadLetters, MemoryQueue, MemoryTopic
+from shopflow.memory.tables import MemoryAuditLog, MemoryOrders, MemoryProducts, Rows, Tables
 from shopflow.ports import AuditLog, Backlogs, DeadLetters, Message, Orders, Products, Queue, Topic
 from tests.clocks import ManualClock
 from tests.conformance.samples import fresh_id

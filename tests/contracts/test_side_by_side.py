@@ -19,17 +19,15 @@ from scripts.contracts.release import Contract, Version, message
 from scripts.contracts.schema import normal
 from shopflow.catalog import SCHEMAS, Catalog, load_catalog
 from shopflow.clock import HeaderFactory
-from shopflow.contracts import Contracts
+from shopflow.contracts import Contracts, load_schemas
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, create
 from shopflow.errors import ContractBreach
-from shopflow.memory.queues import MemoryQueue, QueueDepth
-from shopflow.memory.topic import MemoryTopic
+from shopflow.memory.queues import MemoryQueue, MemoryTopic
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.handler import Done, Handler, Outcome
-from shopflow.messaging.outbox import Outbox
-from shopflow.messaging.publisher import Publisher
-from shopflow.schema_files import load_schemas
+from shopflow.messaging.outbox import Outbox, Publisher, stored_event
+from shopflow.ports import QueueDepth
 from tests.clocks import ManualClock
 from tests.unit.making import pending
 
@@ -102,7 +100,7 @@ def deployments(folders: dict[str, Path], topic: MemoryTopic) -> dict[str, Deplo
 def _event(deployment: Deployment, **more: object) -> Event:
     """A new order's event as this deployment makes it, with ``more`` in its payload."""
     order = create(pending(), HeaderFactory(ManualClock()).new(CREATED))
-    event = deployment.catalog.stored_event(order)
+    event = stored_event(deployment.catalog, order)
     return replace(event, payload={**event.payload, **more})
 
 

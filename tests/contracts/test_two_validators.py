@@ -15,8 +15,7 @@ from jsonschema import Draft202012Validator
 
 from shopflow import jsontext
 from shopflow.catalog import SCHEMAS
-from shopflow.contracts import WordyValidator
-from shopflow.schema_files import load_schemas
+from shopflow.contracts import WordyValidator, load_schemas
 
 SCHEMA_OF = {name: schema for name, schema in load_schemas(SCHEMAS).items() if name != "common"}
 FAST = {name: jsonschema_rs.Draft202012Validator(schema, validate_formats=True) for name, schema in SCHEMA_OF.items()}

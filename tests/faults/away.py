@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shopflow.invariants.report import Breach
+from shopflow.invariants import Breach
 from tests.clocks import ManualClock
 from tests.faults.lasting import DAY
 from tests.faults.observer import Observer

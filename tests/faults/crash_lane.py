@@ -23,7 +23,7 @@ from shopflow.aws.wiring import connect
 from shopflow.catalog import load_catalog
 from shopflow.domain.order import Order, Status
 from shopflow.domain.stock import Product
-from shopflow.invariants.report import Breach
+from shopflow.invariants import Breach
 from tests.faults.crash_points import Call, LiveScenario, Point
 from tests.faults.crash_process import BEFORE
 from tests.faults.lane_verdict import Seen, breaches_of, breaches_of_dead_letters

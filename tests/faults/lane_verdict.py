@@ -13,10 +13,7 @@ from mypy_boto3_sqs import SQSClient
 from shopflow.aws.wiring import Aws
 from shopflow.config import Config
 from shopflow.domain.order import Order
-from shopflow.invariants.messages import check_dead_letters, check_publications
-from shopflow.invariants.orders import Evidence, check_order
-from shopflow.invariants.report import Breach
-from shopflow.invariants.stock import HeldUnits
+from shopflow.invariants import Breach, Evidence, HeldUnits, check_dead_letters, check_order, check_publications
 from shopflow.ports import Charge
 
 SENDER = "notification"

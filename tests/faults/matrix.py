@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from shopflow.errors import Contention, Unavailable
-from shopflow.invariants.report import Breach
+from shopflow.invariants import Breach
 from tests.clocks import ManualClock
 from tests.faults.lasting import subjects_of
 from tests.faults.observer import Observer

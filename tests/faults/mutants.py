@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shopflow.invariants.report import Breach
+from shopflow.invariants import Breach
 from tests.faults.away import absences, wrong_clocks
 from tests.faults.matrix import AtCall, Run, judged, points
 from tests.faults.mutants_of_messaging import OF_MESSAGING

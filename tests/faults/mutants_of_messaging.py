@@ -9,17 +9,17 @@ from typing import Any
 
 import shopflow.clock
 import shopflow.domain.order
+import shopflow.messaging.outbox
 from shopflow.aws.items import audit_to_item
 from shopflow.catalog import Catalog
 from shopflow.domain.event import Event
 from shopflow.domain.order import Order, Status, Transition
 from shopflow.errors import Unavailable
-from shopflow.memory.audit import MemoryAuditLog
-from shopflow.memory.orders import MemoryOrders
+from shopflow.memory.tables import MemoryAuditLog, MemoryOrders
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.deferred import Delivery
 from shopflow.messaging.handler import Done, Outcome
-from shopflow.messaging.publisher import Publisher
+from shopflow.messaging.outbox import Publisher
 from shopflow.messaging.relay import Relay
 from shopflow.ports import Message, Outgoing
 from tests.faults.surgery import Instead, Surgery
@@ -67,13 +67,13 @@ def new_id_at_each_publication(code: Surgery) -> None:
     numbers = itertools.count()
 
     def renamed(stored_event: Any) -> Any:
-        def fresh(self: Catalog, order: Order) -> Event:
-            event: Event = stored_event(self, order)
+        def fresh(catalog: Catalog, order: Order) -> Event:
+            event: Event = stored_event(catalog, order)
             return replace(event, event_id=f"{event.event_id[:16]}{next(numbers):010}")
 
         return fresh
 
-    code.wrap(Catalog, "stored_event", renamed)
+    code.wrap(shopflow.messaging.outbox, "stored_event", renamed)
 
 
 def audit_entries_overwritten(code: Surgery) -> None:

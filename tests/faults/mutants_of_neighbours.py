@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import shopflow.memory.products
+import shopflow.memory.tables
 import shopflow.messaging.relay
 import workers.inventory
 import workers.payment
@@ -16,7 +16,7 @@ from shopflow.errors import ContractBreach
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.deferred import DeferredMessages
 from shopflow.messaging.handler import Done, Failed, Outcome
-from shopflow.messaging.publisher import Publisher
+from shopflow.messaging.outbox import Publisher
 from shopflow.messaging.relay import Relay
 from shopflow.ports import Charge, Message, Outgoing
 from tests.faults.surgery import Surgery

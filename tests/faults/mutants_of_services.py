@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import shopflow.messaging.closing
+import shopflow.messaging.relay
 import workers.inventory
 import workers.notification
 from api.placing import MAX_PROBES, PlaceOrder, order_id
@@ -210,7 +210,7 @@ def closing_unguarded(code: Surgery) -> None:
         return lambda *args: replace(step(*args), guard=("status",))
 
     code.wrap(workers.notification, "notify", unguarded)
-    code.wrap(shopflow.messaging.closing, "settle", unguarded)
+    code.wrap(shopflow.messaging.relay, "settle", unguarded)
 
 
 def failed_inserts_ignored(code: Surgery) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from api.placing import order_id
 from shopflow.aws.items import Item
 from shopflow.errors import InvalidRequest, Unavailable
-from shopflow.invariants.report import Breach
+from shopflow.invariants import Breach
 from shopflow.memory.tables import Rows
 from tests.clocks import ManualClock
 from tests.faults.lasting import lose_the_answer, refuse, subjects_of
@@ -98,7 +98,7 @@ class Run:
             breaches += [
                 Breach(5, service, "holds a message whose dependency was down")
                 for service, dlq in self.system.dlqs.items()
-                if dlq.depth().visible
+                if dlq.depth().waiting
             ]
         self.system.run(60)
         self._place_stuck()

@@ -25,9 +25,7 @@ from scripts.services import Command, LogFiles, Services
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import Aws, connect
 from shopflow.catalog import load_catalog
-from shopflow.invariants.orders import Evidence, charged_as_expected, check_order
-from shopflow.invariants.report import Breach
-from shopflow.invariants.stock import HeldUnits
+from shopflow.invariants import Breach, Evidence, HeldUnits, charged_as_expected, check_order
 from tests.faults.lane_verdict import breaches_of_dead_letters
 from tests.faults.lanes import address, answers, clone, free_port
 from tests.faults.outage_load import Load, missed_by, under_load

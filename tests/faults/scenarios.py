@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from shopflow.domain.order import Status
-from shopflow.memory.topic import MemoryTopic
+from shopflow.memory.queues import MemoryTopic
 from shopflow.ports import Outgoing
 
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"

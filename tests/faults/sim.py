@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from rich.console import Console
 from rich.progress import Progress
 
-from shopflow.invariants.report import Breach
+from shopflow.invariants import Breach
 from tests.faults.observer import RARE
 from tests.faults.simulation import Result, Simulation
 

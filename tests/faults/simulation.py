@@ -12,9 +12,8 @@ from typing import Any
 from shopflow import jsontext
 from shopflow.dead_letters import Walk
 from shopflow.errors import InvalidRequest, MalformedRow, Unavailable
-from shopflow.invariants.report import Breach
-from shopflow.invariants.stock import check_levels
-from shopflow.memory.dead_letters import MemoryDeadLetters
+from shopflow.invariants import Breach, check_levels
+from shopflow.memory.queues import MemoryDeadLetters
 from shopflow.memory.tables import Rows
 from shopflow.messaging.relay import FIRST_LOOK_SECONDS
 from tests.clocks import ManualClock

@@ -12,9 +12,8 @@ from shopflow.clock import Clock
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType
 from shopflow.errors import Contention, Unavailable
-from shopflow.memory.audit import MemoryAuditLog
-from shopflow.memory.queues import MemoryQueue
-from shopflow.memory.topic import MemoryTopic
+from shopflow.memory.queues import MemoryQueue, MemoryTopic
+from shopflow.memory.tables import MemoryAuditLog
 from shopflow.ports import Message, Outgoing
 from tests.clocks import ManualClock
 from tests.faults.lasting import DURATIONS_SECONDS, EVERYTHING, LastingFaults, lose_the_answer, refuse, subjects_of

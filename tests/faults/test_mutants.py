@@ -9,7 +9,7 @@ import pytest
 
 from shopflow.messaging.relay import Relay
 from tests.faults.mutants import MUTANTS, catch, trials
-from tests.faults.surgery import Mutant, Surgery, operated
+from tests.faults.surgery import Mutant, OutdatedMutant, Surgery, operated
 
 
 @pytest.fixture(autouse=True)
@@ -36,5 +36,5 @@ def test_a_mutant_is_undone() -> None:
 
 
 def test_a_mutant_of_what_is_gone_fails() -> None:
-    with pytest.raises(LookupError, match="Relay has no sweeping"):
+    with pytest.raises(OutdatedMutant, match="Relay has no sweeping"):
         Surgery().replace(Relay, "sweeping", None)

@@ -8,10 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from shopflow.errors import ContractBreach
-from shopflow.invariants.messages import check_dead_letters, check_publications
-from shopflow.invariants.orders import Evidence, check_order
-from shopflow.invariants.report import Breach
-from shopflow.invariants.stock import HeldUnits
+from shopflow.invariants import Breach, Evidence, HeldUnits, check_dead_letters, check_order, check_publications
 from shopflow.memory.queues import MemoryQueue
 from tests.faults.observer import Observer
 from tests.system import CONTRACTS, System

@@ -16,18 +16,15 @@ from examples.fraud.service import FLAGGED, NAME, Fraud
 from scripts.contracts.examples import examples
 from shopflow.catalog import load_catalog
 from shopflow.clock import HeaderFactory
-from shopflow.contracts import Contracts
+from shopflow.contracts import Contracts, load_schemas
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, create
 from shopflow.errors import Unavailable
-from shopflow.memory.audit import MemoryAuditLog
-from shopflow.memory.queues import MemoryQueue, QueueDepth
-from shopflow.memory.topic import MemoryTopic
+from shopflow.memory.queues import MemoryQueue, MemoryTopic
+from shopflow.memory.tables import MemoryAuditLog
 from shopflow.messaging.consumer import Consumer
-from shopflow.messaging.outbox import Outbox
-from shopflow.messaging.publisher import Publisher
-from shopflow.ports import Outgoing
-from shopflow.schema_files import load_schemas
+from shopflow.messaging.outbox import Outbox, Publisher, stored_event
+from shopflow.ports import Outgoing, QueueDepth
 from tests.clocks import ManualClock
 from tests.unit.making import line, pending
 
@@ -100,7 +97,7 @@ class Bench:
 
     def place(self, quantity: int, order_id: str = "ORD-A1B2C3D4") -> Event:
         order = create(pending(order_id, line(quantity=quantity)), self._headers.new(EventType.ORDER_CREATED))
-        event = CATALOG.stored_event(order)
+        event = stored_event(CATALOG, order)
         self.queue.send(CONTRACTS.encode(event))
         return event
 

@@ -16,6 +16,7 @@ from shopflow.clock import Clock, HeaderFactory, SystemClock
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Line, Order, Status, Transition, create, decline, notify, release, reserve
 from shopflow.domain.stock import returned
+from shopflow.messaging.outbox import stored_event
 from shopflow.messaging.relay import FIRST_LOOK_SECONDS
 from shopflow.ports import Outgoing
 from tests.commands import Ran, run_module
@@ -114,7 +115,7 @@ def committed(live: Live, product: str, clock: Clock) -> tuple[Order, list[Event
     order_id = "ORD-" + header.event_id[-8:]
     draft = Order(order_id, "CUST-TEST", (line,), header.time_ms, header.time_ms, payment_method=VISA)
     order = live.aws.orders.create(create(draft, header))
-    return order, [CATALOG.stored_event(order)]
+    return order, [stored_event(CATALOG, order)]
 
 
 def released(live: Live, product: str, clock: Clock, *, told: bool) -> tuple[Order, list[Event]]:
@@ -126,7 +127,7 @@ def released(live: Live, product: str, clock: Clock, *, told: bool) -> tuple[Ord
         stock = {name: direction * units for name, units in returned(order).items()} if direction else {}
         live.aws.orders.commit([transition], stock)
         order = transition.after
-        events.append(CATALOG.stored_event(order))
+        events.append(stored_event(CATALOG, order))
     if told:
         live.aws.orders.commit([notify(order, SystemClock().now_ms())])
     return order, events

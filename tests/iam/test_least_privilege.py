@@ -12,7 +12,7 @@ from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.clock import SystemClock
 from shopflow.domain.order import Status
-from shopflow.messaging.publisher import Publisher
+from shopflow.messaging.outbox import Publisher
 from shopflow.messaging.relay import Relay
 from tests.iam import scenarios
 from tests.iam.guarded import OPERATOR, RELAY, Guarded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from scripts.infra.stack import ROOT
-from shopflow.metrics import NAMESPACE, UNITS
+from shopflow.telemetry import NAMESPACE, UNITS
 
 MODULE = ROOT / "terraform" / "modules" / "alarms"
 OF_AWS = {

@@ -13,12 +13,13 @@ import pytest
 from scripts.dlq.__main__ import main
 from scripts.operator_log import os_user
 from shopflow import jsontext
-from shopflow.aws.dead_letters import SqsDeadLetters
+from shopflow.aws.queues import SqsDeadLetters
 from shopflow.catalog import SCHEMAS, load_catalog
 from shopflow.clock import HeaderFactory, SystemClock
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Line, Order, Status, create
+from shopflow.messaging.outbox import stored_event
 from tests.commands import Run, run_module, runner
 from tests.live import VISA, Live, eventually
 
@@ -72,7 +73,7 @@ def _unknown_order(product: str, live: Live) -> tuple[Order, Event]:
     line = Line(product, "Test product", 2, live.aws.products.read([product])[product].price)
     draft = Order("ORD-" + header.event_id[-8:], "CUST-TEST", (line,), header.time_ms, header.time_ms)
     order = create(replace(draft, payment_method=VISA), header)
-    return order, CATALOG.stored_event(order)
+    return order, stored_event(CATALOG, order)
 
 
 def _entries(operator_log: Path) -> list[Any]:

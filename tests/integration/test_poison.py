@@ -15,8 +15,7 @@ from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Line, Order, Status, Transition, charge, create, decline, refuse, reserve
 from shopflow.domain.stock import returned
-from shopflow.messaging.outbox import Outbox
-from shopflow.messaging.publisher import Publisher
+from shopflow.messaging.outbox import Outbox, Publisher, stored_event
 from shopflow.ports import Outgoing
 from tests.faults.lane_verdict import breaches_of_dead_letters
 from tests.live import VISA, Live, eventually
@@ -157,11 +156,11 @@ def _history(live: Live, steps: list[Step]) -> tuple[Order, list[Event]]:
     )
     order = create(draft, header)
     assert live.aws.orders.create(order) == order
-    events = [CATALOG.stored_event(order)]
+    events = [stored_event(CATALOG, order)]
     for step in steps:
         transition = step(order, events[-1])
         taken = {name: -units for name, units in returned(order).items()} if step is reserved else {}
         live.aws.orders.commit([transition], taken)
         order = transition.after
-        events.append(CATALOG.stored_event(order))
+        events.append(stored_event(CATALOG, order))
     return order, events

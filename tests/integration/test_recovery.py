@@ -14,14 +14,13 @@ from botocore.httpsession import URLLib3Session
 from api.placing import PlaceOrder
 from api.product_cache import ProductCache
 from shopflow.aws.calls import INTERACTIVE
-from shopflow.aws.orders import DynamoOrders
+from shopflow.aws.tables import DynamoOrders
 from shopflow.catalog import load_catalog
 from shopflow.clock import HeaderFactory, SystemClock
 from shopflow.contracts import Contracts
 from shopflow.domain.order import EventType, Line, Order, Status, create, decline, notify, release, reserve
 from shopflow.domain.stock import returned
-from shopflow.messaging.outbox import Outbox
-from shopflow.messaging.publisher import Publisher
+from shopflow.messaging.outbox import Outbox, Publisher, stored_event
 from shopflow.messaging.relay import FIRST_LOOK_SECONDS
 from tests.live import VISA, Live
 
@@ -94,7 +93,7 @@ def test_a_declined_order_whose_release_was_published_but_not_cleared_is_closed(
 def _died_after_release(live: Live, product: str, told_first: bool) -> Order:
     publish = Publisher(live.aws.topic).publish
     order = _committed(live, product)
-    events = [CATALOG.stored_event(order)]
+    events = [stored_event(CATALOG, order)]
     steps: list[tuple[Any, int]] = [
         (lambda order: reserve(order, HEADERS.new(EventType.INVENTORY_RESERVED, events[-1])), -1),
         (lambda order: decline(order, HEADERS.new(EventType.PAYMENT_FAILED, events[-1]), "Card expired"), 0),
@@ -106,7 +105,7 @@ def _died_after_release(live: Live, product: str, told_first: bool) -> Order:
             [transition], {name: sign * units for name, units in returned(order).items()} if sign else {}
         )
         order = transition.after
-        events.append(CATALOG.stored_event(order))
+        events.append(stored_event(CATALOG, order))
     if told_first:
         told = notify(order, SystemClock().now_ms())
         live.aws.orders.commit([told])

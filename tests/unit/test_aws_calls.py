@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from shopflow.aws.audit import _failure
 from shopflow.aws.calls import translated
+from shopflow.aws.tables import _failure
 from shopflow.errors import BadAnswer, Contention, Unavailable
 
 

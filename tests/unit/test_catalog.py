@@ -17,7 +17,8 @@ from shopflow.contracts import Contracts
 from shopflow.domain.event import Event, replay
 from shopflow.domain.order import EventType, Status, create
 from shopflow.errors import ConfigError, ContractBreach
-from shopflow.invariants.orders import Evidence, check_order
+from shopflow.invariants import Evidence, check_order
+from shopflow.messaging.outbox import stored_event
 from tests.clocks import ManualClock
 from tests.unit.making import pending
 
@@ -53,7 +54,7 @@ def catalog(tmp_path: Path) -> Catalog:
 
 HEADERS = HeaderFactory(ManualClock())
 PENDING = create(pending(), HEADERS.new(EventType.ORDER_CREATED))
-CREATED = load_catalog().stored_event(PENDING)
+CREATED = stored_event(load_catalog(), PENDING)
 
 
 def earned(points: object) -> Event:

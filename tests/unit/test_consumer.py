@@ -14,14 +14,12 @@ from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, create
 from shopflow.errors import Contention, ContractBreach, Unavailable
-from shopflow.memory.queues import MemoryQueue, QueueDepth
-from shopflow.memory.topic import MemoryTopic
+from shopflow.memory.queues import MemoryQueue, MemoryTopic
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.deferred import MAX_DEFERRED
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
-from shopflow.messaging.outbox import Outbox
-from shopflow.messaging.publisher import Publisher
-from shopflow.ports import Message, Outgoing
+from shopflow.messaging.outbox import Outbox, Publisher, stored_event
+from shopflow.ports import Message, Outgoing, QueueDepth
 from shopflow.telemetry import Telemetry
 from tests.clocks import ManualClock
 from tests.unit.making import pending
@@ -59,7 +57,7 @@ class DeadTopic:
 
 
 class Counted:
-    """`shopflow.metrics.Metrics` that adds up."""
+    """`shopflow.telemetry.Metrics` that adds up."""
 
     def __init__(self) -> None:
         self.totals: Counter[str] = Counter()
@@ -93,7 +91,7 @@ class Bench:
 
     def event(self, number: int = 1) -> Event:
         order = pending(f"ORD-{number:08}")
-        return CATALOG.stored_event(create(order, self._headers.new(EventType.ORDER_CREATED)))
+        return stored_event(CATALOG, create(order, self._headers.new(EventType.ORDER_CREATED)))
 
     def send(self, *events: Event) -> None:
         for event in events:
@@ -104,7 +102,7 @@ class Bench:
         end = self.clock.now + round(seconds * 1000)
         while self.clock.now < end:
             pause = self.consumer.step()
-            self.clock.advance(max(0.1 if self.queue.depth().visible else 1, pause))
+            self.clock.advance(max(0.1 if self.queue.depth().waiting else 1, pause))
 
     def rounds(self, count: int, seconds: float = 0) -> None:
         for _ in range(count):
@@ -155,7 +153,7 @@ def test_a_message_that_keeps_failing_is_in_the_dlq_after_three_receives() -> No
     bench.send(bench.event())
     bench.rounds(6, seconds=300)
     assert len(handler.seen) == 3
-    assert (bench.queue.depth(), bench.dlq.depth().visible) == (QueueDepth(0, 0), 1)
+    assert (bench.queue.depth(), bench.dlq.depth().waiting) == (QueueDepth(0, 0), 1)
 
 
 def test_the_delay_before_the_next_try_grows() -> None:
@@ -176,7 +174,7 @@ def test_a_breach_of_contract_reaches_the_dlq_at_once_with_its_neighbours_unharm
     bench.queue.send("not json")
     bench.send(bench.event())
     bench.rounds(4)
-    assert (bench.queue.depth(), bench.dlq.depth().visible) == (QueueDepth(0, 0), 1)
+    assert (bench.queue.depth(), bench.dlq.depth().waiting) == (QueueDepth(0, 0), 1)
 
 
 def test_a_message_that_breaks_the_decoder_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,14 +193,14 @@ def test_a_message_that_breaks_the_decoder_fails_alone(monkeypatch: pytest.Monke
     bench.consumer.step()
     assert (len(handler.seen), bench.queue.depth()) == (9, QueueDepth(0, 1))
     bench.rounds(6, seconds=300)
-    assert bench.dlq.depth().visible == 1
+    assert bench.dlq.depth().waiting == 1
 
 
 def test_a_breach_found_by_the_handler_reaches_the_dlq_at_once() -> None:
     bench = Bench(Recording(lambda _: Failed(ContractBreach("no such order"))))
     bench.send(bench.event())
     bench.rounds(4)
-    assert bench.dlq.depth().visible == 1
+    assert bench.dlq.depth().waiting == 1
 
 
 def test_a_sound_event_in_the_wrong_queue_is_acknowledged_and_counted() -> None:

@@ -10,8 +10,7 @@ import pytest
 from shopflow import dead_letters
 from shopflow.dead_letters import HIDE_SECONDS, SLOWEST_PER_SECOND, Walk
 from shopflow.errors import Unavailable
-from shopflow.memory.dead_letters import MemoryBacklogs, MemoryDeadLetters
-from shopflow.memory.queues import MemoryQueue
+from shopflow.memory.queues import MemoryBacklogs, MemoryDeadLetters, MemoryQueue
 from shopflow.ports import Backlog, DeadLetter, Message, QueueDepth
 from tests.clocks import ManualClock
 from workers.dead_letters import MAX_REASONS, Judged, Survey, best_first
@@ -63,8 +62,8 @@ def test_the_whole_queue_is_met_once_and_given_back_at_the_end(bench: Bench) -> 
     with bench.walk() as walk:
         assert bodies(list(walk.batches())) == [str(number) for number in range(3001)]
         assert (walk.depth, walk.seen, walk.ended) == (3001, 3001, True)
-        assert bench.dlq.depth().visible == 0
-    assert bench.dlq.depth().visible == 3001
+        assert bench.dlq.depth().waiting == 0
+    assert bench.dlq.depth().waiting == 3001
 
 
 def test_no_more_letters_are_in_memory_than_a_batch_and_of_the_others_no_body(bench: Bench) -> None:
@@ -81,9 +80,9 @@ def test_a_walk_slower_than_the_visibility_timeout_still_meets_each_letter_once(
         for batch in walk.batches(10):
             met += bodies([batch])
             bench.clock.advance(29)
-            assert bench.dlq.depth().visible == 200 - len(met), "nobody else sees what was met"
+            assert bench.dlq.depth().waiting == 200 - len(met), "nobody else sees what was met"
     assert met == [str(number) for number in range(200)]
-    assert bench.dlq.depth().visible == 200
+    assert bench.dlq.depth().waiting == 200
 
 
 def test_a_letter_that_comes_again_because_its_time_ran_out_counts_once_and_is_given_back(bench: Bench) -> None:
@@ -97,7 +96,7 @@ def test_a_letter_that_comes_again_because_its_time_ran_out_counts_once_and_is_g
                 bench.clock.advance(3600)
                 bench.letters.hidden.clear()
     assert (sorted(met, key=int), walk.seen) == ([str(number) for number in range(30)], 30)
-    assert bench.dlq.depth().visible == 30
+    assert bench.dlq.depth().waiting == 30
 
 
 def test_letters_are_hidden_for_as_long_as_a_slow_walk_through_a_queue_of_that_depth_takes(bench: Bench) -> None:
@@ -138,7 +137,7 @@ def test_whatever_ends_a_walk_gives_everything_back(bench: Bench, error: type[Ba
 
     with pytest.raises(error):
         walk_into_it()
-    assert bench.dlq.depth().visible == 250
+    assert bench.dlq.depth().waiting == 250
 
 
 def test_an_interrupt_while_letters_are_given_back_comes_after_that(bench: Bench) -> None:
@@ -146,7 +145,7 @@ def test_an_interrupt_while_letters_are_given_back_comes_after_that(bench: Bench
     bench.letters.trouble[2] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt), bench.walk() as walk:
         list(walk.batches())
-    assert bench.dlq.depth().visible == 250
+    assert bench.dlq.depth().waiting == 250
 
 
 def test_a_second_interrupt_ends_that_too_and_the_letters_come_back_by_themselves(bench: Bench) -> None:
@@ -160,9 +159,9 @@ def test_a_second_interrupt_ends_that_too_and_the_letters_come_back_by_themselve
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert (len(bench.letters.hidden), bench.dlq.depth().visible) == (1, 0)
+    assert (len(bench.letters.hidden), bench.dlq.depth().waiting) == (1, 0)
     bench.clock.advance(60)
-    assert bench.dlq.depth().visible == 250
+    assert bench.dlq.depth().waiting == 250
 
 
 def test_what_cannot_be_given_back_is_told_and_spoils_nothing(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

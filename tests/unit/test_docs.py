@@ -249,7 +249,7 @@ WRONG = """# One `title`
 [a](gone.md) [b](#one-title) [c](#one-title-1) [d](#two) [e](../docs/architecture.md#gone) [f](https://x.example/gone)
 ![g](gone.svg) [h](../../../etc/hosts)
 
-`shopflow/gone.py` `shopflow/aws/{topic,gone}.py` `shopflow/aws/{topic,queues}.py` `docs/*.gone` `docs/*.md` `gone.tf`
+`shopflow/gone.py` `shopflow/aws/{tables,gone}.py` `shopflow/aws/{tables,queues}.py` `docs/*.gone` `docs/*.md` `gone.tf`
 `Makefile` `shopflow/aws/` `main.tf` `requirements/*.txt` `gone*.txt` `application/json`
 `.env.local` `docs/architecture.md#gone` `no/such.py`
 
@@ -268,7 +268,7 @@ def test_what_is_not_there_is_found() -> None:
     assert dead_links(source) == ["gone.md", "#two", "../docs/architecture.md#gone", "gone.svg", "../../../etc/hosts"]
     assert unknown_paths(source) == [
         "shopflow/gone.py",
-        "shopflow/aws/{topic,gone}.py",
+        "shopflow/aws/{tables,gone}.py",
         "docs/*.gone",
         "gone.tf",
         "gone*.txt",

@@ -17,9 +17,9 @@ from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Line, Order, create
 from shopflow.errors import Unavailable
-from shopflow.memory.audit import MemoryAuditLog
+from shopflow.memory.tables import MemoryAuditLog
 from shopflow.messaging.handler import Done, Handler, Outcome
-from shopflow.messaging.outbox import Outbox
+from shopflow.messaging.outbox import Outbox, stored_event
 from shopflow.ports import Orders, Products
 from tests.clocks import ManualClock
 from tests.taps import CountingMailer, LedgerGateway
@@ -56,7 +56,7 @@ class World:
         draft = Order(
             "ORD-A1B2C3D4", "CUST-001", (line,), header.time_ms, header.time_ms, payment_method=payment_method
         )
-        self.created = CATALOG.stored_event(self.twins.orders.create(create(draft, header)))
+        self.created = stored_event(CATALOG, self.twins.orders.create(create(draft, header)))
 
     def handle(self, service: str, event: Event) -> Outcome:
         return HANDLERS[service](self.ports, OUTBOX).handle([event])[0]
@@ -162,7 +162,7 @@ class Many:
         header = self.world.ports.headers.new(EventType.ORDER_CREATED)
         line = Line(PRODUCT, "Name", 1, Decimal("9.99"))
         draft = Order(order_id, "CUST-001", (line,), header.time_ms, header.time_ms, payment_method="pm_card_visa")
-        return CATALOG.stored_event(self.world.twins.orders.create(create(draft, header)))
+        return stored_event(CATALOG, self.world.twins.orders.create(create(draft, header)))
 
 
 class CountingReads:

@@ -12,6 +12,7 @@ from shopflow.contracts import Contracts
 from shopflow.domain.event import Event, payload_of, replay
 from shopflow.domain.order import EventHeader, EventType, IllegalTransition, Order, notify, release
 from shopflow.domain.times import after_cause, to_ms, to_text
+from shopflow.messaging.outbox import stored_event
 from tests.unit.making import T0, charged, declined, header, pending, refused, reserved
 
 CATALOG = load_catalog()
@@ -25,7 +26,7 @@ HISTORIES = {
 
 
 def _events(history: list[Order]) -> list[Event]:
-    return [CATALOG.stored_event(order) for order in history]
+    return [stored_event(CATALOG, order) for order in history]
 
 
 @pytest.mark.parametrize("name", HISTORIES)
@@ -58,7 +59,7 @@ def test_no_events_are_no_order() -> None:
 
 def test_an_empty_outbox_holds_no_event() -> None:
     with pytest.raises(ValueError, match="outbox"):
-        CATALOG.stored_event(notify(charged(), T0).after)
+        stored_event(CATALOG, notify(charged(), T0).after)
 
 
 class FixedClock:
@@ -72,7 +73,7 @@ class FixedClock:
 @given(now=st.integers(0, 2**47), cause_ms=st.integers(0, 2**47), noise=st.binary(min_size=10, max_size=10))
 def test_an_effect_sorts_after_its_cause_however_the_clocks_differ(now: int, cause_ms: int, noise: bytes) -> None:
     first = HeaderFactory(FixedClock(cause_ms), lambda _: b"\xff" * 10).new(EventType.ORDER_CREATED)
-    cause = CATALOG.stored_event(replace(pending(), outbox=first))
+    cause = stored_event(CATALOG, replace(pending(), outbox=first))
     effect = HeaderFactory(FixedClock(now), lambda _: noise).new(EventType.INVENTORY_RESERVED, cause)
     assert effect.event_id > first.event_id
     assert effect.time_ms > first.time_ms
@@ -96,5 +97,5 @@ def test_every_event_that_the_domain_makes_passes_its_contract_and_comes_back() 
         for order in history:
             assert order.outbox is not None
             outbox = EventHeader(ulid, order.outbox.event_type, order.outbox.time_ms)
-            event = CATALOG.stored_event(replace(order, outbox=outbox))
+            event = stored_event(CATALOG, replace(order, outbox=outbox))
             assert contracts.decode(contracts.encode(event)) == event

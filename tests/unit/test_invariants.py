@@ -11,10 +11,17 @@ import pytest
 from shopflow.domain.event import Event
 from shopflow.domain.order import Order
 from shopflow.domain.stock import Product
-from shopflow.invariants.messages import check_dead_letters, check_publications
-from shopflow.invariants.orders import Evidence, as_replayed, check_order
-from shopflow.invariants.report import Breach, Report
-from shopflow.invariants.stock import HeldUnits, check_refusal
+from shopflow.invariants import (
+    Breach,
+    Evidence,
+    HeldUnits,
+    Report,
+    as_replayed,
+    check_dead_letters,
+    check_order,
+    check_publications,
+    check_refusal,
+)
 from shopflow.ports import Charge
 from tests.system import System
 

@@ -14,12 +14,11 @@ from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, create
 from shopflow.errors import ContractBreach, Unavailable
-from shopflow.memory.queues import MemoryQueue, QueueDepth
-from shopflow.memory.topic import MemoryTopic
+from shopflow.memory.queues import MemoryQueue, MemoryTopic
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
-from shopflow.messaging.publisher import Publisher
-from shopflow.ports import Message, Queue
+from shopflow.messaging.outbox import Publisher, stored_event
+from shopflow.ports import Message, Queue, QueueDepth
 from tests.clocks import ManualClock
 from tests.unit.making import pending
 from workers import lambda_handler
@@ -57,7 +56,7 @@ class Lambda:
     def send(self, *numbers: int) -> None:
         for number in numbers:
             order = create(pending(f"ORD-{number:08}"), self._headers.new(EventType.ORDER_CREATED))
-            self.queue.send(CONTRACTS.encode(CATALOG.stored_event(order)))
+            self.queue.send(CONTRACTS.encode(stored_event(CATALOG, order)))
 
     def invoke(self, most: int = 10) -> list[str]:
         """One invocation. Returns the ids of the messages that it reported as failed."""
@@ -109,7 +108,7 @@ def test_a_message_that_keeps_failing_is_in_the_dlq_after_three_invocations() ->
     for _ in range(5):
         service.invoke()
         service.clock.advance(300)
-    assert (len(handler.seen), service.dlq.depth().visible) == (3, 1)
+    assert (len(handler.seen), service.dlq.depth().waiting) == (3, 1)
 
 
 @pytest.mark.parametrize("answer", [Done(), Failed(ContractBreach("no such order"))])
@@ -120,7 +119,7 @@ def test_a_breach_of_contract_is_reported_and_reaches_the_dlq_at_once(answer: Ou
     else:
         service.send(1)
     reported = [len(service.invoke()) for _ in range(4)]
-    assert (reported, service.dlq.depth().visible) == ([1, 1, 1, 0], 1)
+    assert (reported, service.dlq.depth().waiting) == ([1, 1, 1, 0], 1)
 
 
 def test_a_short_outage_is_waited_out_within_the_invocation() -> None:

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from shopflow.errors import Unavailable
-from shopflow.metrics import NAMESPACE, UNITS, EmfMetrics
-from shopflow.telemetry import Telemetry
+from shopflow.telemetry import NAMESPACE, UNITS, EmfMetrics, Telemetry
 from tests.clocks import ManualClock
 from tests.system import System
 

@@ -12,7 +12,7 @@ import pytest
 
 from shopflow.domain.order import EventType, Status
 from shopflow.errors import Contention, Unavailable
-from shopflow.messaging.publisher import Publisher
+from shopflow.messaging.outbox import Publisher
 from shopflow.ports import Charge, Outgoing
 from tests.faults.nonsense import GATEWAY
 from tests.system import CONTRACTS, System, service_of
@@ -65,7 +65,7 @@ def test_no_answer_of_the_gateway_leaves_an_order_stuck_or_makes_its_neighbours_
     order = system.tables.orders[bad]
     unsettled = order.status is Status.INVENTORY_RESERVED
     assert unsettled or order.opened_at is None, "either nothing is committed, or the order comes to its end"
-    assert not unsettled or system.dlqs["payment"].depth().visible == 1, "and then its message waits for an operator"
+    assert not unsettled or system.dlqs["payment"].depth().waiting == 1, "and then its message waits for an operator"
     fault.on = False
     system.redrive()
     assert system.run_until_quiet()
@@ -115,7 +115,7 @@ def test_orders_are_paid_while_the_gateway_is_down_for_one_of_them() -> None:
     system.run(seconds=60)
     assert {system.tables.orders[one].status for one in later} == {Status.COMPLETED}
     system.run(seconds=6 * 3600)
-    assert not system.dlqs["payment"].depth().visible
+    assert not system.dlqs["payment"].depth().waiting
     fault.on = False
     assert system.run_until_quiet()
 
@@ -145,7 +145,7 @@ def test_calls_that_hang_until_their_time_limit_send_nothing_to_the_dlq(
     for _ in range(12):
         system.place({"A": 1}, payment_method)
     system.run(seconds=3600)
-    assert not any(dlq.depth().visible for dlq in system.dlqs.values())
+    assert not any(dlq.depth().waiting for dlq in system.dlqs.values())
     fault.on = False
     assert system.run_until_quiet()
 
@@ -260,7 +260,7 @@ def test_an_event_from_the_end_of_time_goes_to_its_dlq_and_its_neighbours_are_se
         queue.send(CONTRACTS.encode(event))
     system.run(seconds=600)
     assert {system.tables.orders[order.order_id].status for order in orders} == {Status.COMPLETED}
-    assert system.dlqs["inventory"].depth().visible == 1
+    assert system.dlqs["inventory"].depth().waiting == 1
 
 
 def test_a_row_of_a_product_that_cannot_be_read_fails_its_own_orders_and_can_be_mended() -> None:
@@ -273,7 +273,7 @@ def test_a_row_of_a_product_that_cannot_be_read_fails_its_own_orders_and_can_be_
     system.run(seconds=600)
     assert {system.tables.orders[order.order_id].status for order in others} == {Status.COMPLETED}
     assert system.tables.orders[bad.order_id].status is Status.PENDING, "not refused: the product exists"
-    assert system.dlqs["inventory"].depth().visible == 1
+    assert system.dlqs["inventory"].depth().waiting == 1
     rows["B"] = sound
     system.redrive()
     assert system.run_until_quiet()

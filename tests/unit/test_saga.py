@@ -89,7 +89,7 @@ def test_a_message_that_comes_three_times_changes_nothing_the_second_and_third_t
     assert system.tables.orders[order.order_id] == final
     assert (_stock(system), dict(system.mailer.sent)) == (stock, sent)
     assert system.audit.trail(order.order_id) == trail
-    assert system.dlqs[service].depth().visible == 0
+    assert system.dlqs[service].depth().waiting == 0
 
 
 class Fault:
@@ -161,7 +161,7 @@ def test_an_outage_in_the_middle_of_a_step_loses_nothing(service: str) -> None:
     outage = _raise(Unavailable("DynamoDB"))
     system = System({"A": 5}, tap=Fault(service, "orders.commit", outage))
     _ends(system, system.place({"A": 2}, VISA), Status.COMPLETED)
-    assert all(dlq.depth().visible == 0 for dlq in system.dlqs.values())
+    assert all(dlq.depth().waiting == 0 for dlq in system.dlqs.values())
 
 
 @pytest.mark.parametrize("service", ["inventory", "payment"])
@@ -189,7 +189,7 @@ def test_a_gateway_that_is_down_holds_the_payments_until_it_is_back() -> None:
     down = False
     for order in orders:
         _ends(system, order, Status.COMPLETED)
-    assert system.dlqs["payment"].depth().visible == 0
+    assert system.dlqs["payment"].depth().waiting == 0
 
 
 def test_an_event_of_an_order_that_does_not_exist_goes_to_the_dlq_within_seconds() -> None:
@@ -197,7 +197,7 @@ def test_an_event_of_an_order_that_does_not_exist_goes_to_the_dlq_within_seconds
     order = system.place({"A": 2}, VISA)
     del system.tables.orders[order.order_id], system.tables.opened[order.order_id]
     system.run(5)
-    assert system.dlqs["inventory"].depth().visible == 1
+    assert system.dlqs["inventory"].depth().waiting == 1
 
 
 def test_an_event_that_never_happened_to_its_order_goes_to_the_dlq() -> None:
@@ -208,7 +208,7 @@ def test_an_event_that_never_happened_to_its_order_goes_to_the_dlq() -> None:
     forged = forged.replace("order.created", "inventory.reserved").replace("PENDING", "INVENTORY_RESERVED")
     system.queues["payment"].send(forged)
     system.run(5)
-    assert system.dlqs["payment"].depth().visible == 1
+    assert system.dlqs["payment"].depth().waiting == 1
     assert not system.gateway.charges
 
 

@@ -23,10 +23,9 @@ from scripts.dlq.purge import Purge
 from scripts.dlq.redrive import Fate, Redrive, Wish, fate_of
 from scripts.dlq.showing import MAX_BODY_CHARS, age, body_text
 from scripts.operator_log import OperatorLog, os_user
-from shopflow.aws.dead_letters import MoveTask, SqsDeadLetters
+from shopflow.aws.queues import MoveTask, SqsDeadLetters
 from shopflow.errors import Unavailable
-from shopflow.memory.dead_letters import MemoryDeadLetters
-from shopflow.memory.queues import MemoryQueue
+from shopflow.memory.queues import MemoryDeadLetters, MemoryQueue
 from shopflow.ports import DeadLetter
 from tests.clocks import ManualClock
 from workers.dead_letters import Judged
@@ -241,7 +240,7 @@ def test_while_the_question_stands_nothing_is_hidden(desk: Desk) -> None:
     seen: list[int] = []
 
     def look(_: str) -> bool:
-        seen.append(queue.dlq.depth().visible)
+        seen.append(queue.dlq.depth().waiting)
         return False
 
     with pytest.raises(CommandError):

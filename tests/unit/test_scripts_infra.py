@@ -25,8 +25,7 @@ from scripts.restock import parse, restock, restock_all
 from shopflow.config import load_config
 from shopflow.domain.stock import Product
 from shopflow.errors import ConfigError, ShopFlowError, Unavailable
-from shopflow.memory.products import MemoryProducts
-from shopflow.memory.tables import Tables
+from shopflow.memory.tables import MemoryProducts, Tables
 
 OUTPUTS = {
     "region": "us-east-1",

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shopflow.domain.event import Event
-from shopflow.messaging.sharing import GroupPublisher
+from shopflow.messaging.group_commit import GroupPublisher
 from tests.unit.making import an_event_named
 
 TEN = 10

@@ -15,8 +15,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from shopflow.domain.order import Status
 from shopflow.errors import Unavailable
 from shopflow.otel import OtelTracing
-from shopflow.telemetry import Telemetry
-from shopflow.tracing import NoTracing, well_formed
+from shopflow.telemetry import NoTracing, Telemetry, well_formed
 from tests.system import System
 from tests.taps import Tap, straight_through
 

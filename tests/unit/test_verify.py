@@ -14,8 +14,7 @@ from scripts.verify.__main__ import check_dead_letters, table, verdict
 from scripts.verify.looking import LOOKS, Findings, Live, Look
 from shopflow import dead_letters as walking
 from shopflow.domain.order import EventType, Order
-from shopflow.memory.dead_letters import MemoryDeadLetters
-from shopflow.memory.queues import MemoryQueue
+from shopflow.memory.queues import MemoryDeadLetters, MemoryQueue
 from shopflow.ports import DeadLetter
 from shopflow.transactions import transaction_id
 from tests.clocks import ManualClock
@@ -45,7 +44,7 @@ def found_in(system: System, meanwhile: Callable[[], object] = lambda: None, bus
 
     def waiting() -> int:
         depths = [queue.depth() for queue in system.queues.values()]
-        return busy + sum(depth.visible + depth.in_flight for depth in depths)
+        return busy + sum(depth.waiting + depth.in_flight for depth in depths)
 
     twins = system.twins
     ids = partial(transaction_id, SEED)

@@ -12,10 +12,8 @@ from jsonschema import Draft202012Validator
 
 from shopflow import jsontext
 from shopflow.catalog import load_catalog
-from shopflow.contracts import Contracts
+from shopflow.contracts import Contracts, in_words, load_schemas
 from shopflow.errors import InvalidRequest
-from shopflow.schema_files import load_schemas
-from shopflow.wording import in_words
 
 CATALOG = load_catalog()
 CONTRACTS = Contracts(CATALOG)

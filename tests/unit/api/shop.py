@@ -20,11 +20,8 @@ from shopflow.clock import Clock, SystemClock
 from shopflow.domain.order import Order, Transition, notify
 from shopflow.domain.stock import Product
 from shopflow.errors import Unavailable
-from shopflow.memory.audit import MemoryAuditLog
-from shopflow.memory.dead_letters import MemoryBacklogs, MemoryDeadLetters
-from shopflow.memory.orders import MemoryOrders
-from shopflow.memory.queues import MemoryQueue
-from shopflow.memory.topic import MemoryTopic
+from shopflow.memory.queues import MemoryBacklogs, MemoryDeadLetters, MemoryQueue, MemoryTopic
+from shopflow.memory.tables import MemoryAuditLog, MemoryOrders
 from shopflow.ports import AuditEntry, Backlog, DeadLetter, OpenOrder, Outgoing
 from shopflow.telemetry import SILENT, Telemetry
 from tests.conformance.samples import an_event, an_order, charged, made, reserved

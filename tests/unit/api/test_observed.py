@@ -11,9 +11,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from shopflow.clock import SystemClock
-from shopflow.metrics import EmfMetrics
 from shopflow.otel import OtelTracing
-from shopflow.telemetry import Telemetry
+from shopflow.telemetry import EmfMetrics, Telemetry
 from tests.unit.api.shop import Client, Shop, serving
 
 CLIENTS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

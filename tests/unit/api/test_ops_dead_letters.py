@@ -14,7 +14,7 @@ from api.ops import dead_letters
 from api.ops.dead_letters import LOOK_SECONDS, MAX_BODY_CHARACTERS, MAX_REDRIVEN, MAX_SHOWN, DeadLetterDesk, Wish
 from shopflow.domain.times import to_text
 from shopflow.errors import Unavailable
-from shopflow.memory.dead_letters import MemoryDeadLetters
+from shopflow.memory.queues import MemoryDeadLetters
 from shopflow.ports import DeadLetter
 from tests.clocks import ManualClock
 from tests.unit.api.shop import AS_OPERATOR, Answer, Client, Shop, judged_by_name, serving
@@ -93,7 +93,7 @@ def test_looking_takes_nothing_away(client: Client, shop: Shop) -> None:
     bury(shop, "poison", "message")
     for _ in range(2):
         assert len(client.get(LETTERS, AS_OPERATOR).json["letters"]) == 2
-    assert (shop.dlqs["payment"].depth().visible, sent(shop)) == (2, [])
+    assert (shop.dlqs["payment"].depth().waiting, sent(shop)) == (2, [])
 
 
 def test_all_that_can_be_processed_are_redriven_and_the_others_stay(client: Client, shop: Shop) -> None:
@@ -101,7 +101,7 @@ def test_all_that_can_be_processed_are_redriven_and_the_others_stay(client: Clie
     answer = redrive(client, {"all": True})
     assert (answer.status, answer.json) == (200, {"redriven": 2, "left": 1, "lookedAt": 3, "more": False})
     assert sent(shop) == ["one", "two"]
-    assert shop.dlqs["payment"].depth().visible == 1
+    assert shop.dlqs["payment"].depth().waiting == 1
 
 
 def test_the_named_ones_are_redriven_whatever_would_become_of_them(client: Client, shop: Shop) -> None:
@@ -153,7 +153,7 @@ def test_what_takes_too_long_stops_and_tells_what_is_left() -> None:
 
     desk = DeadLetterDesk(lambda _: Slow(shop.dlqs["payment"], shop.queues["payment"]), clock, judged_by_name)
     assert desk.redrive("payment", Wish(None)) == {"redriven": 2, "left": 1, "lookedAt": 3, "more": True}
-    assert shop.dlqs["payment"].depth().visible == 1
+    assert shop.dlqs["payment"].depth().waiting == 1
 
 
 def test_one_redrive_takes_so_many_and_no_more(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,14 +195,14 @@ def test_what_cannot_be_told_is_neither_purged_nor_redriven(shop: Shop) -> None:
         client = Client(server)
         assert purge(client, {"wouldFail": True}).json["purged"] == 0
         assert redrive(client, {"all": True}).json["redriven"] == 0
-    assert shop.dlqs["payment"].depth().visible == 1
+    assert shop.dlqs["payment"].depth().waiting == 1
 
 
 @pytest.mark.parametrize("body", [{}, [], None, {"wouldFail": False}, {"wouldFail": 1}, {"all": True}], ids=str)
 def test_an_unclear_wish_purges_nothing(client: Client, shop: Shop, body: Any) -> None:
     bury(shop, "poison")
     assert purge(client, body if body is not None else b"null").status == 400
-    assert shop.dlqs["payment"].depth().visible == 1
+    assert shop.dlqs["payment"].depth().waiting == 1
 
 
 def test_a_look_ends_in_time_says_how_far_it_came_and_gives_everything_back() -> None:
@@ -217,7 +217,7 @@ def test_a_look_ends_in_time_says_how_far_it_came_and_gives_everything_back() ->
     shown = DeadLetterDesk(shop.dead_letters, clock, slow).look("payment")
     assert (shown["deadLetters"], shown["lookedAt"], shown["more"]) == (100, 60, True)
     assert sum(group["count"] for group in shown["reasons"]) == 60
-    assert shop.dlqs["payment"].depth().visible == 100
+    assert shop.dlqs["payment"].depth().waiting == 100
 
 
 def test_one_that_comes_back_at_once_is_not_sent_in_circles(shop: Shop) -> None:
@@ -234,7 +234,7 @@ def test_one_that_comes_back_at_once_is_not_sent_in_circles(shop: Shop) -> None:
     bury(shop, "message")
     dlq = Returning(shop.dlqs["payment"], shop.queues["payment"])
     assert DeadLetterDesk(lambda _: dlq, shop.clock, judged_by_name).redrive("payment", Wish(None))["redriven"] == 1
-    assert shop.dlqs["payment"].depth().visible == 1
+    assert shop.dlqs["payment"].depth().waiting == 1
 
 
 def test_when_a_look_fails_everything_is_given_back(shop: Shop) -> None:
@@ -246,7 +246,7 @@ def test_when_a_look_fails_everything_is_given_back(shop: Shop) -> None:
     bury(shop, "message")
     with serving(shop) as server:
         assert redrive(Client(server), {"all": True}).status == 503
-    assert shop.dlqs["payment"].depth().visible == 1
+    assert shop.dlqs["payment"].depth().waiting == 1
 
 
 def test_while_one_look_takes_its_time_another_is_told_to_come_again(

@@ -74,7 +74,7 @@ def test_without_the_token_it_is_401(client: Client, path: str, headers: dict[st
 def test_without_the_token_nothing_is_redriven(client: Client, shop: Shop, method: str, path: str, body: Any) -> None:
     shop.dlqs["payment"].send("message")
     assert client.ask(method, path, body).status == 401
-    assert shop.queues["payment"].depth().visible == 0
+    assert shop.queues["payment"].depth().waiting == 0
 
 
 def test_the_page_is_there_for_the_operator_and_the_one_to_sign_in_for_anybody_else(client: Client) -> None:
@@ -183,7 +183,7 @@ def test_what_a_page_of_another_site_sends_is_refused(
     answer = client.ask(method, path, body, {**AS_OPERATOR, **cookie(sign_in(client)), **headers})
     assert answer.status == 403
     assert "Set-Cookie" not in answer.headers
-    assert shop.queues["payment"].depth().visible == 0
+    assert shop.queues["payment"].depth().waiting == 0
 
 
 @pytest.mark.parametrize("headers", OWN, ids=str)

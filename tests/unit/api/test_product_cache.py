@@ -8,8 +8,7 @@ from decimal import Decimal
 
 from api.product_cache import ProductCache
 from shopflow.domain.stock import Product
-from shopflow.memory.products import MemoryProducts
-from shopflow.memory.tables import Tables
+from shopflow.memory.tables import MemoryProducts, Tables
 from tests.unit.api.shop import HEADPHONES, KEYBOARD
 
 

@@ -1,15 +1,126 @@
-"""Invariants 1, 3, 4 and 6: of one order, with what was seen of it outside the orders table."""
+"""What must hold of every order, whatever crashed: pure checks over orders, stock, audit trails and messages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
 from shopflow.domain.event import Event, is_transition, replay
 from shopflow.domain.order import IllegalTransition, Order, Status
-from shopflow.invariants.report import Breach
+from shopflow.domain.stock import Product
 from shopflow.ports import Charge
+
+INVARIANTS: Mapping[int, str] = {
+    1: "every accepted order ends, and closes",
+    2: "units received = stock + units held by orders",
+    3: "one charge per charged order",
+    4: "the audit trail is a legal one and replays to the order",
+    5: "the dead-letter queues hold poison only",
+    6: "the customer is told, and no more often than a fault explains",
+    7: "no event is published more often than a fault explains",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """One invariant that does not hold of one subject (an order, a product, a queue or an event).
+
+    ``may_pass``: it is also what work that is still on its way looks like, so it counts once the system is quiet.
+    """
+
+    invariant: int
+    subject: str
+    text: str
+    may_pass: bool = False
+
+    def __str__(self) -> str:
+        return f"invariant {self.invariant}: {self.subject}: {self.text}"
+
+
+class Report:
+    """Counts per invariant: subjects checked and breaches found, with the first ``most_offenders`` of each."""
+
+    def __init__(self, most_offenders: int = 5) -> None:
+        self._most_offenders = most_offenders
+        self.checked: Counter[int] = Counter()
+        self.breached: Counter[int] = Counter()
+        self.offenders: defaultdict[int, list[Breach]] = defaultdict(list)
+
+    def saw(self, invariants: Iterable[int]) -> None:
+        """One more subject was checked for each of ``invariants``."""
+        self.checked.update(invariants)
+
+    def add(self, breaches: Iterable[Breach]) -> None:
+        for breach in breaches:
+            self.breached[breach.invariant] += 1
+            if len(self.offenders[breach.invariant]) < self._most_offenders:
+                self.offenders[breach.invariant].append(breach)
+
+    @property
+    def holds(self) -> bool:
+        return not self.breached
+
+
+_MAX_CHARS = 120
+
+
+def check_dead_letters(service: str, dead: Set[str], poison: Set[str]) -> Iterator[Breach]:
+    """The breaches in one dead-letter queue: bodies that were no poison, and poison that is not there."""
+    for body in sorted(dead - poison):
+        yield Breach(5, service, f"holds work that can be done: {body[:_MAX_CHARS]}")
+    for body in sorted(poison - dead):
+        yield Breach(5, service, f"does not hold the poison {body[:_MAX_CHARS]}")
+
+
+def check_publications(published: Mapping[str, int], excused: Mapping[str, int]) -> Iterator[Breach]:
+    """The events published more often than once plus what faults explain. Both counts are by event id."""
+    for event_id, times in sorted(published.items()):
+        if times > 1 + excused.get(event_id, 0):
+            yield Breach(7, event_id, f"published {times} times, {excused.get(event_id, 0)} explained by faults")
+
+
+class HeldUnits:
+    """The units that orders hold, by product. Takes one order at a time; as large as the assortment, not the orders."""
+
+    def __init__(self) -> None:
+        self._held: Counter[str] = Counter()
+
+    def add(self, order: Order) -> None:
+        if order.holds_stock:
+            for line in order.lines:
+                self._held[line.product_id] += line.quantity
+
+    def missing(self, product: Product) -> int:
+        """Units received that are neither in stock nor held; negative when there are more than were received."""
+        return product.received - product.stock - self._held[product.product_id]
+
+    def check(self, products: Collection[Product]) -> Iterator[Breach]:
+        """The breaches, once every order was added. ``products`` is the whole assortment, as it stood meanwhile."""
+        yield from check_levels(products)
+        for product in products:
+            if missing := self.missing(product):
+                held = self._held[product.product_id]
+                text = f"received {product.received}, in stock {product.stock}, held {held}: {missing:+} missing"
+                yield Breach(2, product.product_id, text, may_pass=True)
+        for product_id in sorted(self._held.keys() - {product.product_id for product in products}):
+            yield Breach(2, product_id, f"{self._held[product_id]} units are held of a product that does not exist")
+
+
+def check_levels(products: Collection[Product]) -> Iterator[Breach]:
+    """At no time are there less than no units of a product."""
+    for product in products:
+        if product.stock < 0:
+            yield Breach(2, product.product_id, f"its stock is {product.stock}")
+
+
+def check_refusal(order: Order, seen: Mapping[str, int], taken: Mapping[str, int]) -> Iterator[Breach]:
+    """A refusal is true of the stock that was ``seen``, less what the same write has ``taken`` (units by product)."""
+    left = {line.product_id: seen.get(line.product_id, 0) - taken.get(line.product_id, 0) for line in order.lines}
+    if all(left[line.product_id] >= line.quantity for line in order.lines):
+        yield Breach(2, order.order_id, f"refused though the units are there: {left} left of what was seen")
+
 
 OF_AN_ORDER = (1, 3, 4, 6)
 """The invariants that `check_order` checks."""
