@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bench.flash_sale_parameters import WORKERS
-from shopflow.messaging.consumer import PROBE
+from shopflow.messaging.consumer import RETRY
 from shopflow.messaging.retry import Backoff
 
 HOT = 0.6
@@ -33,7 +33,7 @@ class Scenario:
     receives: int = 1
     rows: int = 1
     batched_releases: bool = False
-    pause: Backoff = PROBE
+    pause: Backoff = RETRY
 
 
 def scenarios(orders_per_second: int, seconds: float) -> list[Scenario]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shopflow.config import GatewaySettings
-from shopflow.transactions import draw
+from workers.gateway import draw
 
 
 def gateway_seconds(settings: GatewaySettings, order_id: str) -> float:

@@ -1,7 +1,7 @@
-"""The architecture in one file: which events there are and which service produces and consumes each.
+"""The catalogue: every event, and the service that produces it and those that consume it.
 
-Terraform reads the same schemas/catalog.json to make the queues and their filter policies. An overlay adds services and
-events of its own, beside which its schemas lie; it changes nothing of what is there (see examples/fraud).
+Terraform reads the same schemas/catalog.json and makes the queues and filter policies from it. An overlay adds services
+and events, with their schemas beside it, and changes nothing else (examples/fraud).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EVERYTHING = "*"
 
 @dataclass(frozen=True, slots=True)
 class EventSpec:
-    """An event type: who produces it, the version of its schema, and the status that it means, if it means one."""
+    """An event type: its producer, the version of its schema, and the status that it leads to, if any."""
 
     producer: str
     version: str
@@ -30,9 +30,9 @@ class EventSpec:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """A service: its name for people, its colour in a terminal, and the event types that its queue receives.
+    """A service: its title, its colour in a terminal, and the event types that its queue receives.
 
-    ``module`` is what to run it by (``python -m module``); None: it is one of ShopFlow's own.
+    ``module``: how to run it (``python -m module``); None for ShopFlow's own services.
     """
 
     name: str
@@ -43,13 +43,13 @@ class ServiceSpec:
 
     @property
     def source(self) -> str:
-        """How the service signs its events and its log lines."""
+        """The service's name in its events and log lines."""
         return f"{self.name}-service"
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Events by type and services by name, in the catalogue's order. ``folders`` hold the schemas."""
+    """Events by type and services by name, in the catalogue's order. ``folders`` have the schemas."""
 
     events: Mapping[str, EventSpec]
     services: Mapping[str, ServiceSpec]
@@ -62,10 +62,9 @@ class Catalog:
 
 
 def load_catalog(overlay: Path | None = None) -> Catalog:
-    """Read the catalogue, and the ``overlay`` that adds to it.
+    """Read the catalogue and an ``overlay``, if any.
 
-    Raises ``OSError``, ``ValueError`` or ``KeyError`` when one is missing or malformed, or the overlay would change
-    what is there.
+    Raises ``OSError``, ``ValueError`` or ``KeyError`` when one is missing or malformed, or an entry would change.
     """
     raw = jsontext.loads((SCHEMAS / "catalog.json").read_text())
     added = jsontext.loads(overlay.read_text()) if overlay else {}
@@ -77,7 +76,7 @@ def load_catalog(overlay: Path | None = None) -> Catalog:
 
 def _both(base: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
     if taken := base.keys() & added.keys():
-        raise ValueError(f"the overlay may only add: {', '.join(sorted(taken))} is there already")
+        raise ValueError(f"the overlay may only add: the catalogue already has {', '.join(sorted(taken))}")
     return {**base, **added}
 
 
@@ -88,5 +87,5 @@ def _event_spec(spec: Mapping[str, Any]) -> EventSpec:
 def _service_spec(name: str, spec: Mapping[str, Any], every_type: frozenset[str]) -> ServiceSpec:
     consumed = every_type if spec["consumes"] == [EVERYTHING] else frozenset(map(as_event_type, spec["consumes"]))
     if unknown := consumed - every_type:
-        raise ValueError(f"{name} consumes what nobody produces: {', '.join(sorted(unknown))}")
+        raise ValueError(f"{name} consumes what no service produces: {', '.join(sorted(unknown))}")
     return ServiceSpec(name, spec["title"], spec["colour"], consumed, spec.get("module"))

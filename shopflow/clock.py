@@ -1,4 +1,4 @@
-"""Where time and event ids come from. Both are handed in, so that a test can decide them."""
+"""Time and event ids. Both are injected, so that a test can choose them."""
 
 from __future__ import annotations
 
@@ -28,19 +28,16 @@ class SystemClock:
 
 
 class HeaderFactory:
-    """Makes the headers of new events.
-
-    ``random_bytes(n)`` gives n bytes nobody else is given, ``clock`` the time now.
-    """
+    """Makes the headers of new events. ``random_bytes(n)`` returns n bytes that never repeat."""
 
     def __init__(self, clock: Clock, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
         self._clock = clock
         self._random_bytes = random_bytes
 
     def new(self, event_type: EventType, cause: Event | None = None, trace_parent: str | None = None) -> EventHeader:
-        """The header of an event that ``cause`` brought about: its ULID's time is its timestamp, after the cause's.
+        """The header of an event caused by ``cause``. Its timestamp, also in its ULID, is later than the cause's.
 
-        It belongs to the trace of its cause; without one, to that of ``trace_parent``.
+        It belongs to the trace of its cause; without a cause, to the trace ``trace_parent``.
         """
         time_ms = after_cause(self._clock.now_ms(), cause.time_ms if cause else None)
         event_id = str(ULID.from_bytes(time_ms.to_bytes(6, "big") + self._random_bytes(10)))

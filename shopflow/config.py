@@ -19,14 +19,14 @@ from shopflow.errors import ConfigError
 
 ENV_FILE = ".env.local"
 SUPERVISOR_FD = "SHOPFLOW_SUPERVISOR_FD"
-"""Set by whoever starts a service: the pipe that tells it when its supervisor is gone (`shopflow.supervision`)."""
+"""The supervisor of a service sets it: a pipe that closes when the supervisor ends (`shopflow.supervision`)."""
 MIN_TOKEN_CHARACTERS = 16
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The names that Terraform gave to what it made (see terraform/outputs.tf). Queue and DLQ URLs are by service."""
+    """The names of the resources that Terraform made (terraform/outputs.tf). Queue and DLQ URLs are by service."""
 
     topic_arn: str
     queue_urls: Mapping[str, str]
@@ -39,7 +39,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """The simulated payment gateway: share of charges it accepts (0-1), its latency, and the key of its decisions."""
+    """The simulated payment gateway: the share of charges accepted (0-1), its latency, and the key of its draws."""
 
     success_rate: float
     latency_ms: tuple[int, int]
@@ -48,8 +48,8 @@ class GatewaySettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that a service is told. ``endpoint_url`` None means real AWS, ``ops_token`` None no operator, and
-    ``supervisor_fd`` None that nobody supervises the process.
+    """All settings. None means: real AWS (``endpoint_url``), no operator (``ops_token``), no supervisor
+    (``supervisor_fd``).
     """
 
     endpoint_url: str | None
@@ -83,8 +83,8 @@ def read_environment(root: Path | None = None) -> dict[str, str]:
 def adopt_environment() -> dict[str, str]:
     """Make what `read_environment` reads this process's environment, and return it.
 
-    For a process that calls AWS: boto3 looks for its credentials there. The operator's token and the supervisor's pipe
-    are only returned: no process that this one starts shall inherit them.
+    boto3 looks there for its credentials. The operator's token and the supervisor's pipe are only returned, so that no
+    child process inherits them.
     """
     env = read_environment()
     os.environ.update(env)
@@ -131,7 +131,7 @@ def catalog_overlay(env: Mapping[str, str]) -> Path | None:
 
 
 def _wants_spans(env: Mapping[str, str]) -> bool:
-    """Whether OpenTelemetry's standard variables name somewhere to send spans to."""
+    """Whether OpenTelemetry's standard variables name an endpoint for spans."""
     if env.get("OTEL_SDK_DISABLED", "").lower() == "true" or env.get("OTEL_TRACES_EXPORTER") == "none":
         return False
     return bool(env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))

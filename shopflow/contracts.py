@@ -26,11 +26,11 @@ from shopflow.errors import ConfigError, ContractBreach, InvalidRequest
 MAX_EVENT_BYTES = 256 * 1024
 """SNS and SQS take no larger message."""
 MAX_ERRORS = 50
-"""Looked at for the one to report: a hostile text can hold tens of thousands."""
+"""Errors compared to find the one to report. A hostile text can have tens of thousands."""
 
 
 class Contracts:
-    """The schemas, loaded once, and the three checks that services make with them."""
+    """The schemas, loaded once, and the checks that the services make with them."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -44,7 +44,7 @@ class Contracts:
     def encode(self, event: Event) -> str:
         """The text of ``event`` for the wire.
 
-        Raises `ContractBreach` for what no consumer would accept, and for what no queue would carry.
+        Raises `ContractBreach` for an event that no consumer or no queue would accept.
         """
         try:
             envelope = event.to_json()
@@ -61,7 +61,7 @@ class Contracts:
         return text
 
     def decode(self, text: str) -> Event:
-        """The event that ``text`` holds. Raises `ContractBreach` saying which field breaks the contract, and how."""
+        """The event in ``text``. Raises `ContractBreach` that names the field and what is wrong with it."""
         try:
             envelope = jsontext.loads(text)
         except ValueError as error:
@@ -75,8 +75,8 @@ class Contracts:
     def check_request(self, body: Any) -> None:
         """Check the body of ``POST /orders``. Raises `InvalidRequest` naming the field.
 
-        Its text is looked at here and not in the schema: which characters are visible is a table of Unicode's, which
-        the two validators' regular expressions do not share.
+        Characters are checked here and not in the schema, because the two validators' regular expressions do not have
+        the same Unicode tables.
         """
         error = self._strict["place-order"].first_error(body)
         if error:
@@ -92,7 +92,7 @@ class Contracts:
             raise ContractBreach(f"out of range: {error}") from None
 
     def _is_newer_minor(self, envelope: Any) -> bool:
-        """Whether it claims a known type in a newer minor version of the known major one. Whatever else it is."""
+        """Whether it claims to be a known event in a newer minor version of the same major version."""
         try:
             known = self._catalog.events[envelope["eventType"]].version
             major, minor = (int(part) for part in envelope["version"].split("."))
@@ -117,8 +117,8 @@ class Contracts:
 
 
 class _Schema:
-    """One schema, compiled twice from the same text: jsonschema-rs tells at once that a value passes (a hundredth of
-    the time), jsonschema says in words what is wrong with one that does not, and has the last word on it.
+    """One schema in two validators: jsonschema-rs finds out whether a value is valid, in a hundredth of the time;
+    jsonschema says what is wrong with one that is not, and has the last word.
     """
 
     def __init__(self, schema: Any) -> None:
@@ -126,7 +126,7 @@ class _Schema:
         self._wordy = WordyValidator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
     def first_error(self, value: Any, within: str = "") -> str | None:
-        """What is most wrong with ``value``, as «field: message»; None when nothing is."""
+        """The most important error of ``value`` as ``field: message``; None if it is valid."""
         try:
             if self._fast.is_valid(value):
                 return None
@@ -137,7 +137,7 @@ class _Schema:
 
 
 def _is_integer(_: TypeChecker, value: Any) -> bool:
-    """As JSON Schema has it: 2.0 is one. Numbers with a fraction are `Decimal` here, which jsonschema knows not of."""
+    """JSON Schema's integer: 2.0 is one. Numbers with a fraction are `Decimal` here, which jsonschema does not know."""
     if isinstance(value, Decimal):
         return value.is_finite() and value == value.to_integral_value()
     return isinstance(value, int) and not isinstance(value, bool)
@@ -153,14 +153,14 @@ def _compiled(schemas: Mapping[str, Any]) -> dict[str, _Schema]:
 
 
 def _open(schema: Any) -> Any:
-    """The same schema, with no word against unknown fields."""
+    """The same schema, with unknown fields allowed."""
     if isinstance(schema, dict):
         return {key: _open(value) for key, value in schema.items() if key != "additionalProperties"}
     return [_open(item) for item in schema] if isinstance(schema, list) else schema
 
 
 def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every text within ``value``, with where it is."""
+    """Every text in ``value``, with its path."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):
@@ -186,10 +186,10 @@ SUFFIX = ".schema.json"
 
 
 def load_schemas(*folders: Path) -> dict[str, Any]:
-    """The schemas of ``folders`` and of their events/ by name (``order.created``), without any ``$ref``.
+    """The schemas in ``folders`` and their ``events/``, by name (``order.created``), with every ``$ref`` replaced.
 
-    Raises ``OSError``; ``ValueError``, also for a schema that is there twice: a later folder only adds; or ``KeyError``
-    naming a reference that leads nowhere.
+    A validator without references to look up is several times faster. Raises ``OSError``; ``ValueError``, also when two
+    folders have the same schema; or ``KeyError`` naming a reference that leads nowhere.
     """
     files = [file for folder in folders for part in (folder, folder / "events") for file in part.glob(f"*{SUFFIX}")]
     schemas = {file.name.removesuffix(SUFFIX): jsontext.loads(file.read_text()) for file in files}
@@ -200,7 +200,7 @@ def load_schemas(*folders: Path) -> dict[str, Any]:
 
 
 def _whole(node: Any, document: Any, by_id: Mapping[str, Any]) -> Any:
-    """``node`` of ``document`` with its references replaced. No schema here refers to itself."""
+    """``node`` of ``document`` with its references replaced. No schema refers to itself."""
     if isinstance(node, list):
         return [_whole(item, document, by_id) for item in node]
     if not isinstance(node, dict):
@@ -222,7 +222,7 @@ def _target(reference: str, document: Any, by_id: Mapping[str, Any]) -> Any:
 
 
 MAX_SHOWN_CHARS = 50
-"""Of a text that the sender chose."""
+"""Of a text from the sender."""
 _TYPES = {
     "object": "an object",
     "array": "an array",
@@ -250,7 +250,7 @@ _BOUNDS = {
 
 
 def in_words(error: ValidationError) -> str:
-    """How ``error.instance`` breaks its schema. A pattern tells nobody anything: there its description does."""
+    """How ``error.instance`` breaks its schema, in the words of JSON. For a pattern: the schema's own description."""
     rule, wanted, value = str(error.validator), cast("Any", error.validator_value), cast("Any", error.instance)
     schema = error.schema if isinstance(error.schema, dict) else {}
     if rule in ("pattern", "not", "format", "multipleOf", "anyOf") and "description" in schema:
@@ -270,7 +270,7 @@ def in_words(error: ValidationError) -> str:
             return "must not be empty"
         case "uniqueItems":
             return "must not have the same entry twice"
-    return _BOUNDS.get(rule, "is not what it may be").format(jsontext.dumps(wanted))
+    return _BOUNDS.get(rule, "is not allowed").format(jsontext.dumps(wanted))
 
 
 def _shown(text: str) -> str:

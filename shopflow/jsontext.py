@@ -13,9 +13,9 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 def loads(text: str | bytes) -> Any:
     """The value of a JSON text.
 
-    Raises ``ValueError``, saying what is wrong in words for whoever wrote the text: it is not UTF-8, not JSON (NaN and
-    Infinity are not), nested deeper than the parser goes, names a field of an object twice, which others read
-    differently, or has a number or half a surrogate pair that no store can hold.
+    Raises ``ValueError`` in words for the author of the text: it is not UTF-8, not JSON (NaN and Infinity are not),
+    nested too deeply, names a field of an object twice (parsers differ about those), or has a number or half a
+    surrogate pair that no store accepts.
     """
     try:
         decoded = text.decode() if isinstance(text, bytes) else text
@@ -39,7 +39,7 @@ def loads(text: str | bytes) -> Any:
 
 
 def dumps(value: Any, indent: int | None = None) -> str:
-    """The JSON text of ``value``. Raises ``TypeError`` or ``ValueError`` when there is none."""
+    """The JSON text of ``value``. Raises ``TypeError`` or ``ValueError`` if it has none."""
     return str(simplejson.dumps(value, use_decimal=True, allow_nan=False, ensure_ascii=False, indent=indent))
 
 

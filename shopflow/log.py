@@ -19,7 +19,7 @@ _FIELDS = ("orderId", "eventId", "eventType")
 def about(
     event: Event | Outgoing | None = None, *, order_id: str | None = None, event_id: str | None = None
 ) -> dict[str, str]:
-    """The ``extra`` of a log call: the event that the line is about, or the ids that are known."""
+    """The ``extra`` of a log call: the event that the line is about, or its ids."""
     if event is not None:
         return {"orderId": event.order_id, "eventId": event.event_id, "eventType": str(event.event_type)}
     return {name: value for name, value in (("orderId", order_id), ("eventId", event_id)) if value}
@@ -66,7 +66,7 @@ class TextFormatter(logging.Formatter):
 
 
 def start_logging(service: ServiceSpec, log_format: str, stream: TextIO = sys.stdout) -> None:
-    """Send this process's log to ``stream``: as ``json`` or ``text``, or (``auto``) as text if it is a terminal."""
+    """Log to ``stream``, as ``json`` or ``text``; ``auto`` is text on a terminal and JSON elsewhere."""
     text = log_format == "text" or (log_format == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter(service) if text else JsonFormatter(service.source))
@@ -77,7 +77,7 @@ def start_logging(service: ServiceSpec, log_format: str, stream: TextIO = sys.st
 
 
 def _printable(text: str) -> str:
-    """``text`` without what would command a terminal or reorder what stands on it: a client may have written it."""
+    """``text`` without terminal commands and characters that reorder a line: a client may have written it."""
     return "".join(each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 

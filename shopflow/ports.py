@@ -1,7 +1,7 @@
-"""What ShopFlow needs of the world, each method one call to it (or one a page).
+"""The ports: what ShopFlow needs from the outside. Each method is one call, or one call a page.
 
-Two families implement these protocols and pass the same conformance suite: `shopflow.aws` and `shopflow.memory`.
-Every method may raise `Unavailable` (no answer, outcome unknown) or `Contention` (refused, nothing written).
+`shopflow.aws` and `shopflow.memory` both implement them and pass the same conformance suite. Every method may raise
+`Unavailable` (no answer, outcome unknown) or `Contention` (refused, nothing written).
 """
 
 from __future__ import annotations
@@ -25,63 +25,63 @@ MAX_STATEMENTS = 25
 """DynamoDB: statements in one BatchExecuteStatement."""
 _DAY_SECONDS = 24 * 3600
 QUEUE_RETENTION_SECONDS, DLQ_RETENTION_SECONDS = 7 * _DAY_SECONDS, 14 * _DAY_SECONDS
-"""How long the queues keep a message (terraform/modules/consumer). SQS counts from its first sending, also in the
-dead-letter queue: so a message that is older than the longer of the two is gone everywhere."""
+"""How long the queues keep a message (terraform/modules/consumer). SQS counts from the first sending, also in the
+dead-letter queue. So a message older than the longer of the two is deleted everywhere."""
 MAX_VISIBILITY_SECONDS = 12 * 3600
-"""SQS: from the receive on, however often it is extended."""
+"""SQS: from the receive, however often it is extended."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenOrder:
-    """An entry of the index of orders whose saga is unfinished."""
+    """An entry in the index of open orders."""
 
     order_id: str
     opened_at: int
 
 
 def check_transaction(transitions: Sequence[Transition], stock: Mapping[str, int]) -> None:
-    """Raise ``ValueError`` for what `Orders.commit` cannot make in one transaction."""
+    """Raise ``ValueError`` for what does not fit into one `Orders.commit`."""
     if len(transitions) + len(stock) > MAX_TRANSACTION_ITEMS:
         raise ValueError(
             f"{len(transitions)} orders and {len(stock)} products are more than {MAX_TRANSACTION_ITEMS} items"
         )
     if len({transition.before.order_id for transition in transitions}) < len(transitions):
-        raise ValueError("an order is moved twice in one transaction")
+        raise ValueError("an order has two transitions in one transaction")
 
 
 class Orders(Protocol):
     """The orders table."""
 
     def create(self, order: Order) -> Order:
-        """Insert ``order`` unless its id is taken. Returns the order that stands there now: this one or the other."""
+        """Insert ``order`` unless its id is taken. Returns the order that now has it: this or an earlier one."""
         ...
 
     def read(self, order_ids: Collection[str]) -> dict[str, Order]:
-        """The orders that exist of at most 100 ids, by id, in a consistent read.
+        """The orders that exist among ``order_ids``, by id. A consistent read of any number of them.
 
         A row that cannot be read is left out and logged.
         """
         ...
 
     def commit(self, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:
-        """Make all ``transitions``, of different orders, and add ``stock`` (units by product), all or nothing.
+        """Commit all ``transitions``, of different orders, and add ``stock`` (units by product): all or nothing.
 
-        Each move is made under its guard; a negative number of units is taken only if that many are there.
-        A commit whose answer was lost and that is found to stand counts as made. At most `MAX_TRANSACTION_ITEMS`
-        orders and products together. Raises `Conflict`, with the orders as they stand now, when a condition failed.
+        Each transition has its guard; a negative number of units is taken only if that many are in stock. A commit that
+        was made although its answer was lost counts as made. At most `MAX_TRANSACTION_ITEMS` orders and products
+        together. Raises `Conflict`, with the orders as they are now, when a condition failed.
         """
         ...
 
     def open_orders(self) -> Iterator[OpenOrder]:
-        """All open orders, in no order, eventually consistent, a page at a time. Unreadable rows are left out."""
+        """All open orders, unsorted, eventually consistent, a page at a time. Unreadable rows are left out."""
         ...
 
 
 class EveryOrder(Protocol):
-    """The orders table as an operator sees it: no service needs to."""
+    """The orders table for operators. No service needs this."""
 
     def all(self) -> Iterator[Order]:
-        """Every order, in no order, in a consistent read, a page at a time.
+        """Every order, unsorted, in a consistent read, a page at a time.
 
         A row that cannot be read is left out and logged.
         """
@@ -92,14 +92,14 @@ class Products(Protocol):
     """The inventory table."""
 
     def read(self, product_ids: Collection[str], *, consistent: bool = True) -> dict[str, Product]:
-        """The products that exist of ``product_ids``, by id.
+        """The products that exist among ``product_ids``, by id.
 
-        Raises `MalformedRow` when one exists but cannot be read: a refusal "does not exist" would be untrue.
+        Raises `MalformedRow` when one exists but cannot be read: saying "does not exist" would be untrue.
         """
         ...
 
     def all(self) -> list[Product]:
-        """The whole assortment, sorted by id; eventually consistent. Unreadable rows are left out and logged."""
+        """All products, sorted by id, eventually consistent. Unreadable rows are left out and logged."""
         ...
 
     def seed(self, product: Product) -> bool:
@@ -110,7 +110,7 @@ class Products(Protocol):
         ...
 
     def restock(self, product_id: str, units: int) -> Product | None:
-        """Add ``units`` to the stock and to the units ever received, in one write. None: there is no such product.
+        """Add ``units`` to the stock and to the units ever received, in one write. None if there is no such product.
 
         Raises `MalformedRow`, with nothing written, when its row cannot be read.
         """
@@ -129,14 +129,14 @@ class AuditLog(Protocol):
     """The events table: insert-only."""
 
     def insert(self, events: Sequence[Event], stored_at: int) -> dict[str, Exception]:
-        """Insert each event unless it is there. Returns the error of each one that is neither, by event id.
+        """Insert each event that is not in the log. Returns, by event id, the error of each that could not be inserted.
 
-        At most `MAX_STATEMENTS` events of different ids.
+        At most `MAX_STATEMENTS` events with different ids.
         """
         ...
 
     def has(self, order_id: str, event_id: str) -> bool:
-        """Whether that event is in the log: the receipt that it was published. A consistent read."""
+        """Whether the event is in the log, which proves that it was published. A consistent read."""
         ...
 
     def trail(self, order_id: str) -> list[AuditEntry]:
@@ -146,9 +146,9 @@ class AuditLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An event's wire text, with what travels beside it: the type, which the subscriptions filter on, and the trace.
+    """An event's text for the wire. Its type, for the subscriptions' filters, and its trace travel beside it.
 
-    ``order_id`` does not travel: it names the order in the log.
+    ``order_id`` stays here: it names the order in the log.
     """
 
     event_id: str
@@ -160,7 +160,7 @@ class Outgoing:
 
 class Topic(Protocol):
     def publish(self, batch: Sequence[Outgoing]) -> frozenset[str]:
-        """Publish at most `MAX_BATCH_ENTRIES` events in one call. Returns the ids of those that were not accepted."""
+        """Publish at most `MAX_BATCH_ENTRIES` events in one call. Returns the ids of those that were refused."""
         ...
 
 
@@ -181,20 +181,20 @@ class Queue(Protocol):
         ...
 
     def delete(self, messages: Sequence[Message]) -> list[Message]:
-        """Delete at most 10 messages. Returns those that were not; one that is gone already counts as deleted."""
+        """Delete at most 10 messages. Returns those that were not deleted. A message that is gone counts as deleted."""
         ...
 
     def change_visibility(self, seconds: Mapping[Message, int]) -> list[Message]:
-        """Hide each of at most 10 messages for so long from now (0: visible at once).
+        """Hide each of at most 10 messages for its number of seconds from now (0: visible at once).
 
-        Returns those for which it failed: they are visible again, or gone.
+        Returns those for which it failed: they are visible or gone.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """Messages in one queue, about: waiting, and in flight (received but not deleted yet)."""
+    """About how many messages a queue has: waiting, and in flight (received but not deleted)."""
 
     waiting: int
     in_flight: int
@@ -206,21 +206,21 @@ class QueueDepth:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How much waits for one service, and how much it has given up on."""
+    """The depth of a service's queue and of its dead-letter queue."""
 
     queue: QueueDepth
     dead_letters: QueueDepth
 
 
 class Backlogs(Protocol):
-    """The queues as an operator sees them."""
+    """The queues' depths, for operators."""
 
     def of(self, service: str) -> Backlog: ...
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One delivery of a dead message. ``sent_at``: when it was first sent (ms); ``attributes`` as SQS gave them."""
+    """One delivery of a dead letter. ``sent_at``: when it was first sent (ms). ``attributes``: as SQS gave them."""
 
     message: Message
     sent_at: int
@@ -228,15 +228,15 @@ class DeadLetter:
 
 
 def in_batches(letters: Sequence[DeadLetter]) -> Iterator[Sequence[DeadLetter]]:
-    """As many at a time as one call to SQS takes."""
+    """``letters`` in batches for one call to SQS each."""
     return (letters[start : start + MAX_BATCH_ENTRIES] for start in range(0, len(letters), MAX_BATCH_ENTRIES))
 
 
 class DeadLetters(Protocol):
-    """One service's dead-letter queue, and the way back from it, as an operator sees them."""
+    """One service's dead-letter queue, for operators."""
 
     def depth(self) -> int:
-        """Messages in it, about, those in flight included."""
+        """About how many messages it has, those in flight included."""
         ...
 
     def receive(self, most: int, hide_seconds: int, wait_seconds: int) -> list[DeadLetter]:
@@ -244,20 +244,20 @@ class DeadLetters(Protocol):
         ...
 
     def hide(self, letters: Sequence[DeadLetter], seconds: int) -> None:
-        """Hide them for so long from now; 0 gives them back: visible at once.
+        """Hide them for ``seconds`` from now (0: visible at once).
 
-        Passes over those that are gone, and those that another has received since.
+        Skips letters that were deleted or received by another consumer.
         """
         ...
 
     def delete(self, letters: Sequence[DeadLetter]) -> int:
-        """Delete them for good. Returns how many of them are gone now."""
+        """Delete them for good. Returns how many are gone."""
         ...
 
     def redrive(self, letter: DeadLetter) -> str:
-        """Send it to its queue as it is, then delete it here: dying in between doubles it, which consumers bear.
+        """Send the letter to its service's queue, then delete it here. Returns the id of the new message.
 
-        Returns the id of the new message.
+        A crash in between delivers it twice; consumers are idempotent.
         """
         ...
 
@@ -279,16 +279,16 @@ class Decline:
 
 class Gateway(Protocol):
     def charge(self, idempotency_key: str, amount: Decimal, payment_method: str | None) -> Charge | Decline:
-        """Charge ``amount`` once for each key: the same key is given the same answer, and pays only once.
+        """Charge ``amount`` once for each key. The same key gets the same answer and pays only once.
 
-        A charge is over exactly ``amount``, with a transaction id of 1 to 64 characters. The caller checks that.
+        A charge is for exactly ``amount`` and has a transaction id of 1 to 64 characters. The caller checks that.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A message to a customer; ``event_id`` is the event that it is about."""
+    """A mail to a customer about the event ``event_id``."""
 
     customer_id: str
     order_id: str
@@ -299,5 +299,5 @@ class Mail:
 
 class Mailer(Protocol):
     def send(self, mail: Mail) -> None:
-        """Tell the customer. `Contention`: it was not sent; `Unavailable`: it may have been."""
+        """Send ``mail``. `Contention`: it was not sent. `Unavailable`: it may have been sent."""
         ...

@@ -209,7 +209,7 @@ class System:
             CATALOG.services[service].consumes,
             self._never,
             redelivery=Backoff(4, 4, 300, self.random.random),
-            probe=Backoff(1, 2, 20, self.random.random),
+            retry=Backoff(1, 2, 20, self.random.random),
             pause=Backoff(20, 2, 3600, self.random.random),
             now=lambda: self.clock.now / 1000,
             telemetry=self._telemetry(service),

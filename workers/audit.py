@@ -1,4 +1,4 @@
-"""The Audit Service: records every event, once, and knows nothing of orders."""
+"""The Audit Service: records every event once. It knows nothing about orders."""
 
 from __future__ import annotations
 

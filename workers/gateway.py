@@ -1,18 +1,19 @@
-"""A simulated payment gateway that keeps its promise of idempotency without storing anything.
+"""A simulated payment gateway that is idempotent without storing anything.
 
-Outcome, latency and transaction id are derived from a keyed hash of the idempotency key, so a charge that is tried
-again gets the same answer in any process. Test tokens force an outcome, as Stripe's do.
+A keyed hash of the idempotency key gives outcome, latency and transaction id, so a charge that is tried again gets the
+same answer in any process. Test tokens force an outcome, as Stripe's do.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import time
 from collections.abc import Callable
 from decimal import Decimal
 
 from shopflow.config import GatewaySettings
 from shopflow.ports import Charge, Decline
-from shopflow.transactions import draw, transaction_id
 
 INSUFFICIENT_FUNDS = "Insufficient funds"
 CARD_EXPIRED = "Card expired"
@@ -58,3 +59,13 @@ class SimulatedGateway:
     def _draw(self, key: str, what: str) -> float:
         """A number in [0, 1), always the same for the same key and purpose."""
         return int.from_bytes(draw(self._settings.seed, key, what)[:6], "big") / 2**48
+
+
+def draw(seed: str, idempotency_key: str, purpose: str) -> bytes:
+    """32 bytes, always the same for the same seed, key and purpose."""
+    return hmac.digest(seed.encode(), f"{purpose}:{idempotency_key}".encode(), hashlib.sha256)
+
+
+def transaction_id(seed: str, idempotency_key: str) -> str:
+    """The id of the one transaction that a key can ever have."""
+    return f"TXN-{draw(seed, idempotency_key, 'transaction').hex()[:16].upper()}"

@@ -1,4 +1,4 @@
-"""Which handler serves which queue, and what each needs of the world."""
+"""The handler of each service, and the ports that it needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from workers.payment import Mapper, Payment
 
 @dataclass(frozen=True, slots=True)
 class WorkerPorts:
-    """A worker's view of the world. ``each`` maps a call over the events of a batch."""
+    """What the handlers need. ``each`` maps a call over the events of a batch."""
 
     orders: Orders
     products: Products
@@ -34,7 +34,7 @@ class WorkerPorts:
 
 
 def ports_on(aws: Aws, config: Config) -> WorkerPorts:
-    """The real world."""
+    """The ports of a real worker."""
     clock = SystemClock()
     pool = ThreadPoolExecutor(MAX_BATCH_ENTRIES * config.consumer_threads, thread_name_prefix="charge")
     return WorkerPorts(
@@ -50,7 +50,7 @@ def ports_on(aws: Aws, config: Config) -> WorkerPorts:
 
 
 HANDLERS: Mapping[str, Callable[[WorkerPorts, Outbox], Handler]] = {
-    "inventory": lambda use, outbox: Inventory(use.orders, use.products, use.audit, outbox, use.headers, use.clock),
+    "inventory": lambda use, outbox: Inventory(use.orders, use.products, outbox, use.headers, use.clock),
     "payment": lambda use, outbox: Payment(use.orders, use.gateway, outbox, use.headers, use.each),
     "notification": lambda use, _: Notification(use.orders, use.mailer, use.clock),
     "audit": lambda use, _: Audit(use.audit, use.clock),

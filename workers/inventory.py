@@ -13,23 +13,21 @@ from shopflow.errors import Conflict, Contention, Unavailable
 from shopflow.log import about
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome, attempt, attempt_each
 from shopflow.messaging.outbox import Outbox
-from shopflow.messaging.relay import close_out
-from shopflow.ports import MAX_TRANSACTION_ITEMS, AuditLog, Orders, Outgoing, Products
+from shopflow.ports import MAX_TRANSACTION_ITEMS, Orders, Outgoing, Products
 
 log = logging.getLogger(__name__)
 
 _MAX_PLANS = 10
-"""Plans for one batch before other consumers of the same products are given way."""
+"""Plans for one batch. After that, other consumers of the same products go first."""
 
 
 class Inventory(Handler):
     def __init__(
-        self, orders: Orders, products: Products, audit: AuditLog, outbox: Outbox, headers: HeaderFactory, clock: Clock
+        self, orders: Orders, products: Products, outbox: Outbox, headers: HeaderFactory, clock: Clock
     ) -> None:
         self._clock = clock
         self._orders = orders
         self._products = products
-        self._audit = audit
         self._outbox = outbox
         self._headers = headers
 
@@ -45,20 +43,13 @@ class Inventory(Handler):
         outcomes |= {event.event_id: outcome for event, outcome in zip(others, released, strict=True)}
         return [outcomes[event.event_id] for event in events]
 
-    def published(self, events: Sequence[Outgoing]) -> None:
-        """`inventory.released` has no consumer whose step would clear it from the outbox: clear it here."""
-        released = {event.order_id for event in events if event.event_type == EventType.INVENTORY_RELEASED}
-        if released:
-            for order in self._orders.read(released).values():
-                close_out(self._orders, order)
-
     def _reserve(self, causes: Mapping[str, Event], waiting: Sequence[Order]) -> dict[str, Outcome]:
-        """Reserve or refuse each order of ``waiting``; ``causes`` has their events by order id.
+        """Reserve or refuse each order of ``waiting``; ``causes`` has their events by order id. Returns by event id.
 
-        One plan, one transaction: a refusal is committed together with the reservations that took its stock. Without
-        them it would be wrong. When the transaction is cancelled, orders that have moved on are dropped, and the rest
-        is planned on the stock that is there now. A chunk that fails for any other reason than an outage is taken
-        apart, so that one order never fails its neighbours.
+        One plan is one transaction: a refusal is only true together with the reservations that took the stock. If the
+        transaction is cancelled, orders that have changed are dropped, and the rest is planned again with the stock of
+        that moment. If it fails for another reason than an outage, each order is tried alone, so that one order never
+        fails the others.
         """
         outcomes: dict[str, Outcome] = {}
         for _ in range(_MAX_PLANS):
@@ -81,7 +72,7 @@ class Inventory(Handler):
         return outcomes | {causes[order.order_id].event_id: Failed(busy) for order in waiting}
 
     def _one_by_one(self, orders: Sequence[Order], causes: Mapping[str, Event]) -> dict[str, Outcome]:
-        """The outcome of each of ``orders``, by order id, each committed on its own."""
+        """The outcome of each of ``orders``, by order id, each in a transaction of its own."""
         by_event = {causes[order.order_id].event_id: order for order in orders}
         events = [causes[order.order_id] for order in orders]
         alone = attempt_each(
@@ -90,26 +81,24 @@ class Inventory(Handler):
         return {order.order_id: outcome for order, outcome in zip(orders, alone, strict=True)}
 
     def _commit(self, orders: Sequence[Order], causes: Mapping[str, Event]) -> list[tuple[Transition, Outgoing]]:
-        """Check phase and reserve phase, all orders or none. Raises `Conflict` when either lost a race."""
+        """Check phase and reserve phase, for all orders or none. Raises `Conflict` after a lost race."""
         wanted = {line.product_id for order in orders for line in order.lines}
         decided = plan(orders, self._products.read(wanted))
-        transitions = [self._move(order, causes[order.order_id], decided) for order in orders]
+        transitions = [self._decide(order, causes[order.order_id], decided) for order in orders]
         events = [self._outbox.outgoing(transition.after) for transition in transitions]
         self._orders.commit(transitions, {product_id: -units for product_id, units in decided.taken.items()})
         return list(zip(transitions, events, strict=True))
 
-    def _move(self, order: Order, cause: Event, decided: Plan) -> Transition:
+    def _decide(self, order: Order, cause: Event, decided: Plan) -> Transition:
         reason = decided.refused.get(order.order_id)
         if reason:
             return refuse(order, self._headers.new(EventType.INVENTORY_FAILED, cause), reason)
         return reserve(order, self._headers.new(EventType.INVENTORY_RESERVED, cause))
 
     def _release(self, event: Event, order: Order) -> Outcome:
-        """Give the units of a declined order back, once."""
-        if event.event_type is not EventType.PAYMENT_FAILED:
+        """Return the units of a declined order to the stock, once."""
+        if event.event_type is not EventType.PAYMENT_FAILED or order.released_at is not None:
             return Done()
-        if order.released_at is not None:
-            return self._check_again(order)
         transition = release(order, self._headers.new(EventType.INVENTORY_RELEASED, event))
         outgoing = self._outbox.outgoing(transition.after)
         try:
@@ -119,12 +108,6 @@ class Inventory(Handler):
                 raise
             return Done()
         return self._done(transition, outgoing)
-
-    def _check_again(self, order: Order) -> Outcome:
-        """A redelivery: an earlier one may have died between publishing the release and clearing it."""
-        if order.outbox is None or self._audit.has(order.order_id, order.outbox.event_id):
-            close_out(self._orders, order)
-        return Done()
 
     @staticmethod
     def _done(transition: Transition, event: Outgoing) -> Done:

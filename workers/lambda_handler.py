@@ -1,7 +1,7 @@
 """The workers as AWS Lambda functions: ``workers.lambda_handler.inventory`` and so on, each fed by its own queue.
 
-Handlers and consumer are the processes' own. What differs is whose hands the messages are in: Lambda has received them
-and deletes those that are not reported as failed, and an invocation ends.
+Handlers and consumer are the same as in a process. The difference: Lambda receives the messages and deletes those that
+are not reported as failed, and an invocation has an end.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from workers.handlers import HANDLERS
 from workers.process import Worker
 
 LAST_TRY_SECONDS = 25
-"""Nothing is tried again when less than this is left of the invocation: an unanswered call can take that long
+"""No retry starts with less time than this left in the invocation: an unanswered call can take that long
 (`shopflow.aws.calls.PATIENT`)."""
 BatchResponse = dict[str, list[dict[str, str]]]
 
 
 class Context(Protocol):
-    """What is used of the context that Lambda hands over."""
+    """What we use of Lambda's context."""
 
     def get_remaining_time_in_millis(self) -> int: ...
 
 
 class Delivered:
-    """`shopflow.ports.Queue` over the messages of one invocation: received already, deleted by Lambda afterwards."""
+    """`shopflow.ports.Queue` of one invocation's messages: Lambda has received them, and deletes them afterwards."""
 
     def __init__(self, messages: Sequence[Message], queue: Queue) -> None:
         self._waiting = list(messages)
@@ -58,7 +58,9 @@ class Delivered:
 
     @property
     def response(self) -> BatchResponse:
-        """What Lambda is told: what was not deleted has failed, and comes again when its visibility timeout ends."""
+        """The answer to Lambda: messages that were not deleted have failed. They come again after their visibility
+        timeout.
+        """
         return {"batchItemFailures": [{"itemIdentifier": message.message_id} for message in self._undeleted]}
 
 
@@ -69,9 +71,9 @@ def work(
     seconds_left: Callable[[], float],
     sleep: Callable[[float], None] = time.sleep,
 ) -> BatchResponse:
-    """Take the messages of one invocation through a consumer, trying again while a dependency is down and time is left.
+    """Take the messages of one invocation through a consumer. Retry while a dependency is down and time is left.
 
-    ``queue`` is where they are from, ``consumer_of`` makes the consumer of a queue.
+    ``queue``: where they come from. ``consumer_of``: makes the consumer of a queue.
     """
     batch = Delivered(messages, queue)
     consumer = consumer_of(batch, Flag())
@@ -82,7 +84,7 @@ def work(
             break
         sleep(pause)
         pause = consumer.step()
-    consumer.return_deferred(OUTAGE.delay)
+    consumer.nack_deferred(OUTAGE.delay)
     return batch.response
 
 
@@ -99,7 +101,7 @@ def message_of(record: Mapping[str, Any]) -> Message:
 
 @cache
 def _worker(name: str) -> Worker:
-    """Made at the first invocation, and kept for as long as Lambda keeps the process."""
+    """Made at the first invocation and kept as long as Lambda keeps the process."""
     env = adopt_environment()
     return Worker.start(name, HANDLERS[name], load_config(env), configured_catalog(env))
 

@@ -1,4 +1,4 @@
-"""The Notification Service: tells the customer how the order ended."""
+"""The Notification Service: mails the customer how the order ended."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from shopflow.domain.order import Order, notify
 from shopflow.errors import Conflict, Contention
 from shopflow.log import about
 from shopflow.messaging.handler import Done, Handler, Outcome, attempt, attempt_each
-from shopflow.messaging.relay import MAX_TRIES
 from shopflow.ports import Mail, Mailer, Orders
 from workers.outbound import Outbound
 
 log = logging.getLogger(__name__)
+
+MAX_TRIES = 10
+"""To record one notification. Each conflict is a transition by another service, and an order has few of them."""
 
 
 class Notification(Handler):
@@ -29,19 +31,19 @@ class Notification(Handler):
 
     def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
         orders = self._orders.read({event.order_id for event in events})
-        return attempt_each(lambda event: attempt(self._tell, event, orders), events, self._clock)
+        return attempt_each(lambda event: attempt(self._notify, event, orders), events, self._clock)
 
-    def _tell(self, event: Event, order: Order) -> Outcome:
+    def _notify(self, event: Event, order: Order) -> Outcome:
         """Sends the mail, then records it. If the process dies in between, the customer gets the mail twice."""
         if order.notified_at is not None:
             return Done()
         with self._outbound.sent(mail_about(event, order)):
             self._record(order)
-        log.info("customer told of %s", event.event_type, extra=about(event))
+        log.info("customer notified of %s", event.event_type, extra=about(event))
         return Done()
 
     def _record(self, order: Order) -> None:
-        """Record that the customer is told. If the stock is released meanwhile, decide again whether that closes it."""
+        """Commit that the customer is notified. After a conflict, decide again whether that closes the order."""
         for _ in range(MAX_TRIES):
             if order.notified_at is not None:
                 return
@@ -55,7 +57,7 @@ class Notification(Handler):
 
 
 class LogMailer:
-    """`shopflow.ports.Mailer` into the log, because there is no mail server."""
+    """`shopflow.ports.Mailer` that writes into the log, because there is no mail server."""
 
     def send(self, mail: Mail) -> None:
         log.info(
@@ -68,6 +70,6 @@ class LogMailer:
 
 
 def mail_about(event: Event, order: Order) -> Mail:
-    """The message for the event that ended the order's saga."""
+    """The mail for the event that ended the order's saga."""
     message = mail_text(order)
     return Mail(order.customer_id, order.order_id, event.event_id, message.subject, message.text)

@@ -1,4 +1,4 @@
-"""The mails that this process has sent: remembered, so that an outage does not become a storm of mail."""
+"""Remembers the mails that this process has sent, so that an outage does not become a storm of mail."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from shopflow.messaging.retry import Backoff
 from shopflow.ports import Mail, Mailer
 
 MAX_REMEMBERED = 10_000
-"""Orders. Beyond, the oldest is forgotten, and its customer may get the mail again."""
+"""Orders remembered. The oldest is forgotten first; its customer may then get the mail again."""
 AGAIN = Backoff(first_seconds=60, factor=2, most_seconds=3600)
-"""How long to wait before sending again when the mailer did not say whether it sent. In an hour that makes about seven
-mails instead of two hundred."""
+"""The delay before the next mail when the mailer did not say whether it sent the last. That is about seven mails in an
+hour instead of two hundred."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Mailing:
-    """One order's mail: it was sent, or after ``tries`` of unknown outcome the next is due (milliseconds)."""
+    """One order's mail: it was sent, or its outcome is unknown after ``tries`` and the next try is due (ms)."""
 
     sent: bool
     tries: int
@@ -29,10 +29,10 @@ class _Mailing:
 
 
 class Outbound:
-    """Sends the mail of an order once in the life of this process, however often its message comes again. Thread-safe.
+    """Sends an order's mail once in the life of this process, however often its message comes. Thread-safe.
 
-    When the mailer does not say whether a mail went out (`Unavailable`) it is sent again, later each time: no customer
-    must stay without one. Any other error of the mailer means that it was not sent.
+    When the mailer does not say whether it sent a mail (`Unavailable`), the mail is sent again after a growing delay:
+    every customer must get one. Any other error of the mailer means that it did not send.
     """
 
     def __init__(self, mailer: Mailer, clock: Clock) -> None:
@@ -44,10 +44,10 @@ class Outbound:
 
     @contextmanager
     def sent(self, mail: Mail) -> Iterator[None]:
-        """Inside, ``mail`` is sent and is to be recorded.
+        """Send ``mail`` if it was not sent before. Record it inside the ``with`` block.
 
-        Raises `Contention` while another thread is at the same order's mail, `Unavailable` while it is unknown whether
-        the last try went out, and what the mailer raises.
+        Raises `Contention` while another thread sends the same order's mail; `Unavailable` during the delay after a try
+        of unknown outcome; and what the mailer raises.
         """
         with self._alone_with(mail.order_id):
             self._send(mail)
@@ -70,7 +70,7 @@ class Outbound:
         if known.sent:
             return
         now = self._clock.now_ms()
-        if 0 < known.due - now <= 1000 * AGAIN.most_seconds:  # a clock that was set back silences nobody
+        if 0 < known.due - now <= 1000 * AGAIN.most_seconds:  # a clock that was set back must not stop the mail
             raise Unavailable(f"unknown whether the mail of {mail.order_id} was sent: waiting before the next try")
         try:
             self._mailer.send(mail)

@@ -20,12 +20,12 @@ from shopflow.ports import Charge, Decline, Gateway, Orders
 log = logging.getLogger(__name__)
 
 MAX_REASON_CHARS = 500
-"""As the contract of payment.failed has it (schemas/common.schema.json)."""
+"""The limit in the contract of payment.failed (schemas/common.schema.json)."""
 NO_REASON = "The payment was declined"
 
 
 class Mapper(Protocol):
-    """``map``, or a thread pool's: the gateway is slow, so a batch is charged concurrently."""
+    """``map`` of the builtins or of a thread pool: the gateway is slow, so a batch is charged concurrently."""
 
     def __call__(self, call: Callable[[Event], Outcome], events: Sequence[Event], /) -> Iterable[Outcome]: ...
 
@@ -60,7 +60,7 @@ class Payment(Handler):
         return Done(publish=outgoing)
 
     def _ask_gateway(self, event: Event, order: Order) -> Transition:
-        """The order's id is the idempotency key: a charge that is tried again is the same charge."""
+        """The order's id is the idempotency key, so a retried charge is the same charge."""
         answer = checked(
             self._gateway.charge(order.order_id, order.total_amount, order.payment_method), order.total_amount
         )
@@ -71,15 +71,15 @@ class Payment(Handler):
 
 
 def checked(answer: object, amount: Decimal) -> Charge | Decline:
-    """The gateway's ``answer`` to a charge of ``amount``, fit to be stored.
+    """The gateway's ``answer`` to a charge of ``amount``, in a form that can be stored and published.
 
-    A decline is one whatever its reason looks like: a text that no event can carry is made into one that can. Raises
-    `BadAnswer` for a charge over another amount, and for what is neither.
+    A decline is valid whatever its reason says; the reason is cut to what an event can carry. Raises `BadAnswer` for a
+    charge of another amount, and for anything that is neither a charge nor a decline.
     """
     if isinstance(answer, Decline):
         return Decline(one_line(answer.reason, MAX_REASON_CHARS) or NO_REASON)
     if not isinstance(answer, Charge):
-        raise BadAnswer(f"the payment gateway answered neither a charge nor a decline, but {type(answer).__name__}")
+        raise BadAnswer(f"the payment gateway answered {type(answer).__name__}: neither a charge nor a decline")
     if answer.amount != amount:
         raise BadAnswer(f"the payment gateway charged {answer.amount} instead of {amount}")
     return Charge(answer.transaction_id, amount)

@@ -1,4 +1,4 @@
-"""A worker as a process: consumers in threads, from start to the last message in hand."""
+"""A worker process: consumers in threads, until it is stopped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MakeHandler = Callable[[WorkerPorts, Outbox], Handler]
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A service's handler and what all its consumers share."""
+    """A service's handler, and what all its consumers share."""
 
     service: ServiceSpec
     handler: Handler
@@ -41,7 +41,7 @@ class Worker:
 
     @classmethod
     def start(cls, name: str, make_handler: MakeHandler, config: Config, catalog: Catalog) -> Worker:
-        """Start logging, and have everything ready to consume. Raises `ConfigError`."""
+        """Start logging and connect to AWS. Raises `ConfigError`."""
         service = catalog.services[name]
         start_logging(service, config.log_format)
         aws = connect(config, PATIENT)
@@ -51,7 +51,7 @@ class Worker:
         return cls(service, handler, aws.queue(name), publisher, contracts, config, telemetry)
 
     def consumer(self, queue: Queue, stop: threading.Event) -> Consumer:
-        """What takes the messages of ``queue`` through the handler, for one thread."""
+        """A consumer of ``queue``, for one thread."""
         return Consumer(
             self.handler,
             queue,
@@ -66,10 +66,10 @@ class Worker:
 
 
 def run_worker(name: str, make_handler: MakeHandler, config: Config, catalog: Catalog) -> None:
-    """Consume the queue of the service ``name`` until SIGTERM or SIGINT, or until its supervisor is gone; then finish
-    what is in flight.
+    """Consume the queue of the service ``name`` until SIGTERM, SIGINT or the end of its supervisor.
 
-    To be called in the main thread. Raises `ConfigError` when the service's queue is not configured.
+    Then finish what is in flight and return. Call it in the main thread. Raises `ConfigError` when the queue is not
+    configured.
     """
     worker = Worker.start(name, make_handler, config, catalog)
     stop = threading.Event()

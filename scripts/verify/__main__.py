@@ -25,9 +25,9 @@ from shopflow.errors import Unavailable
 from shopflow.invariants import INVARIANTS, Breach, Report
 from shopflow.messaging.outbox import Outbox
 from shopflow.ports import DeadLetters
-from shopflow.transactions import transaction_id
 from workers.dead_letters import Judge, Judged, judging
 from workers.dry_run import DryRun, Kind
+from workers.gateway import transaction_id
 
 DEAD_LETTERS = 5
 NOT_SEEN = {7: "by tests"}

@@ -1,4 +1,4 @@
-"""Clients with bounded times, and the translation of AWS's errors into ours."""
+"""Time limits for AWS calls, and the translation of AWS errors into ours."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ CONTENTION = frozenset(
         "ProvisionedThroughputExceededException",
     }
 )
-"""Codes of a refusal because of other work at the same time, as errors and as cancellation reasons (AWS, DynamoDB
-developer guide, "Error handling" and "Transactions")."""
+"""AWS refuses because of other work, as an error or as a cancellation reason (AWS, DynamoDB developer guide, "Error
+handling" and "Transactions")."""
 
 OUTAGES = frozenset(
     {
@@ -48,7 +48,7 @@ OUTAGES = frozenset(
         "RequestTimeout",
         "RequestTimeoutException",
         "RequestExpired",
-        # An operator will fix it: a missing permission, expired credentials, a missing resource, a disabled key.
+        # An operator must fix it: a missing permission, expired credentials, a missing resource, a disabled key.
         "AccessDenied",
         "AccessDeniedException",
         "AuthFailure",
@@ -80,16 +80,16 @@ OUTAGES = frozenset(
     }
 )
 """Codes that say nothing about the message at hand: the work waits until the dependency is back (AWS, "Common errors"
-of DynamoDB, SNS and SQS). Every code that starts with KMS, in any case, is one too: the key is disabled or missing."""
+of DynamoDB, SNS and SQS). So does every code that starts with KMS, in any case: the key is disabled or missing."""
 
 _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 
 
 def outage_of(code: str, status: int = 400) -> type[Unavailable] | None:
-    """Which outage an AWS error code, or else its HTTP status, stands for; None: the code is about the message itself.
+    """The outage that an AWS error code or its HTTP status means; None if the error is about the message itself.
 
-    A code that nobody knows is None: it fails one message, which then reaches its dead-letter queue with its reason.
-    Taken for an outage it would block a whole queue.
+    An unknown code is None: it fails one message, which reaches its dead-letter queue with its reason. As an outage it
+    would block the whole queue.
     """
     if code in CONTENTION or status == _TOO_MANY_REQUESTS:
         return Contention
@@ -99,7 +99,7 @@ def outage_of(code: str, status: int = 400) -> type[Unavailable] | None:
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
-    """How long a call may take: seconds to connect, seconds of silence, and how often it is tried in all."""
+    """How long a call may take: seconds to connect, seconds without data, and the number of attempts."""
 
     connect_seconds: float
     read_seconds: float
@@ -116,19 +116,19 @@ class CallLimits:
 
 
 INTERACTIVE = CallLimits(connect_seconds=1, read_seconds=2, attempts=2)
-"""For the API: a client waits. All tries together stay well below the relay's first look at an order (30 s), so nobody
-else publishes an order's event while a put of it is still being retried."""
+"""For the API, whose client waits. All attempts together take much less than the relay's first look at an order (30 s),
+so the relay never publishes the event of an order that is still being put."""
 
 PATIENT = CallLimits(connect_seconds=2, read_seconds=5, attempts=3)
-"""For workers and commands: nobody waits, and the visibility timeout is 60 s."""
+"""For workers and commands. No client waits, and the visibility timeout is 60 s."""
 
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Raise `Contention` or `Unavailable` for an outage inside. ``what`` names the call in the error.
+    """Raise `Contention` or `Unavailable` for an outage inside the block. ``what`` names the call in the error.
 
-    Every other error of AWS is raised as it is: a malformed request is a bug here, a failed condition means what its
-    caller knows, and an unknown code fails the message at hand.
+    Every other AWS error passes unchanged: a malformed request is a bug here, the caller handles a failed condition,
+    and an unknown code fails the message at hand.
     """
     try:
         yield

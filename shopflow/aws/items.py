@@ -1,7 +1,7 @@
 """Orders, products and events as DynamoDB items, and back.
 
-Reading is strict about types: a row that somebody wrote by hand, with a text where a number belongs, is told from a
-sound one here, where it enters, and not by an error deep inside a service.
+Reading is strict about types. A row that was written by hand, with a text where a number belongs, is found here and not
+by an error deep inside a service.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeErr
 
 
 def readable(items: Iterable[Item], read: Callable[[Item], T], table: str, key: str) -> Iterator[T]:
-    """What ``read`` makes of each item. One that it cannot read is left out and logged, so that it hurts no other."""
+    """``read`` of each item. An item that cannot be read is left out and logged, so that it never hurts the others."""
     for item in items:
         try:
             yield read(item)
@@ -60,7 +60,7 @@ def readable(items: Iterable[Item], read: Callable[[Item], T], table: str, key: 
 
 
 def all_readable(items: Iterable[Item], read: Callable[[Item], T], table: str, key: str) -> list[T]:
-    """What ``read`` makes of ``items``. Raises `MalformedRow` naming those that it cannot read."""
+    """``read`` of each item. Raises `MalformedRow` naming those that cannot be read."""
     values, malformed = [], []
     for item in items:
         try:
@@ -186,7 +186,7 @@ def _attribute(value: Any) -> dict[str, Any]:
 def _value(attribute: Item, name: str = "") -> Any:
     """The inverse of `_attribute`.
 
-    DynamoDB keeps a number's value, not its look: money gets its two decimals back, and a count its integer.
+    DynamoDB drops trailing zeros: money gets its two decimals back here, and a count is an integer.
     """
     [(kind, value)] = attribute.items()
     match kind:
@@ -203,7 +203,7 @@ def _value(attribute: Item, name: str = "") -> Any:
         case "L":
             return [_value(inner, name) for inner in value]
         case _:
-            raise ValueError(f"{name}: no JSON value is a {kind}")
+            raise ValueError(f"{name}: a {kind} is not a JSON value")
 
 
 def _text(attribute: Item) -> str:
@@ -214,7 +214,7 @@ def _text(attribute: Item) -> str:
 
 
 def _moment(attribute: Item) -> int:
-    """Strict about the form: a guard compares the text, so another text of the same moment would never match."""
+    """Strict about the form: a guard compares the text, and another text for the same moment would not match."""
     text = _text(attribute)
     moment_ms = to_ms(text)
     if to_text(moment_ms) != text:
@@ -225,7 +225,7 @@ def _moment(attribute: Item) -> int:
 def _amount(attribute: Item) -> Decimal:
     amount = money(attribute["N"])
     if amount < 0:
-        raise ValueError(f"{amount} is no price")
+        raise ValueError(f"{amount} is not a price")
     return amount
 
 
@@ -269,7 +269,7 @@ def _optional(read: Callable[[Item], T], attribute: Item | None) -> T | None:
 
 
 def _name(item: Item, key: str) -> str:
-    """The row's id for people, whatever type it has."""
+    """The row's id for a person, of whatever type."""
     return str(next(iter(item.get(key, {}).values()), "without an id"))
 
 

@@ -43,13 +43,13 @@ def _entry(outgoing: Outgoing) -> PublishBatchRequestEntryTypeDef:
 
 
 def attributes_of(event_type: str, trace_parent: str | None = None) -> dict[str, MessageAttributeValueTypeDef]:
-    """What goes along with each event: its type for the filter policies, and its trace if it has one."""
+    """The attributes of an event's message: its type for the filter policies, and its trace if it has one."""
     values = {"eventType": str(event_type), TRACE_PARENT: trace_parent}
     return {name: {"DataType": "String", "StringValue": value} for name, value in values.items() if value}
 
 
 GONE = "ReceiptHandleIsInvalid"
-"""What an emulator answers for a message that is deleted already, where AWS reports success."""
+"""An emulator's answer for a message that is already deleted; AWS reports success."""
 
 
 class _ReceiveOptions(TypedDict, total=False):
@@ -119,7 +119,7 @@ _WAITING, _IN_FLIGHT = "ApproximateNumberOfMessages", "ApproximateNumberOfMessag
 
 
 def queue_depth(client: SQSClient, url: str) -> QueueDepth:
-    """The depth of the queue at ``url``. AWS's errors come as they are."""
+    """The depth of the queue at ``url``. AWS errors pass unchanged."""
     wanted: Any = [_WAITING, _IN_FLIGHT]
     attributes: Mapping[Any, str] = client.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
     return QueueDepth(int(attributes[_WAITING]), int(attributes[_IN_FLIGHT]))
@@ -155,21 +155,21 @@ class MoveTask:
 
 
 class SqsSender:
-    """Puts messages into one queue, past the topic."""
+    """Sends messages directly to one queue, without the topic."""
 
     def __init__(self, client: SQSClient, url: str) -> None:
         self._client = client
         self._url = url
 
     def send(self, body: str, attributes: Mapping[str, Any]) -> str:
-        """Returns the id of the new message, which it keeps when it ends in the dead-letter queue."""
+        """Returns the id of the new message. It keeps that id in the dead-letter queue."""
         with translated("SendMessage"):
             answer = self._client.send_message(QueueUrl=self._url, MessageBody=body, MessageAttributes=dict(attributes))
         return answer["MessageId"]
 
 
 class SqsDeadLetters:
-    """`shopflow.ports.DeadLetters` on SQS: the queue at ``dlq_url``, of the one at ``queue_url``."""
+    """`shopflow.ports.DeadLetters` on SQS: the DLQ at ``dlq_url`` of the queue at ``queue_url``."""
 
     def __init__(self, client: SQSClient, dlq_url: str, queue_url: str) -> None:
         self._client = client

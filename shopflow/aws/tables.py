@@ -41,7 +41,7 @@ MAX_BATCH_GET = 100
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """Up to ``most`` pauses, before what was left unprocessed is asked for again: DynamoDB is throttling then."""
+    """Up to ``most`` pauses, each before asking again for what DynamoDB left unprocessed because it throttles."""
 
     backoff: Backoff
     most: int
@@ -49,11 +49,11 @@ class Pauses:
 
 
 SHORT = Pauses(Backoff(first_seconds=0.05, factor=2, most_seconds=0.8), most=5)
-"""1.55 s at the most, since a client of the API may be waiting."""
+"""1.55 s at most: a client of the API may be waiting."""
 
 
 class Rounds:
-    """The pauses of one batch, however many calls it takes. ``what`` names it in the error."""
+    """The pauses of one batch, over all its calls. ``what`` names the batch in the error."""
 
     def __init__(self, pauses: Pauses, what: str) -> None:
         self._pauses = pauses
@@ -61,7 +61,7 @@ class Rounds:
         self._made = 0
 
     def wait(self) -> None:
-        """Pause before the next round. Raises `Contention` when there have been enough."""
+        """Pause before the next call. Raises `Contention` after the last pause."""
         if self._made == self._pauses.most:
             raise Contention(f"{self._what}: some stay unprocessed")
         self._made += 1
@@ -71,9 +71,9 @@ class Rounds:
 def batch_get(
     client: DynamoDBClient, table: str, key: str, ids: Sequence[str], *, consistent: bool, pauses: Pauses = SHORT
 ) -> Iterator[Item]:
-    """The items that exist of ``ids`` (the values of the string attribute ``key``), in any order.
+    """The items that exist among ``ids`` (values of the string attribute ``key``), unsorted. Any number of ids.
 
-    What DynamoDB leaves unprocessed is asked for again after a pause; `Contention` is raised when it keeps leaving it.
+    Asks again, after a pause, for keys that DynamoDB leaves unprocessed. Raises `Contention` if it keeps doing so.
     """
     rounds = Rounds(pauses, f"BatchGetItem {table}")
     for start in range(0, len(ids), MAX_BATCH_GET):
@@ -92,6 +92,7 @@ def batch_get(
 ID_IS_FREE = "attribute_not_exists(orderId)"
 ENOUGH_IN_STOCK = "stock >= :units"
 PRODUCT_EXISTS = "attribute_exists(productId)"
+PRODUCT_IS_NEW = "attribute_not_exists(productId)"
 _FAILED = "ConditionalCheckFailed"
 
 
@@ -133,7 +134,7 @@ class DynamoOrders:
             with translated("UpdateItem order"):
                 self._client.update_item(**_update_of(transition, self._orders_table))
         except self._client.exceptions.ConditionalCheckFailedException as error:
-            _unless_made([transition], self._standing([error.response]), frozenset())
+            _unless_committed([transition], self._standing([error.response]), frozenset())
 
     def _transact(self, transitions: Sequence[Transition], stock: Mapping[str, int]) -> None:
         updates = [_update_of(transition, self._orders_table) for transition in transitions]
@@ -157,14 +158,14 @@ class DynamoOrders:
                 yield from self._readable(page["Items"])
 
     def _explain(self, error: ClientError, transitions: Sequence[Transition], products: Sequence[str]) -> None:
-        """Raise what a cancelled transaction means; return if it means that an earlier try of it was committed."""
+        """Raise what the cancelled transaction means. Return if an earlier try of it was committed."""
         reasons: Sequence[Mapping[str, Any]] = error.response.get("CancellationReasons", [])
         codes = [reason.get("Code", "None") for reason in reasons]
         failed = [reason if code == _FAILED else None for reason, code in zip(reasons, codes, strict=True)]
         standing = self._standing([reason for reason in failed[: len(transitions)] if reason])
         of_stock = zip(products, failed[len(transitions) :], strict=True)
         if any(failed):
-            _unless_made(transitions, standing, frozenset(product_id for product_id, reason in of_stock if reason))
+            _unless_committed(transitions, standing, frozenset(product_id for product_id, reason in of_stock if reason))
         elif outage := next(filter(None, map(outage_of, codes)), None):
             raise outage(f"TransactWriteItems: {codes}") from error
         else:
@@ -174,7 +175,7 @@ class DynamoOrders:
         return readable(items, order_from_item, self._orders_table, "orderId")
 
     def _standing(self, failures: Sequence[Mapping[str, Any]]) -> dict[str, Order]:
-        """The orders that made conditions fail (ReturnValuesOnConditionCheckFailure), by id. Only those that exist."""
+        """The existing orders whose conditions failed (ReturnValuesOnConditionCheckFailure), by id."""
         items = [failure["Item"] for failure in failures if "Item" in failure]
         orders = all_readable(items, order_from_item, self._orders_table, "orderId")
         return {order.order_id: order for order in orders}
@@ -184,14 +185,14 @@ def _open_order(item: Item) -> OpenOrder:
     return OpenOrder(str(item["orderId"]["S"]), to_ms(item["openedAt"]["S"]))
 
 
-def _unless_made(transitions: Sequence[Transition], standing: Mapping[str, Order], short: frozenset[str]) -> None:
-    """Raise `Conflict`, unless an order as it stands shows that the commit was made and only its answer was lost."""
+def _unless_committed(transitions: Sequence[Transition], standing: Mapping[str, Order], short: frozenset[str]) -> None:
+    """Raise `Conflict`, unless ``standing`` shows that the commit was made and only its answer was lost."""
     if not was_committed(transitions, standing):
         raise Conflict(standing, short)
 
 
 def _update_of(transition: Transition, table: str) -> Any:
-    """The UpdateItem of one step: only the changed attributes, under the conditions of its guard."""
+    """The UpdateItem of one transition: the changed attributes, on the conditions of its guard."""
     names: dict[str, str] = {}
     values: dict[str, Any] = {}
     sets, removes = [], []
@@ -216,7 +217,7 @@ def _update_of(transition: Transition, table: str) -> Any:
 
 
 def _still(field: str, value: Any, names: dict[str, str], values: dict[str, Any]) -> str:
-    """The condition that the attribute of ``field`` still has ``value``. An outbox is compared by its event's id."""
+    """The condition that the attribute of ``field`` still has ``value``. An outbox is compared by its event id."""
     names[f"#{field}"] = ATTRIBUTES[field]
     if value is None:
         return f"attribute_not_exists(#{field})"
@@ -228,7 +229,7 @@ def _still(field: str, value: Any, names: dict[str, str], values: dict[str, Any]
 
 
 def _stock_update(product_id: str, units: int, table: str) -> Any:
-    """The UpdateItem that adds ``units`` to a product's stock, or takes them if that many are there."""
+    """The UpdateItem that adds ``units`` to a product's stock, or takes them if that many are in stock."""
     condition = ENOUGH_IN_STOCK if units < 0 else PRODUCT_EXISTS
     return {
         "TableName": table,
@@ -238,10 +239,6 @@ def _stock_update(product_id: str, units: int, table: str) -> Any:
         "ExpressionAttributeValues": {":change": {"N": str(units)}}
         | ({":units": {"N": str(-units)}} if units < 0 else {}),
     }
-
-
-PRODUCT_IS_NEW = "attribute_not_exists(productId)"
-PRODUCT_EXISTS = "attribute_exists(productId)"
 
 
 class DynamoProducts:
@@ -293,8 +290,8 @@ class DynamoProducts:
 class DynamoAuditLog:
     """`shopflow.ports.AuditLog` on DynamoDB.
 
-    Written by PartiQL INSERT, which never replaces an item: the right to ``dynamodb:PartiQLInsert`` alone can neither
-    change nor delete what is there (AWS, "IAM policies for PartiQL").
+    It writes with PartiQL INSERT, which never replaces an item. So a service with only the right to
+    ``dynamodb:PartiQLInsert`` can neither change nor delete an entry (AWS, "IAM policies for PartiQL").
     """
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
@@ -328,10 +325,7 @@ class DynamoAuditLog:
         return list(readable(items, audit_from_item, self._table, "eventId"))
 
     def order_ids(self) -> Iterator[str]:
-        """The order of every entry, a page at a time: as an operator sees the log, no service needs to.
-
-        An order's entries come one after the other and count once; still, one id may come again.
-        """
+        """The order ids of all entries, a page at a time, for operators. An id may come more than once."""
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._table, ConsistentRead=True, ProjectionExpression="orderId"
         )
@@ -350,7 +344,7 @@ class DynamoAuditLog:
 
 
 def _failure(entry: Any) -> Exception | None:
-    """The error of one statement. That the event is there already is none: its id is its own, so it is this event."""
+    """The error of one statement. A duplicate is not an error: the id is the event's own, so it is the same event."""
     error = entry.get("Error")
     if not error or error.get("Code") == "DuplicateItem":
         return None

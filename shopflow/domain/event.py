@@ -1,4 +1,4 @@
-"""Events: the envelope, the payload that each type carries, and the order that a trail of events adds up to."""
+"""Events: the envelope, the payload of each type, and replay: an order rebuilt from its events."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _EVENT_TYPES: Mapping[str, EventType] = {event_type.value: event_type for event_
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to one order. ``correlation_id`` is the order's id, ``payload`` its complete snapshot.
+    """Something that happened to an order. ``correlation_id`` is the order's id, ``payload`` its complete snapshot.
 
-    ``event_type`` is an `EventType` if the order's state machine knows it, else the name that another service gave it.
-    ``trace_parent`` travels beside the event, not in it: the work that brought it about (see `shopflow.telemetry`).
+    ``event_type`` is an `EventType` for the events of the state machine, and any other text for another service's.
+    ``trace_parent`` travels beside the event, not in it: the trace of the work that caused it (`shopflow.telemetry`).
     """
 
     event_id: str
@@ -73,19 +73,19 @@ class Event:
 
 
 def as_event_type(name: str) -> str:
-    """The `EventType` of that name; the name itself if it is another service's, which the state machine knows not."""
+    """The `EventType` of that name, or the name itself if it is not part of the state machine."""
     return _EVENT_TYPES.get(name, name)
 
 
 def is_transition(event: Event) -> bool:
-    """Whether the event is a step of the order's state machine, not just something said about the order."""
+    """Whether the event is a transition of the order, and not another service's remark about it."""
     return event.event_type in TRANSITIONS
 
 
 def payload_of(order: Order, event_type: EventType) -> dict[str, Any]:
-    """The order's snapshot right after the event, out of fields that no later step changes.
+    """The order's snapshot right after the event, made of fields that no later transition changes.
 
-    So whoever has the order can rebuild the payload of any event of its trail, at any later time, to the letter.
+    So the payload of every event of an order's trail can be rebuilt exactly, at any later time.
     """
     payload: dict[str, Any] = {
         "orderId": order.order_id,
@@ -119,10 +119,10 @@ def line_from_json(item: Mapping[str, Any]) -> Line:
 
 
 def replay(events: Iterable[Event]) -> Order | None:
-    """The order that its events, in order, add up to; None of no events. Other services' events change nothing.
+    """The order after ``events``, which are in order; None without events. Other services' events change nothing.
 
-    What only the Notification Service writes is not in any event: a COMPLETED order replays as PAYMENT_PROCESSED.
-    Raises `IllegalTransition` when the events are no legal history.
+    No event says that the customer was notified, so a COMPLETED order replays as PAYMENT_PROCESSED. Raises
+    `IllegalTransition` when one event cannot follow another.
     """
     order: Order | None = None
     for event in filter(is_transition, events):

@@ -1,4 +1,4 @@
-"""What the customer is told when an order has ended: a pure function of the order, so that it can be shown again."""
+"""The mail to the customer when an order has ended: a pure function of the order, so that it can be shown again."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class MailText:
 
 
 def mail_text(order: Order) -> MailText:
-    """The message to the customer of ``order``. Raises ``ValueError`` when there is nothing to tell yet."""
+    """The mail about ``order``. Raises ``ValueError`` while the order has not ended."""
     write = _TEXTS.get(order.status)
     if write is None:
-        raise ValueError(f"{order.order_id}: nothing to tell in {order.status}")
+        raise ValueError(f"{order.order_id}: no mail in {order.status}")
     return write(order)
 
 

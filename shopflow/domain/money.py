@@ -8,8 +8,8 @@ CENT = Decimal("0.01")
 def money(value: Decimal | int | str) -> Decimal:
     """``value`` as an amount with exactly two decimals.
 
-    Raises ``ValueError`` when it is no finite number or has more than two: rounding money is a decision, and nobody
-    here makes it. Raises ``ArithmeticError`` when it is too large to tell.
+    Raises ``ValueError`` for a number that is not finite or has more than two decimals: nothing here rounds money.
+    Raises ``ArithmeticError`` for one that is too large.
     """
     amount = Decimal(value)
     if not amount.is_finite():

@@ -40,7 +40,7 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """One arrow of the state machine: the status it leaves (None: the order is new) and the one it enters."""
+    """One arrow of the state machine: the status it leaves (None: the order is new) and the status it enters."""
 
     leaves: Status | None
     enters: Status
@@ -66,7 +66,7 @@ LEGAL_TRAILS: Mapping[Status, tuple[EventType, ...]] = {
 
 
 class IllegalTransition(ValueError):
-    """The step does not start from the order's status. The caller decided on an order it had not looked at."""
+    """The order's status does not allow this transition. The caller decided about an order that it had not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class EventHeader:
-    """What cannot be rebuilt of an event: its identity. The rest is a pure function of the order (see `payload_of`).
+    """The identity of an event. The rest of the event can be rebuilt from the order (`payload_of`).
 
-    ``trace_parent``: the work that brought it about (see `shopflow.telemetry`).
+    ``trace_parent``: the trace of the work that caused it (`shopflow.telemetry`).
     """
 
     event_id: str
@@ -99,11 +99,10 @@ class EventHeader:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order, with the one event of it that may still be unpublished (`outbox`).
+    """An order, with the one event of it that may still be unpublished (``outbox``).
 
-    ``superseded`` is the event that a release replaced in the outbox before the customer was told. ``opened_at`` is
-    there while the saga is unfinished. ``request_hash`` identifies the body that placed the order under its
-    ``idempotency_key``.
+    ``superseded`` is the event that a release replaced in the outbox before the customer was notified. ``opened_at`` is
+    set while the saga is unfinished. ``request_hash`` identifies the request body that came with ``idempotency_key``.
     """
 
     order_id: str
@@ -130,7 +129,7 @@ class Order:
 
     @property
     def trail(self) -> tuple[EventType, ...]:
-        """The events that this order has been through, in order."""
+        """The events that have happened to this order, in order."""
         if self.status in LEGAL_TRAILS:
             whole = LEGAL_TRAILS[self.status]
             unreleased = self.status is Status.PAYMENT_FAILED and self.released_at is None
@@ -141,12 +140,12 @@ class Order:
 
     @property
     def holds_stock(self) -> bool:
-        """Whether the units of its lines are out of the stock on this order's account."""
+        """Whether this order's units are taken out of the stock."""
         return EventType.INVENTORY_RESERVED in self.trail and self.released_at is None
 
     @property
     def is_finished(self) -> bool:
-        """Whether the last step has been made: then the order closes."""
+        """Whether no step is left to do. Then the order can be closed."""
         if self.notified_at is None:
             return False
         if self.status is Status.PAYMENT_FAILED:
@@ -156,9 +155,9 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A step of one order: from what was read to what shall stand, and the fields that the decision relied on.
+    """One change of one order: the order as read, the order as it will be, and the fields that the decision relied on.
 
-    A store commits it in one write under the condition that each field of ``guard`` is still as in ``before``.
+    A store commits it in one write, on condition that each field of ``guard`` is still as in ``before``.
     """
 
     before: Order
@@ -166,7 +165,7 @@ class Transition:
     guard: tuple[str, ...]
 
     def changes(self) -> dict[str, Any]:
-        """The fields that the step changes, with their new values. None means: take the field away."""
+        """The fields that change, with their new values. None removes the field."""
         names = self.before.__dataclass_fields__
         pairs = ((name, getattr(self.before, name), getattr(self.after, name)) for name in names)
         return {name: new for name, old, new in pairs if old != new}
@@ -175,16 +174,16 @@ class Transition:
         return all(getattr(current, name) == getattr(self.before, name) for name in self.guard)
 
     def was_committed_on(self, current: Order) -> bool:
-        """Whether ``current`` shows that this very step was committed, though its answer was lost.
+        """Whether ``current`` shows that this transition was committed although the answer was lost.
 
-        A step with an event is recognised by the event's id. Without one, another worker's step looks just the same,
-        and counts as this one.
+        The id of its event shows it. A transition without an event looks the same whichever worker made it; then
+        another worker's counts as this one.
         """
         if self.after.outbox is not None and self.after.outbox != self.before.outbox:
             return current.outbox == self.after.outbox
-        told = (current.notified_at is None) == (self.after.notified_at is None)
+        notified_alike = (current.notified_at is None) == (self.after.notified_at is None)
         changes = {name: new for name, new in self.changes().items() if name != "notified_at"}
-        return told and all(getattr(current, name) == new for name, new in changes.items())
+        return notified_alike and all(getattr(current, name) == new for name, new in changes.items())
 
 
 def was_committed(transitions: Sequence[Transition], standing: Mapping[str, Order]) -> bool:
@@ -211,7 +210,7 @@ def reserve(order: Order, header: EventHeader) -> Transition:
 
 
 def refuse(order: Order, header: EventHeader, reason: str) -> Transition:
-    """The stock does not suffice: `inventory.failed`."""
+    """There is not enough stock: `inventory.failed`."""
     return _transition(order, header, EventType.INVENTORY_FAILED, failure_reason=reason)
 
 
@@ -236,27 +235,27 @@ def release(order: Order, header: EventHeader) -> Transition:
 
 
 def notify(order: Order, now_ms: int) -> Transition:
-    """The customer has been told how the order ended; a paid order is COMPLETED with that."""
+    """The customer was notified how the order ended. That completes a paid order."""
     if order.notified_at is not None or order.status not in (
         Status.PAYMENT_PROCESSED,
         Status.PAYMENT_FAILED,
         Status.INVENTORY_FAILED,
     ):
-        raise IllegalTransition(f"{order.order_id}: nobody to tell in {order.status}")
+        raise IllegalTransition(f"{order.order_id}: no notification in {order.status}")
     status = Status.COMPLETED if order.status is Status.PAYMENT_PROCESSED else order.status
-    told = replace(order, status=status, notified_at=now_ms)
-    return Transition(order, _closed_if_done(told), guard=("status", "notified_at", "released_at", "outbox"))
+    notified = replace(order, status=status, notified_at=now_ms)
+    return Transition(order, _closed_if_finished(notified), guard=("status", "notified_at", "released_at", "outbox"))
 
 
-def settle(order: Order) -> Transition:
-    """`inventory.released` is published, and has no consumer whose next step would overwrite it: clear the outbox.
+def close(order: Order) -> Transition:
+    """Clear a published `inventory.released` from the outbox, and close the order if it is finished.
 
-    Closes the order when the customer is told. Also the last resort for an order with nothing left undone that a crash
-    left open.
+    No service reacts to that event, so no later transition overwrites it. The customer may not be notified yet: then
+    `notify` closes the order.
     """
     pending = order.outbox is not None and order.outbox.event_type is EventType.INVENTORY_RELEASED
     cleared = replace(order, outbox=None) if pending else order
-    return Transition(order, _closed_if_done(cleared), guard=("status", "notified_at", "released_at", "outbox"))
+    return Transition(order, _closed_if_finished(cleared), guard=("status", "notified_at", "released_at", "outbox"))
 
 
 def _transition(order: Order, header: EventHeader, event_type: EventType, **fields: Any) -> Transition:
@@ -270,9 +269,9 @@ def _transition(order: Order, header: EventHeader, event_type: EventType, **fiel
 
 def _must_be(header: EventHeader, event_type: EventType) -> None:
     if header.event_type is not event_type:
-        raise IllegalTransition(f"a header of {header.event_type} on a step of {event_type}")
+        raise IllegalTransition(f"a header of {header.event_type} on a transition of {event_type}")
 
 
-def _closed_if_done(order: Order) -> Order:
-    """Closing: `opened_at` goes, and with it the order leaves the index of open orders. The outbox was consumed."""
+def _closed_if_finished(order: Order) -> Order:
+    """Without ``opened_at``, if it is finished: the order leaves the index of open orders. Its event was consumed."""
     return replace(order, opened_at=None, outbox=None, superseded=None) if order.is_finished else order

@@ -1,4 +1,4 @@
-"""Which orders of a batch the stock suffices for: a pure plan, made in the order in which the orders came."""
+"""Which orders of a batch get their stock: a pure plan, first come, first served."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shopflow.domain.order import Line, Order
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product, the units of it in stock and the units of it ever received (restocking raises both)."""
+    """A product, its units in stock, and the units ever received (restocking raises both)."""
 
     product_id: str
     product_name: str
@@ -23,7 +23,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``refused`` has the reason for each order that does not fit; all others do, and take ``taken`` in all."""
+    """``refused``: the reason by order id. The other orders get their units, ``taken`` in total (units by product)."""
 
     taken: Mapping[str, int]
     refused: Mapping[str, str]
@@ -51,12 +51,12 @@ def plan(orders: Sequence[Order], products: Mapping[str, Product]) -> Plan:
 
 
 def returned(order: Order) -> dict[str, int]:
-    """The units that a release of ``order`` gives back, by product."""
+    """The units that a release of ``order`` returns to the stock, by product."""
     return {line.product_id: line.quantity for line in order.lines}
 
 
 def first_chunk(orders: Sequence[Order], most_items: int) -> Sequence[Order]:
-    """As many of the first orders as one transaction of ``most_items`` can hold: an item an order and a product."""
+    """The first orders that fit into a transaction of ``most_items`` items: one for each order and each product."""
     products: set[str] = set()
     for count, order in enumerate(orders):
         products.update(line.product_id for line in order.lines)

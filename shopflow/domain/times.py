@@ -12,13 +12,13 @@ def to_text(moment_ms: int) -> str:
 
 
 def to_ms(text: str) -> int:
-    """The inverse of `to_text`. Raises ``ValueError`` when ``text`` is no such moment."""
+    """The inverse of `to_text`. Raises ``ValueError`` for any other text."""
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
 
 
 def after_cause(now_ms: int, cause_ms: int | None) -> int:
-    """The time of an event: now, yet at least 1 ms after the event that caused it.
+    """The time of an event: now, but at least 1 ms after its cause.
 
-    So an order's events sort causally even when the clocks of the services differ.
+    So an order's events sort in causal order even when the clocks of the services differ.
     """
     return now_ms if cause_ms is None else max(now_ms, cause_ms + 1)

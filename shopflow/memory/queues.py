@@ -24,13 +24,13 @@ from shopflow.ports import (
 
 
 class MemoryTopic:
-    """`shopflow.ports.Topic` that delivers to its subscribed queues at once: the event's text as it is, once each."""
+    """`shopflow.ports.Topic` that delivers each event once, at once, to the subscribed queues."""
 
     def __init__(self) -> None:
         self._subscriptions: list[tuple[MemoryQueue, frozenset[str] | None]] = []
 
     def subscribe(self, queue: MemoryQueue, event_types: Collection[str] | None = None) -> None:
-        """Deliver what is published from now on to ``queue``: the events of ``event_types``, or (None) every one."""
+        """Deliver events published from now on to ``queue``: those of ``event_types``, or all of them (None)."""
         self._subscriptions.append((queue, None if event_types is None else frozenset(event_types)))
 
     def publish(self, batch: Sequence[Outgoing]) -> frozenset[str]:
@@ -65,13 +65,13 @@ class _Stored:
 
 
 class MemoryQueue:
-    """`shopflow.ports.Queue` as the SQS developer guide describes a standard queue, first in, first out.
+    """`shopflow.ports.Queue`: a standard queue as the SQS developer guide describes it, first in, first out.
 
-    ``name``: starts the ids of its messages, so it differs from the other queues' names.
+    ``name``: the start of its message ids; different for each queue.
     ``visibility_seconds``: how long a received message is hidden.
-    ``dlq``: takes the messages that were received ``max_receives`` times and would be received once more.
-    ``retention_seconds``: a message that was first sent so long ago is deleted. `expired` has the bodies.
-    It loses, doubles and reorders nothing: wrap it to have that.
+    ``dlq``: gets a message that was received ``max_receives`` times and would be received again.
+    ``retention_seconds``: the age at which a message is deleted, from its first sending. ``expired`` has the bodies.
+    It never loses, duplicates or reorders messages; wrap it for that.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class MemoryQueue:
         self._numbers = count(1)
         self._places = count()
         self._messages: dict[str, _Stored] = {}
-        # A heap may still hold what was deleted or hidden anew since: it is passed over when it comes up.
+        # A heap may still have messages that were deleted or hidden again. They are skipped when they come up.
         self._waiting: list[tuple[int, _Stored]] = []
         self._hidden: list[tuple[int, int, _Stored]] = []
         self._in_flight = 0
@@ -109,10 +109,7 @@ class MemoryQueue:
             return stored.message_id
 
     def receive(self, most: int, wait_seconds: int) -> list[Message]:  # noqa: ARG002
-        """Up to ``most`` (1-10) messages that are visible now. Never waits, whatever ``wait_seconds`` says.
-
-        So it is for the caller to turn the clock and ask again.
-        """
+        """Up to ``most`` (1-10) visible messages. Never waits: the caller moves the clock and asks again."""
         if not 1 <= most <= MAX_BATCH_ENTRIES:
             raise ValueError(f"most={most} is not from 1 to {MAX_BATCH_ENTRIES}")
         with self._lock:
@@ -125,10 +122,10 @@ class MemoryQueue:
             return received
 
     def delete(self, messages: Sequence[Message]) -> list[Message]:
-        """Deletes all of them, so returns none.
+        """Deletes all of them and returns none.
 
-        One that was received again since stays, though it counts as deleted (SQS, DeleteMessage: with an old receipt
-        handle of a standard queue "the request succeeds, but the message might not be deleted").
+        A message that was received again stays, but counts as deleted (SQS, DeleteMessage: with an old receipt handle
+        of a standard queue "the request succeeds, but the message might not be deleted").
         """
         _check_batch(messages)
         with self._lock:
@@ -141,25 +138,25 @@ class MemoryQueue:
         return []
 
     def change_visibility(self, seconds: Mapping[Message, int]) -> list[Message]:
-        """As the port says. It also fails for a message that would be hidden for over 12 hours since its receive."""
+        """Also fails for a message that would be hidden for over 12 hours since its receive."""
         _check_batch(seconds)
         with self._lock:
             now = self._show_expired()
             return [message for message, hidden in seconds.items() if not self._hide_again(message, now, hidden)]
 
     def depth(self) -> QueueDepth:
-        """What SQS calls the approximate numbers, exactly."""
+        """The exact numbers, where SQS's are approximate."""
         with self._lock:
             self._show_expired()
             return QueueDepth(len(self._messages) - self._in_flight, self._in_flight)
 
     def sent_at(self, message: Message) -> int:
-        """When it was first sent, in milliseconds. Raises ``KeyError`` when it is not here."""
+        """When it was first sent, in milliseconds. Raises ``KeyError`` if it is not in this queue."""
         with self._lock:
             return self._messages[message.message_id].sent_at
 
     def take_over(self, stored: _Stored) -> None:
-        """Append a message that another queue gives up: it keeps its id and its receive count."""
+        """Append a message of another queue. It keeps its id and its receive count."""
         with self._lock:
             self._append(stored)
 
@@ -170,7 +167,7 @@ class MemoryQueue:
         heappush(self._waiting, (stored.place, stored))
 
     def _redriven(self, stored: _Stored) -> bool:
-        """Whether it is due for the dead-letter queue instead of one more receive; it is there then."""
+        """Move the message to the dead-letter queue if its receives are used up. Returns whether it was moved."""
         if self._dlq is None or stored.receive_count < self._max_receives:
             return False
         del self._messages[stored.message_id]
@@ -189,7 +186,7 @@ class MemoryQueue:
         heappush(self._hidden, (until, stored.place, stored))
 
     def _hide_again(self, message: Message, now: int, seconds: int) -> bool:
-        """Whether it is in flight with this receipt handle and may be hidden for so long; it is then."""
+        """Hide the message if it is in flight with this receipt handle. Returns whether it was hidden."""
         stored = self._latest(message)
         if stored is None or stored.visible_at is None:
             return False
@@ -200,12 +197,12 @@ class MemoryQueue:
         return True
 
     def _latest(self, message: Message) -> _Stored | None:
-        """The message, if it is here and was not received again since this delivery."""
+        """The stored message, if it was not deleted or received again since this delivery."""
         stored = self._messages.get(message.message_id)
         return stored if stored is not None and stored.receipt_handle == message.receipt_handle else None
 
     def _show_expired(self) -> int:
-        """Put those whose visibility timeout has passed back into their places. Returns the time now."""
+        """Return messages whose visibility timeout has passed to their places. Returns the time now."""
         now = self._clock.now_ms()
         self._delete_expired(now)
         while self._hidden and self._hidden[0][0] <= now:
@@ -217,7 +214,7 @@ class MemoryQueue:
         return now
 
     def _delete_expired(self, now: int) -> None:
-        """Delete what was first sent too long ago. The oldest is looked for only when it may have come of age."""
+        """Delete messages older than the retention. Searches only when the oldest may have reached that age."""
         if now < self._expires_at:
             return
         for stored in [one for one in self._messages.values() if one.sent_at + self._retention_ms <= now]:

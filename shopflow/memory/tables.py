@@ -30,9 +30,9 @@ T = TypeVar("T")
 
 
 class Rows(MutableMapping[str, T], Generic[T]):
-    """Values by id, kept as DynamoDB items: what goes in comes out as the real codec writes and reads it.
+    """Values by id, stored as DynamoDB items: the real codec writes and reads them.
 
-    ``items_by_id`` has the items themselves, for a test that spoils one.
+    ``items_by_id``: the items themselves, for a test that spoils one.
     """
 
     def __init__(self, to_item: Callable[[T], Item], from_item: Callable[[Item], T]) -> None:
@@ -61,7 +61,7 @@ class Rows(MutableMapping[str, T], Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The rows by id. Whoever reads or writes them holds ``lock``; ``opened`` is the index of open orders."""
+    """The rows by id. Hold ``lock`` to read or write them. ``opened`` is the index of open orders."""
 
     orders: Rows[Order] = field(default_factory=lambda: Rows(order_to_item, order_from_item))
     opened: dict[str, int] = field(default_factory=dict)
@@ -69,15 +69,12 @@ class Tables:
     lock: Lock = field(default_factory=Lock)
 
     def put_order(self, order: Order) -> None:
-        """Store ``order`` and keep the index true: only an order with an ``opened_at`` is in it."""
+        """Store ``order`` and update the index: it has the orders with an ``opened_at``."""
         self.orders[order.order_id] = order
         if order.opened_at is None:
             self.opened.pop(order.order_id, None)
         else:
             self.opened[order.order_id] = order.opened_at
-
-
-TABLE = "orders"
 
 
 class MemoryOrders:
@@ -96,14 +93,14 @@ class MemoryOrders:
         with self._tables.lock:
             items = self._tables.orders.items_by_id
             found = [items[order_id] for order_id in sorted(set(order_ids)) if order_id in items]
-        return {order.order_id: order for order in readable(found, order_from_item, TABLE, "orderId")}
+        return {order.order_id: order for order in readable(found, order_from_item, "orders", "orderId")}
 
     def commit(self, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:
         units = stock or {}
         check_transaction(transitions, units)
         with self._tables.lock:
             standing = self._standing(transition.before.order_id for transition in transitions)
-            failed = [transition for transition in transitions if not _may_be_made(transition, standing)]
+            failed = [transition for transition in transitions if not _is_allowed(transition, standing)]
             short = frozenset(name for name, change in units.items() if self._falls_short(name, change))
             if failed or short:
                 self._refuse(transitions, {name: standing[name] for name in _ids(failed) if name in standing}, short)
@@ -118,29 +115,29 @@ class MemoryOrders:
     def all(self) -> Iterator[Order]:
         with self._tables.lock:
             items = list(self._tables.orders.items_by_id.values())
-        return readable(items, order_from_item, TABLE, "orderId")
+        return readable(items, order_from_item, "orders", "orderId")
 
     def _standing(self, order_ids: Iterable[str]) -> dict[str, Order]:
         items = self._tables.orders.items_by_id
         found = [items[order_id] for order_id in order_ids if order_id in items]
-        return {order.order_id: order for order in all_readable(found, order_from_item, TABLE, "orderId")}
+        return {order.order_id: order for order in all_readable(found, order_from_item, "orders", "orderId")}
 
     def _falls_short(self, product_id: str, change: int) -> bool:
-        """Whether the condition on the product fails. A stock of another type is never enough."""
+        """Whether the condition on the product fails. A stock that is not a number is never enough."""
         stock = self._tables.products.items_by_id.get(product_id, {}).get("stock", {})
         return product_id not in self._tables.products or (change < 0 and Decimal(stock.get("N", 0)) + change < 0)
 
     def _refuse(self, transitions: Sequence[Transition], standing: Mapping[str, Order], short: frozenset[str]) -> None:
-        """Raise `Conflict`, unless the transaction is found to stand already: then its answer was lost."""
+        """Raise `Conflict`, unless the transaction was made before and only its answer was lost."""
         if not was_committed(transitions, standing):
             raise Conflict(standing, short)
 
     def _write(
         self, transitions: Sequence[Transition], standing: Mapping[str, Order], units: Mapping[str, int]
     ) -> None:
-        """Each step changes its own fields only: another step may have changed others since it was decided.
+        """Each transition changes only its own fields: another may have changed others since it was decided.
 
-        Raises ``LookupError``, with nothing written, when a stock is no number: DynamoDB calls that a ValidationError.
+        Raises ``LookupError``, with nothing written, when a stock is not a number (DynamoDB: ValidationError).
         """
         products = self._tables.products.items_by_id
         stocks = {name: Decimal(products[name]["stock"]["N"]) + change for name, change in units.items()}
@@ -150,16 +147,13 @@ class MemoryOrders:
             products[product_id] = {**products[product_id], "stock": {"N": str(stock)}}
 
 
-def _may_be_made(transition: Transition, standing: Mapping[str, Order]) -> bool:
+def _is_allowed(transition: Transition, standing: Mapping[str, Order]) -> bool:
     current = standing.get(transition.before.order_id)
     return current is not None and transition.is_allowed_on(current)
 
 
 def _ids(transitions: Iterable[Transition]) -> list[str]:
     return [transition.before.order_id for transition in transitions]
-
-
-TABLE = "inventory"
 
 
 class MemoryProducts:
@@ -172,12 +166,14 @@ class MemoryProducts:
         with self._tables.lock:
             items = self._tables.products.items_by_id
             found = [items[product_id] for product_id in sorted(set(product_ids)) if product_id in items]
-        return {product.product_id: product for product in all_readable(found, product_from_item, TABLE, "productId")}
+        return {
+            product.product_id: product for product in all_readable(found, product_from_item, "inventory", "productId")
+        }
 
     def all(self) -> list[Product]:
         with self._tables.lock:
             items = [item for _, item in sorted(self._tables.products.items_by_id.items())]
-        return list(readable(items, product_from_item, TABLE, "productId"))
+        return list(readable(items, product_from_item, "inventory", "productId"))
 
     def seed(self, product: Product) -> bool:
         with self._tables.lock:
@@ -198,7 +194,7 @@ class MemoryProducts:
 
 
 class MemoryAuditLog:
-    """`shopflow.ports.AuditLog`: nothing in it is ever changed or taken away."""
+    """`shopflow.ports.AuditLog`: nothing in it is ever changed or removed."""
 
     def __init__(self) -> None:
         self._trails: defaultdict[str, dict[str, Item]] = defaultdict(dict)

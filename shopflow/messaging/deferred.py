@@ -1,4 +1,4 @@
-"""Messages that wait in a consumer for their next try, hidden from other consumers meanwhile."""
+"""Deferred messages: kept hidden in their queue, and tried again by the consumer that received them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from shopflow.ports import MAX_BATCH_ENTRIES, Message, Queue
 log = logging.getLogger(__name__)
 
 MAX_DEFERRED = 100
-"""Messages held at a time. When there are more, those with the most tries are returned to the queue."""
+"""Messages deferred at a time. Beyond that, those with the most tries are nacked."""
 OUTAGE = Backoff(first_seconds=120, factor=30, most_seconds=3600)
-"""How long a message stays hidden that is returned because too many are held. Three receives then take over an hour."""
+"""How long a message stays hidden that is nacked because too many are deferred: three receives take over an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """A delivery with its number of tries, when the next is ``due``, and ``until`` when it is hidden (seconds)."""
+    """A delivery, how often it was tried, when the next try is ``due``, and ``until`` when it is hidden (seconds)."""
 
     delivery: Delivery
     tries: int
@@ -37,87 +37,91 @@ class Deferred:
 
 
 class DeferredMessages:
-    """The held messages of one consumer of ``queue``, each with a schedule of its own.
+    """The deferred messages of one consumer of ``queue``, each with a retry schedule of its own.
 
-    ``visibility_seconds``: for how long a message is hidden at a time. ``probe``: the delays between its tries.
-    ``now``: seconds of a clock that never goes back.
+    ``visibility_seconds``: how long a message is hidden at a time. ``retry``: the delays between the tries of a
+    message. ``now``: seconds of a clock that never goes back.
     """
 
-    def __init__(self, queue: Queue, visibility_seconds: float, probe: Backoff, now: Callable[[], float]) -> None:
+    def __init__(self, queue: Queue, visibility_seconds: float, retry: Backoff, now: Callable[[], float]) -> None:
         self._queue = queue
         self._visibility_seconds = visibility_seconds
-        self._probe = probe
+        self._retry = retry
         self._now = now
         self._deferred: list[Deferred] = []
 
     def __len__(self) -> int:
         return len(self._deferred)
 
-    def add(self, deliveries: Sequence[Delivery], received_at: float) -> None:
-        """Hold fresh ``deliveries``, received at that time: their next try is soon."""
-        until = received_at + self._visibility_seconds
-        self._keep([self._tried(Deferred(one, 0, 0.0, until)) for one in deliveries])
-
     @property
     def is_full(self) -> bool:
-        """Whether another batch would have to displace what is held."""
+        """Whether there is no room for another batch."""
         return len(self._deferred) > MAX_DEFERRED - MAX_BATCH_ENTRIES
+
+    def add(self, deliveries: Sequence[Delivery], received_at: float) -> None:
+        """Defer ``deliveries``, received at that time. Their next try is soon."""
+        until = received_at + self._visibility_seconds
+        self._keep([self._scheduled(Deferred(one, 0, 0.0, until)) for one in deliveries])
 
     def due(self) -> list[Deferred]:
         """At most one batch of those to try now, the longest due first."""
         now = self._now()
-        return sorted((one for one in self._deferred if one.due <= now), key=lambda one: one.due)[:MAX_BATCH_ENTRIES]
+        due = [one for one in self._deferred if one.due <= now]
+        return sorted(due, key=lambda one: one.due)[:MAX_BATCH_ENTRIES]
 
     def next_due(self) -> float | None:
-        """When the next one is to be tried; None when nothing is held."""
+        """When the next one is to be tried; None when there is none."""
         return min((one.due for one in self._deferred), default=None)
 
     def take(self, batch: Sequence[Deferred]) -> list[Delivery]:
-        """Hand over ``batch`` for a try. What stays unavailable comes back by `defer_again`."""
+        """Remove ``batch`` for a try. Call `defer_again` for those that stay unavailable."""
         self._deferred = [one for one in self._deferred if one not in batch]
         return [one.delivery for one in batch]
 
     def defer_again(self, batch: Sequence[Deferred]) -> None:
-        """Hold ``batch`` for one more try, later than the last time."""
-        self._keep([self._tried(one) for one in batch])
+        """Keep ``batch`` for one more try, after a longer delay than the last."""
+        self._keep([self._scheduled(one) for one in batch])
 
     def keep_hidden(self) -> None:
-        """Hide anew those whose time is half over. One that is visible again is dropped: it is received again."""
+        """Extend the visibility timeout of those whose time is half over.
+
+        A message that has become visible is dropped here: it will be received again.
+        """
         now = self._now()
         ending = [one for one in self._deferred if one.until <= now + self._visibility_seconds / 2]
         for batch in _batches(ending):
             hidden = self._hide(batch, now)
             self._deferred = [one for one in self._deferred if one not in batch] + hidden
 
+    def nack_all(self, delay: Callable[[int], float]) -> None:
+        """Make all of them visible again, each after ``delay(receive count)`` seconds."""
+        self._nack(self._deferred, delay)
+        self._deferred = []
+
     def _hide(self, batch: Sequence[Deferred], now: float) -> list[Deferred]:
         try:
             lost = self._queue.change_visibility(dict.fromkeys(_messages(batch), round(self._visibility_seconds)))
         except Exception as error:
-            log.warning("held messages cannot be hidden: %s", error)
+            log.warning("deferred messages cannot be hidden: %s", error)
             return [one for one in batch if one.until > now]
         until = now + self._visibility_seconds
         return [replace(one, until=until) for one in batch if one.delivery.message not in lost]
 
-    def return_all(self, delay: Callable[[int], float]) -> None:
-        """Return all of them to the queue, visible after ``delay(receive count)`` seconds each."""
-        self._return(self._deferred, delay)
-        self._deferred = []
-
-    def _tried(self, one: Deferred) -> Deferred:
-        return replace(one, tries=one.tries + 1, due=self._now() + self._probe.delay(one.tries + 1))
+    def _scheduled(self, one: Deferred) -> Deferred:
+        return replace(one, tries=one.tries + 1, due=self._now() + self._retry.delay(one.tries + 1))
 
     def _keep(self, more: Sequence[Deferred]) -> None:
         deferred = sorted([*self._deferred, *more], key=lambda one: one.tries)
         self._deferred = deferred[:MAX_DEFERRED]
-        self._return(deferred[MAX_DEFERRED:], OUTAGE.delay)
+        self._nack(deferred[MAX_DEFERRED:], OUTAGE.delay)
 
-    def _return(self, deferred: Sequence[Deferred], delay: Callable[[int], float]) -> None:
+    def _nack(self, deferred: Sequence[Deferred], delay: Callable[[int], float]) -> None:
         for batch in _batches(deferred):
             seconds = {message: round(delay(message.receive_count)) for message in _messages(batch)}
             try:
                 self._queue.change_visibility(seconds)
             except Exception as error:
-                log.warning("messages come again only after their visibility timeout: %s", error)
+                log.warning("messages become visible only after their visibility timeout: %s", error)
 
 
 def _batches(deferred: Sequence[Deferred]) -> Iterator[Sequence[Deferred]]:

@@ -1,4 +1,4 @@
-"""One publish for all requests that wait for one: at many orders a second a call for ten of them, not ten calls."""
+"""Group commit: concurrent requests share one publish, so that ten orders cost one call."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 2.0
-"""A client waits, and the relay has its first look at the order only after 30 s."""
+"""A client is waiting. The relay looks at the order after 30 s."""
 
 
 @dataclass(slots=True, eq=False)
 class _Waiting(Generic[T]):
-    """What one request wants published. ``done``: nothing is left to do for it; ``alone``: it must go out by itself."""
+    """The events of one request. ``done``: nothing is left to do for it. ``alone``: publish them without the others."""
 
     events: Sequence[T]
     done: bool = False
@@ -30,11 +30,10 @@ class _Waiting(Generic[T]):
 
 
 class GroupPublisher(Generic[T]):
-    """Publishes for concurrent requests (group commit): one at a time does, for all that came while the last one did.
+    """Publishes for concurrent requests: one call at a time, with the events of all requests that came since the last.
 
-    Nobody waits for company: a request that finds no publish under way begins one at once. Nor for long: after
-    ``patience_seconds`` the event is left to its outbox, where a crash in between leaves it too (docs/adr/0034).
-    ``most``: requests that share a publish.
+    No request waits for others to come: if no call is under way, its own starts at once. After ``patience_seconds`` a
+    request gives up and leaves its event to the relay, as after a crash (docs/adr/0034). ``most``: requests a call.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class GroupPublisher(Generic[T]):
         self._changed = threading.Condition()
 
     def publish(self, events: Sequence[T]) -> None:
-        """Publish ``events``, as far as the topic takes them. Raises what publishing them alone raises."""
+        """Publish ``events`` as far as the topic accepts them. Raises what publishing them alone raises."""
         mine = _Waiting(events)
         with self._changed:
             self._waiting.append(mine)
@@ -58,7 +57,7 @@ class GroupPublisher(Generic[T]):
             self._publish(events)
 
     def _my_turn(self, mine: _Waiting[T]) -> Sequence[_Waiting[T]]:
-        """What it is up to this thread to publish now; nothing, once ``mine`` is settled."""
+        """What this thread must publish now; nothing once ``mine`` is settled."""
         with self._changed:
             if not self._changed.wait_for(lambda: mine.settled or not self._busy, self._patience_seconds):
                 self._give_up(mine)
@@ -69,7 +68,7 @@ class GroupPublisher(Generic[T]):
             return batch
 
     def _give_up(self, mine: _Waiting[T]) -> None:
-        """The topic does not answer. If somebody is publishing ``mine`` right now, they may still succeed."""
+        """The topic does not answer. A call that already has ``mine`` in it may still succeed."""
         log.warning("the topic does not answer: left in the outbox for the relay")
         mine.done = True
         if mine in self._waiting:

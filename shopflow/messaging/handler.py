@@ -1,6 +1,6 @@
-"""What a worker does with events, and what the handlers share.
+"""What a service does with a batch of events, and what the handlers share.
 
-An event is judged by the order as it stands, never by what the event says about it.
+A handler decides by the order as it stands, never by what the event says about it.
 """
 
 from __future__ import annotations
@@ -25,40 +25,33 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The event has had no effect that is known of."""
+    """The event has had no effect, as far as is known."""
 
     error: Exception
 
 
 Outcome = Done | Failed
 PATIENCE_SECONDS = 15
-"""A fraction of the visibility timeout: a call that goes unanswered takes 21 s more (`shopflow.aws.calls.PATIENT`)."""
-Step = Callable[[Event, Order], Outcome]
+"""A fraction of the visibility timeout: an unanswered call takes up to 21 s more (`shopflow.aws.calls.PATIENT`)."""
 
 
 class Handler(ABC):
-    """What a worker does with events. Each may come more than once, and late; its effect is had once."""
+    """What a service does with events. An event may come more than once, and late; it has its effect once."""
 
     @abstractmethod
     def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """Process ``events``, all different. Returns one outcome for each, in their order.
+        """Process ``events``, all different. Returns one outcome for each, in the same order.
 
-        May raise instead: `Unavailable` for all of them; anything else makes the consumer try them one by one.
-        """
-
-    def published(self, events: Sequence[Outgoing]) -> None:  # noqa: B027 - most workers have nothing left to do
-        """Called with those events of a batch that the topic accepted, before their causes are acknowledged.
-
-        May raise `Unavailable`: then their causes are held and handled again.
+        May raise `Unavailable`, which counts for all of them. After any other error the consumer tries them one by one.
         """
 
 
 def attempt_each(attempt: Callable[[Event], Outcome], events: Sequence[Event], clock: Clock) -> list[Outcome]:
-    """The outcome of ``attempt`` on each event, one after the other.
+    """The outcome of ``attempt`` on each event, one after another.
 
-    When a dependency hangs instead of refusing, each call takes its whole time limit. So once one was unavailable and
-    `PATIENCE_SECONDS` have passed, the rest are unavailable without being tried: ten in a row would take longer than
-    the visibility timeout, and each message would be received again.
+    A dependency that hangs costs each call its whole time limit. Ten such calls take longer than the visibility
+    timeout, and then all ten messages are received again. So once one call was unavailable and `PATIENCE_SECONDS` have
+    passed, the other events are unavailable without a try.
     """
     started = clock.now_ms()
     outcomes: list[Outcome] = []
@@ -72,19 +65,19 @@ def attempt_each(attempt: Callable[[Event], Outcome], events: Sequence[Event], c
     return outcomes
 
 
-def attempt(step: Step, event: Event, orders: Mapping[str, Order]) -> Outcome:
-    """The outcome of ``step`` on the event and its order. What it raises fails this event alone."""
+def attempt(process: Callable[[Event, Order], Outcome], event: Event, orders: Mapping[str, Order]) -> Outcome:
+    """The outcome of ``process`` on the event and its order. An error that it raises fails this event alone."""
     try:
-        return step(event, subject_of(event, orders))
+        return process(event, subject_of(event, orders))
     except Exception as error:
         return Failed(error)
 
 
 def subject_of(event: Event, orders: Mapping[str, Order]) -> Order:
-    """The order that ``event`` speaks of, out of those just read.
+    """The order that ``event`` is about, out of ``orders`` just read.
 
-    Raises `ContractBreach` when there is none, or when the event never happened to it: an order's event is committed
-    before it is published, so no wait will make it true.
+    Raises `ContractBreach` when there is no such order, or when the event never happened to it. Waiting would not help:
+    an order is committed before its event is published.
     """
     order = orders.get(event.order_id)
     if order is None:

@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """Makes events ready for the wire.
+    """Encodes events for the wire.
 
-    To be asked before the commit: an order whose event cannot be published must not be stored, since nobody would ever
-    hear of it.
+    Encode an event before the commit: an order whose event cannot be published must not be stored, because no service
+    would ever process it.
     """
 
     catalog: Catalog
@@ -33,15 +33,15 @@ class Outbox:
         return self.encode(stored_event(self.catalog, order))
 
     def encode(self, event: Event) -> Outgoing:
-        """``event``, ready for the wire. Raises `ContractBreach` when it cannot be published."""
+        """``event`` for the wire. Raises `ContractBreach` when it cannot be published."""
         text = self.contracts.encode(event)
         return Outgoing(event.event_id, event.event_type, text, event.trace_parent, event.order_id)
 
 
 class Publisher:
-    """Publishes events that are in an outbox already.
+    """Publishes events that are stored in an outbox.
 
-    So a refusal is no error: the outbox still owns the event, and the relay publishes it later (docs/adr/0005).
+    So a refusal is not an error: the outbox keeps the event, and the relay publishes it later (docs/adr/0005).
     """
 
     def __init__(self, topic: Topic) -> None:
@@ -58,7 +58,7 @@ class Publisher:
         return frozenset(event.event_id for event in events) - refused
 
     def _publish_batch(self, batch: Sequence[Outgoing]) -> frozenset[str]:
-        """The ids of the refused ones. A batch that is refused as a whole, because of one event, is taken apart."""
+        """The ids of the refused events. A batch that is refused as a whole is published one event at a time."""
         try:
             return self._topic.publish(batch)
         except Unavailable as error:
@@ -66,13 +66,13 @@ class Publisher:
             return frozenset(event.event_id for event in batch)
         except Exception:
             if len(batch) == 1:
-                log.exception("the topic refuses an event", extra=about(batch[0]))
+                log.exception("the topic refused an event", extra=about(batch[0]))
                 return frozenset({batch[0].event_id})
             return frozenset().union(*(self._publish_batch([event]) for event in batch))
 
 
 def stored_event(catalog: Catalog, order: Order) -> Event:
-    """The event in the outbox of ``order``, rebuilt whole: what is published is always what is stored.
+    """The event in the outbox of ``order``. It is rebuilt from the order, so what is published is what is stored.
 
     Raises ``ValueError`` when the outbox is empty.
     """
@@ -94,7 +94,7 @@ def stored_event(catalog: Catalog, order: Order) -> Event:
 
 
 def _batches(events: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
-    """Cut into batches that one PublishBatch takes: by number and by size."""
+    """``events`` in batches that fit one PublishBatch, by number and by size."""
     batch: list[Outgoing] = []
     size = 0
     for event in events:

@@ -1,8 +1,8 @@
-"""The relay: alone publishes an event a second time, and closes what a crash left open.
+"""The relay: publishes what stayed in an outbox, and closes declined orders.
 
-It looks at each open order when its age crosses a threshold, less and less often: an order is open for long because its
-chain is slow far more often than because its event was lost. The audit log is the receipt that an event was published.
-An order that has its receipt is its consumer's business, until no queue can hold the event any more.
+It looks at each open order when the order's age crosses a threshold, less and less often. Most orders that stay open
+are slow; few have lost their event. The audit log is the receipt: an event in it was published, and is its consumer's
+business from then on, until every queue has deleted it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import replace
 from threading import Event as Flag
 
 from shopflow.clock import Clock
-from shopflow.domain.order import EventType, Order, settle
-from shopflow.errors import Conflict, Contention, Unavailable
+from shopflow.domain.order import EventType, Order, close
+from shopflow.errors import Conflict, Unavailable
 from shopflow.log import about
 from shopflow.messaging.outbox import Outbox, Publisher
 from shopflow.ports import DLQ_RETENTION_SECONDS, AuditLog, Orders
@@ -22,49 +22,22 @@ from shopflow.telemetry import Metrics, NoMetrics
 
 log = logging.getLogger(__name__)
 
-
-MAX_TRIES = 10
-"""Each conflict is a step of another service, and an order has few of them."""
-
-
-def close_out(orders: Orders, order: Order) -> bool:
-    """Clear a published `inventory.released` from the outbox of ``order``, and close it if that was the last step.
-
-    The caller knows that it was published. When another service moves the order at the same time, the decision is made
-    again on the order as it stands. Returns whether anything changed. Raises `Unavailable`.
-    """
-    event_id = order.outbox.event_id if order.outbox else None
-    for _ in range(MAX_TRIES):
-        transition = settle(order)
-        if not transition.changes():
-            return False
-        try:
-            orders.commit([transition])
-        except Conflict as conflict:
-            order = conflict.orders[order.order_id]
-        else:
-            done = "order closed" if transition.after.opened_at is None else "outbox cleared"
-            log.info(done, extra=about(order_id=order.order_id, event_id=event_id))
-            return True
-    raise Contention(f"{order.order_id} keeps changing")
-
-
 _MINUTE_MS = 60_000
-_FIRST_LOOKS_MS = (30_000, *(minutes * _MINUTE_MS for minutes in (1, 2, 4, 8, 16, 32, 60)))
 _HOUR_MS = 60 * _MINUTE_MS
-_RETENTION_MS = DLQ_RETENTION_SECONDS * 1000
-_CLOCKS_DIFFER_MS = 24 * _HOUR_MS
-"""A time that is further ahead was written by a clock that is wrong."""
+_FIRST_LOOKS_MS = (30_000, *(minutes * _MINUTE_MS for minutes in (1, 2, 4, 8, 16, 32, 60)))
 FIRST_LOOK_SECONDS = _FIRST_LOOKS_MS[0] // 1000
+_RETENTION_MS = DLQ_RETENTION_SECONDS * 1000
+_MAX_CLOCK_SKEW_MS = 24 * _HOUR_MS
+"""A clock that is wrong wrote a time that is further ahead."""
 MAX_FAILURES = 10
-"""Looks of one sweep that may fail. After that the dependency is taken to be down, and the others wait."""
+"""Orders of one sweep that may fail. After that the relay takes the dependency to be down and ends the sweep."""
 
 
 def is_due(opened_at: int, last_sweep: int | None, now: int) -> bool:
     """Whether the order's age crossed one of 30 s, 1, 2, 4 … 60 min, or a later full hour, since the last sweep.
 
-    All times in milliseconds. Without a last sweep (a relay that just started) every order of 30 s is due. An order
-    whose time is in the future, because a wrong clock wrote it, is due once an hour.
+    All times in milliseconds. Without a last sweep (the relay just started) every order of 30 s is due. An order from
+    the future, opened by a wrong clock, is due once an hour.
     """
     if opened_at > now:
         return last_sweep is None or _hourly_look(opened_at, now) > _hourly_look(opened_at, last_sweep)
@@ -79,16 +52,16 @@ def _looks_by(age_ms: int) -> int:
 
 
 def has_outlived_its_copies(order: Order, last_sweep: int | None, now: int) -> bool:
-    """Whether every copy of the order's last event was deleted between the looks by ``last_sweep`` and by ``now``.
+    """Whether SQS deleted every copy of the order's last event between the looks by ``last_sweep`` and by ``now``.
 
-    No queue keeps a message for more than 14 days after its first sending. What is published again is kept for 14 days
-    again, so this is true at one look in every 14 days, and at the first sweep of a relay.
+    No queue keeps a message longer than 14 days after it was first sent. An event that is published again gets another
+    14 days. So this is true at one look in 14 days, and at the first sweep of a relay.
     """
     if order.opened_at is None:
         return False
-    # A time in the future tells no age. Then use the earlier time; if that is in the future too, go by the calendar.
+    # A time in the future has no age: use the earlier time instead, or, if that is in the future too, the calendar.
     times = (order.updated_at, order.opened_at)
-    published_at = next((time for time in times if time <= now + _CLOCKS_DIFFER_MS), None)
+    published_at = next((time for time in times if time <= now + _MAX_CLOCK_SKEW_MS), None)
     if last_sweep is None:
         return published_at is not None and now - published_at >= _RETENTION_MS
     this_look, last_look = (_hourly_look(order.opened_at, moment) - (published_at or 0) for moment in (now, last_sweep))
@@ -120,28 +93,28 @@ class Relay:
         self._metrics = metrics or NoMetrics()
         self._last_sweep: int | None = None
         self._missed: dict[str, int | None] = {}
-        self._owed: set[str] = set()  # ids of events that the topic refused
+        self._refused: set[str] = set()  # ids of outlived events that the topic did not take
         self._republished = 0
 
     def run(self, stop: Flag, interval_seconds: float = 30) -> None:
         """Sweep every ``interval_seconds`` until ``stop`` is set, and half as often while no order is open.
 
-        An order is looked at before it is two intervals old either way, if the first look is due after one.
+        Either way an order is looked at before it is two intervals old, if its first look is due after one.
         """
         pause = interval_seconds
         while not stop.wait(pause):
             pause = interval_seconds if self.sweep() else 2 * interval_seconds
 
     def sweep(self) -> bool:
-        """Look at every open order that is due. What could not be looked at is due again at the next sweep.
+        """Look at every open order that is due. Those that could not be looked at are due again at the next sweep.
 
-        Returns whether any order is open, as far as could be seen.
+        Returns whether any order is open, as far as could be seen. Never raises.
         """
         now = self._clock.now_ms()
         try:
             due, any_open = self._due(self._last_sweep, now)
         except Unavailable as error:
-            log.warning("the relay's sweep is put off: %s", error)
+            log.warning("no sweep now: %s", error)
         except Exception:
             log.exception("the relay's sweep failed")
         else:
@@ -153,11 +126,24 @@ class Relay:
     def sweep_between(self, last_sweep: int | None, now: int) -> None:
         """Look at every open order that fell due after ``last_sweep`` and by ``now``, for a caller that keeps the time.
 
-        Raises `Unavailable` when some could not be looked at: the same times are then to be swept again.
+        Raises `Unavailable` when some could not be looked at: sweep the same times again.
         """
         due, _ = self._due(last_sweep, now)
         if missed := self._look_at_all(due, now):
             raise Unavailable(f"{len(missed)} orders could not be looked at")
+
+    def look_at(self, order_id: str, last_sweep: int | None, now: int) -> None:
+        """Publish the order's event if nothing shows that it was published; else close the order if it is finished.
+
+        Raises `Unavailable`.
+        """
+        order = self._orders.read([order_id]).get(order_id)
+        if order is None or order.opened_at is None:
+            return
+        if order.outbox is not None and not self._audit.has(order_id, order.outbox.event_id):
+            self._publish(order)
+        elif not self._close(order):
+            self._publish_if_outlived(order, last_sweep, now)
 
     def _due(self, last_sweep: int | None, now: int) -> tuple[dict[str, int | None], bool]:
         """The open orders that are due, each with the last sweep, and whether any is open. Raises `Unavailable`."""
@@ -167,9 +153,9 @@ class Relay:
         return dict.fromkeys(due, last_sweep), bool(entries)
 
     def _look_at_all(self, due: Mapping[str, int | None], now: int) -> dict[str, int | None]:
-        """Look at each of ``due``, which has the last sweep by order id. Returns those to look at again.
+        """Look at each of ``due`` (last sweep by order id). Returns those to look at again: first those not reached.
 
-        An order that fails keeps the relay from no other: the next time it comes after those that were not reached.
+        One order's failure never keeps the relay from another order.
         """
         failed: dict[str, int | None] = {}
         left = dict(due)
@@ -193,16 +179,6 @@ class Relay:
         )
         self._republished = 0
 
-    def look_at(self, order_id: str, last_sweep: int | None, now: int) -> None:
-        """Finish one order's last step, if a crash left it unfinished. Raises `Unavailable`."""
-        order = self._orders.read([order_id]).get(order_id)
-        if order is None or order.opened_at is None:
-            return
-        if order.outbox is not None and not self._audit.has(order_id, order.outbox.event_id):
-            self._publish(order)
-        elif not close_out(self._orders, order):
-            self._publish_if_outlived(order, last_sweep, now)
-
     def _publish(self, order: Order) -> bool:
         """Publish the event in the order's outbox. Returns whether the topic accepted it."""
         event = self._outbox.outgoing(order)
@@ -210,17 +186,35 @@ class Relay:
         self._republished += 1
         accepted = bool(self._publisher.publish([event]))
         if accepted and event.event_type == EventType.INVENTORY_RELEASED:
-            close_out(self._orders, order)
+            self._close(order)
         return accepted
 
-    def _publish_if_outlived(self, order: Order, last_sweep: int | None, now: int) -> None:
-        """Publish the event that means the order's status, if SQS has deleted every copy of it.
+    def _close(self, order: Order) -> bool:
+        """Clear a published `inventory.released` from the outbox, and close the order if that was the last step.
 
-        When the topic refuses it, it is owed: tried again at the order's next look, an hour later.
+        Returns whether there was anything to do. When another service changes the order meanwhile, the order's next
+        look decides again (docs/adr/0007).
+        """
+        transition = close(order)
+        if not transition.changes():
+            return False
+        try:
+            self._orders.commit([transition])
+        except Conflict:
+            log.info("the order has changed: the relay looks again later", extra=about(order_id=order.order_id))
+        else:
+            done = "order closed" if transition.after.opened_at is None else "outbox cleared"
+            log.info(done, extra=about(order_id=order.order_id))
+        return True
+
+    def _publish_if_outlived(self, order: Order, last_sweep: int | None, now: int) -> None:
+        """Publish the event behind the order's status again, if SQS has deleted every copy of it.
+
+        If the topic refuses it, the order's next look tries again, an hour later.
         """
         event = order.superseded or order.outbox
-        if event is None or not (event.event_id in self._owed or has_outlived_its_copies(order, last_sweep, now)):
+        if event is None or not (event.event_id in self._refused or has_outlived_its_copies(order, last_sweep, now)):
             return
-        self._owed.discard(event.event_id)
+        self._refused.discard(event.event_id)
         if not self._publish(replace(order, outbox=event)):
-            self._owed.add(event.event_id)
+            self._refused.add(event.event_id)

@@ -1,4 +1,4 @@
-"""When to try again: a retry is a returned number of seconds, never a sleep."""
+"""Delays between retries. A delay is a returned number of seconds, never a sleep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class Backoff:
     """Growing delays with jitter: ``first_seconds`` times ``factor`` for each attempt, up to ``most_seconds``.
 
-    Each is drawn between half and all of that ("equal jitter": AWS Architecture Blog, "Exponential Backoff And
+    Each delay is random between half and all of that ("equal jitter": AWS Architecture Blog, "Exponential Backoff And
     Jitter").
     """
 

@@ -215,13 +215,13 @@ def test_telling_decided_before_the_release_is_decided_again(world: World) -> No
 def test_settling_last_clears_the_outbox_and_closes(world: World) -> None:
     order = made(world.orders, released(a_declined_order(world.orders)))
     order = made(world.orders, told(order))
-    closed = made(world.orders, steps.settle(order))
+    closed = made(world.orders, steps.close(order))
     assert closed == replace(order, outbox=None, superseded=None, opened_at=None)
 
 
 def test_telling_last_closes(world: World) -> None:
     order = made(world.orders, released(a_declined_order(world.orders)))
-    order = made(world.orders, steps.settle(order))
+    order = made(world.orders, steps.close(order))
     assert (order.outbox, order.opened_at is None) == (None, False)
     closed = made(world.orders, told(order))
     assert (closed.outbox, closed.opened_at, closed.status) == (None, None, Status.PAYMENT_FAILED)

@@ -93,7 +93,7 @@ def test_an_order_stays_listed_until_its_last_step(world: World) -> None:
     order = made(world.orders, steps.notify(order, order.updated_at + 1))
     order = made(world.orders, released(order))
     assert eventually(world, lambda: is_open(world, order))
-    made(world.orders, steps.settle(order))
+    made(world.orders, steps.close(order))
     assert eventually(world, lambda: not is_open(world, order))
 
 

@@ -1,7 +1,7 @@
 """The teeth of the fault tests: each deliberate fault in the code is caught, and nothing is in the code as it is.
 
 python -m tests.faults.mutants                       all of them
-python -m tests.faults.mutants told_again            one of them
+python -m tests.faults.mutants notified_again            one of them
 """
 
 from __future__ import annotations

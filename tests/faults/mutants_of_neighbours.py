@@ -148,12 +148,12 @@ def misrouted_dead_lettered(code: Surgery) -> None:
     """The consumer takes a sound event in the wrong queue for poison."""
 
     def strict(decoded: Any) -> Any:
-        def _decoded(self: Consumer, messages: Sequence[Message]) -> Any:
+        def _decode(self: Consumer, messages: Sequence[Message]) -> Any:
             wrong = [one for one in messages if self._is_misrouted(one)]  # type: ignore[attr-defined]
-            self._return(dict.fromkeys(wrong, 0))
+            self._nack(dict.fromkeys(wrong, 0))
             return decoded(self, [one for one in messages if one not in wrong])
 
-        return _decoded
+        return _decode
 
     def is_misrouted(self: Consumer, message: Message) -> bool:
         try:
@@ -161,7 +161,7 @@ def misrouted_dead_lettered(code: Surgery) -> None:
         except ContractBreach:
             return False
 
-    code.wrap(Consumer, "_decoded", strict)
+    code.wrap(Consumer, "_decode", strict)
     code.add(Consumer, "_is_misrouted", is_misrouted)
 
 

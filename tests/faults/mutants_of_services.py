@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import shopflow.messaging.relay
 import workers.inventory
@@ -16,6 +16,7 @@ from shopflow.domain.order import EventType, Order, Status, Transition, decline,
 from shopflow.domain.stock import Plan, Product, plan, returned
 from shopflow.errors import Conflict, Contention, Unavailable
 from shopflow.messaging.handler import Done, Outcome
+from shopflow.messaging.relay import Relay
 from shopflow.ports import Outgoing
 from tests.faults.surgery import Instead, Surgery
 from workers.audit import Audit
@@ -53,7 +54,7 @@ def no_lost_answer_rule(code: Surgery) -> None:
 
 
 def release_guard_missing(code: Surgery) -> None:
-    """Two Inventory processes with the same `payment.failed` in hand both give the stock back."""
+    """Two Inventory processes with the same `payment.failed` in hand both return the stock."""
 
     def unguarded(order: Order, header: Any) -> Transition:
         return replace(release(order, header), guard=("status",))
@@ -62,28 +63,28 @@ def release_guard_missing(code: Surgery) -> None:
 
 
 def release_twice(code: Surgery) -> None:
-    """A redelivered `payment.failed` gives the stock back again."""
+    """A redelivered `payment.failed` returns the stock again."""
 
-    def _check_again(self: Inventory, order: Order) -> Outcome:
-        again = release(replace(order, released_at=None), self._headers.new(EventType.INVENTORY_RELEASED))
-        self._orders.commit([replace(again, guard=("status",))], returned(order))
-        return Done(publish=self._outbox.outgoing(again.after))
+    def careless(once: Any) -> Any:
+        def _release(self: Inventory, event: Event, order: Order) -> Outcome:
+            if event.event_type is not EventType.PAYMENT_FAILED or order.released_at is None:
+                return cast("Outcome", once(self, event, order))
+            again = release(replace(order, released_at=None), self._headers.new(EventType.INVENTORY_RELEASED))
+            self._orders.commit([replace(again, guard=("status",))], returned(order))
+            return Done(publish=self._outbox.outgoing(again.after))
 
-    code.replace(Inventory, "_check_again", _check_again)
+        return _release
 
-
-def no_second_look_at_a_release(code: Surgery) -> None:
-    """A redelivered `payment.failed` does not finish what a crash after publishing the release left."""
-    code.replace(Inventory, "_check_again", lambda *_: Done())
-
-
-def no_clear_after_release(code: Surgery) -> None:
-    """Inventory leaves a published `inventory.released` in the outbox."""
-    code.replace(Inventory, "published", lambda *_: None)
+    code.wrap(Inventory, "_release", careless)
 
 
-def nothing_given_back(code: Surgery) -> None:
-    """The release of a declined order gives back no units."""
+def release_never_cleared(code: Surgery) -> None:
+    """The relay leaves a published `inventory.released` in the outbox."""
+    code.replace(Relay, "_close", lambda *_: False)
+
+
+def nothing_returned(code: Surgery) -> None:
+    """The release of a declined order returns no units."""
     code.replace(workers.inventory, "returned", lambda _: {})
 
 
@@ -183,34 +184,34 @@ def outage_taken_for_a_decline(code: Surgery) -> None:
 def recorded_before_sent(code: Surgery) -> None:
     """Notification records that the customer is told, then tells."""
 
-    def _tell(self: Notification, event: Event, order: Order) -> Outcome:
+    def _notify(self: Notification, event: Event, order: Order) -> Outcome:
         if order.notified_at is None:
             self._record(order)
             self._outbound._mailer.send(mail_about(event, order))
         return Done()
 
-    code.replace(Notification, "_tell", _tell)
+    code.replace(Notification, "_notify", _notify)
 
 
-def told_again(code: Surgery) -> None:
-    """Notification does not look whether the customer is told already."""
+def notified_again(code: Surgery) -> None:
+    """Notification does not look whether the customer was notified already."""
 
-    def _tell(self: Notification, event: Event, order: Order) -> Outcome:
+    def _notify(self: Notification, event: Event, order: Order) -> Outcome:
         self._outbound._mailer.send(mail_about(event, order))
         self._record(order)
         return Done()
 
-    code.replace(Notification, "_tell", _tell)
+    code.replace(Notification, "_notify", _notify)
 
 
 def closing_unguarded(code: Surgery) -> None:
-    """Whoever closes an order does not look whether another has made a step of it meanwhile."""
+    """An order is closed although another service has changed it meanwhile."""
 
     def unguarded(step: Any) -> Any:
         return lambda *args: replace(step(*args), guard=("status",))
 
     code.wrap(workers.notification, "notify", unguarded)
-    code.wrap(shopflow.messaging.relay, "settle", unguarded)
+    code.wrap(shopflow.messaging.relay, "close", unguarded)
 
 
 def failed_inserts_ignored(code: Surgery) -> None:
@@ -231,9 +232,8 @@ OF_SERVICES = (
     no_lost_answer_rule,
     release_guard_missing,
     release_twice,
-    no_second_look_at_a_release,
-    no_clear_after_release,
-    nothing_given_back,
+    release_never_cleared,
+    nothing_returned,
     refusals_committed_apart,
     contention_taken_for_out_of_stock,
     each_order_planned_last,
@@ -241,7 +241,7 @@ OF_SERVICES = (
     decision_published,
     outage_taken_for_a_decline,
     recorded_before_sent,
-    told_again,
+    notified_again,
     closing_unguarded,
     failed_inserts_ignored,
 )

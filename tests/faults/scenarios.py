@@ -46,7 +46,9 @@ class Scenario:
 HAPPY = Scenario("happy", {"A": 5}, [({"A": 2}, VISA)], [Status.COMPLETED])
 OUT_OF_STOCK = Scenario("out of stock", {"A": 1}, [({"A": 2}, VISA)], [Status.INVENTORY_FAILED])
 MULTI_ITEM = Scenario("multi-item", {"A": 5, "B": 1, "C": 9}, [({"A": 2, "B": 1, "C": 3}, VISA)], [Status.COMPLETED])
-DECLINED = Scenario("declined", {"A": 5, "B": 5}, [({"A": 2, "B": 1}, EXPIRED)], [Status.PAYMENT_FAILED])
+DECLINED = Scenario(
+    "declined", {"A": 5, "B": 5}, [({"A": 2, "B": 1}, EXPIRED)], [Status.PAYMENT_FAILED], needs_relay=True
+)
 LAST_UNIT = Scenario(
     "last unit in one batch",
     {"A": 1},

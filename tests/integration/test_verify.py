@@ -18,8 +18,8 @@ from shopflow.clock import SystemClock
 from shopflow.domain.order import Order
 from shopflow.domain.stock import Product
 from shopflow.ports import Products
-from shopflow.transactions import transaction_id
 from tests.live import EXPIRED, VISA, Live
+from workers.gateway import transaction_id
 
 
 @dataclass(frozen=True)

@@ -36,14 +36,10 @@ class Recording(Handler):
     def __init__(self, answer: Callable[[Event], Outcome] = lambda _: Done()) -> None:
         self.answer = answer
         self.seen: list[str] = []
-        self.was_published: list[Outgoing] = []
 
     def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
         self.seen += [event.order_id for event in events]
         return [self.answer(event) for event in events]
-
-    def published(self, events: Sequence[Outgoing]) -> None:
-        self.was_published += events
 
 
 class RefusingTopic:
@@ -383,28 +379,6 @@ def test_a_committed_event_is_acknowledged_though_the_topic_refuses_it() -> None
         bench.send(bench.event())
         bench.consumer.step()
         assert bench.queue.depth() == QueueDepth(0, 0), "the outbox owns it now"
-        assert handler.was_published == []
-
-
-def test_what_the_topic_took_is_told_to_the_handler() -> None:
-    handler = Recording(lambda event: Done(publish=OUTBOX.encode(event)))
-    bench = Bench(handler)
-    bench.send(bench.event())
-    bench.consumer.step()
-    assert [event.order_id for event in handler.was_published] == ["ORD-00000001"]
-
-
-def test_a_message_is_held_when_what_follows_its_publication_cannot_be_done() -> None:
-    class Stuck(Recording):
-        def published(self, events: Sequence[Outgoing]) -> None:
-            raise Unavailable("no table")
-
-    handler = Stuck(lambda event: Done(publish=OUTBOX.encode(event)))
-    bench = Bench(handler)
-    bench.send(bench.event())
-    bench.rounds(2, seconds=1)
-    assert len(handler.seen) == 2
-    assert bench.queue.depth() == QueueDepth(0, 1)
 
 
 def test_a_queue_that_does_not_answer_is_waited_for() -> None:
@@ -429,10 +403,10 @@ def test_a_queue_that_does_not_answer_is_waited_for() -> None:
 
 def test_a_round_that_fails_in_an_unforeseen_way_does_not_end_the_loop() -> None:
     class Broken(Recording):
-        def published(self, events: Sequence[Outgoing]) -> None:
-            raise KeyError("x")
+        def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
+            return []
 
-    bench = Bench(Broken(lambda event: Done(publish=OUTBOX.encode(event))))
+    bench = Bench(Broken())
     bench.send(bench.event())
     assert bench.consumer.step() > 0
     assert bench.queue.depth() == QueueDepth(0, 1)

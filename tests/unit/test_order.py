@@ -14,12 +14,12 @@ from shopflow.domain.order import (
     Status,
     Transition,
     charge,
+    close,
     decline,
     notify,
     refuse,
     release,
     reserve,
-    settle,
     was_committed,
 )
 from tests.unit.making import T0, applied, charged, declined, header, line, pending, refused, reserved
@@ -75,13 +75,13 @@ def test_the_last_step_closes_the_order_and_clears_its_outbox(order: Order, stat
     assert order.trail == LEGAL_TRAILS[status]
 
 
-@pytest.mark.parametrize("steps", list(permutations(["notify", "release", "settle"])))
+@pytest.mark.parametrize("steps", list(permutations(["notify", "release", "close"])))
 def test_a_declined_order_closes_whichever_way_round_it_is_told_released_and_settled(steps: tuple[str, ...]) -> None:
     """In each round every step is tried in that order; settling comes true only after the release."""
     order = declined()
     for step in steps * 2:
-        if step == "settle":
-            order = applied(settle(order), order)
+        if step == "close":
+            order = applied(close(order), order)
         elif step in _open_steps(order):
             order = STEPS[step](order).after
     assert order.opened_at is None

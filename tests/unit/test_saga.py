@@ -137,14 +137,6 @@ def test_what_was_committed_but_not_published_is_published_by_the_relay(service:
     assert len(system.tables.orders) == 1
 
 
-def test_a_release_that_was_published_but_not_cleared_is_cleared_by_the_redelivery_without_any_relay() -> None:
-    """The third order read is the one after publishing the release."""
-    system = System({"A": 5}, tap=Fault("inventory", "orders.read", _crash, nth=3), relay=False)
-    order = system.place({"A": 2}, EXPIRED)
-    _ends(system, order, Status.PAYMENT_FAILED)
-    assert _stock(system) == 5
-
-
 def test_a_charge_whose_commit_was_lost_is_tried_again_and_paid_once() -> None:
     system = System({"A": 5}, tap=Fault("payment", "orders.commit", _crash))
     order = _ends(system, system.place({"A": 2}, VISA), Status.COMPLETED)

@@ -16,11 +16,11 @@ from shopflow import dead_letters as walking
 from shopflow.domain.order import EventType, Order
 from shopflow.memory.queues import MemoryDeadLetters, MemoryQueue
 from shopflow.ports import DeadLetter
-from shopflow.transactions import transaction_id
 from tests.clocks import ManualClock
 from tests.system import System
 from workers.dead_letters import Judged
 from workers.dry_run import Kind, Verdict
+from workers.gateway import transaction_id
 
 SEED = "0"
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"

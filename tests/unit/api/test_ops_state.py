@@ -63,7 +63,7 @@ def test_an_order_is_finished_when_its_customer_is_told_and_its_stock_released(s
     declined = a_declined_order(shop.orders)
     told = made(shop.orders, steps.notify(declined, declined.created_at + 500))
     assert finish_of(told) is None
-    settled = made(shop.orders, steps.settle(made(shop.orders, released(told))))
+    settled = made(shop.orders, steps.close(made(shop.orders, released(told))))
     assert settled.released_at is not None
     at_ms = max(declined.created_at + 500, settled.released_at)
     assert finish_of(settled) == Finish(at_ms, at_ms - declined.created_at)
