@@ -1,4 +1,4 @@
-"""`shopflow.telemetry` by OpenTelemetry. Imported only when spans are exported: see requirements/otel.txt."""
+"""Tracing with OpenTelemetry, imported only when spans are exported (requirements/otel.txt)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RecordedSpan:
 
 
 class OtelTracing:
-    """`shopflow.telemetry.Tracing`. Each span goes to ``processor``, which exports it; ``close`` waits for the last."""
+    """`shopflow.telemetry.Tracing` through ``processor``, which exports each span. ``close`` waits for the last one."""
 
     def __init__(self, service: str, processor: SpanProcessor) -> None:
         self._provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service}), shutdown_on_exit=False)
@@ -60,5 +60,5 @@ class OtelTracing:
 
 
 def exporting(service: str) -> OtelTracing:
-    """Tracing to where the standard variables say (OTEL_EXPORTER_OTLP_ENDPOINT and the others of its kind)."""
+    """Tracing to the endpoint in OpenTelemetry's standard variables (OTEL_EXPORTER_OTLP_ENDPOINT and so on)."""
     return OtelTracing(service, BatchSpanProcessor(OTLPSpanExporter()))

@@ -36,7 +36,7 @@ UNITS: Mapping[str, str] = {
     "OldestOpenOrderSeconds": "Seconds",
     "Republished": "Count",
 }
-"""Every metric there is. Each has one dimension, Service."""
+"""All metrics. Each has one dimension, Service."""
 
 
 class Metrics(Protocol):
@@ -46,14 +46,14 @@ class Metrics(Protocol):
 
 
 class NoMetrics:
-    """`Metrics` for nobody."""
+    """`Metrics` that are switched off."""
 
     def put(self, **values: float) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
 
 class EmfMetrics:
-    """`Metrics` as one line of text for each `put`, to ``write``. ``service`` as the catalogue names it."""
+    """`Metrics` that pass one line of text for each `put` to ``write``. ``service``: its name in the catalogue."""
 
     def __init__(self, service: str, clock: Clock, write: Callable[[str], object]) -> None:
         self._service = service
@@ -76,21 +76,21 @@ _KNOWN_VERSION = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-
 
 
 class Span(Protocol):
-    """A piece of work under way."""
+    """A piece of work that has begun."""
 
     @property
     def trace_parent(self) -> str | None:
-        """What the work that this one brings about has as its parent."""
+        """The parent of the work that this one causes."""
         ...
 
     def end(self, error: Exception | None = None) -> None:
-        """The work is done, or has failed with ``error``. To be called once."""
+        """The work is done, or failed with ``error``. Call it once."""
         ...
 
 
 class Tracing(Protocol):
     def request(self, name: str, trace_parent: str | None) -> Span:
-        """Begin to answer a client's request."""
+        """Begin to answer a request."""
         ...
 
     def processing(self, name: str, trace_parent: str | None, attributes: Mapping[str, str]) -> Span:
@@ -98,25 +98,25 @@ class Tracing(Protocol):
         ...
 
     def close(self) -> None:
-        """Send what is recorded and not sent yet."""
+        """Send the spans that were not sent yet."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Unrecorded:
-    """A `Span` that nobody records: what came is handed on."""
+    """A `Span` that is not recorded: it passes its parent on."""
 
     trace_parent: str | None
 
     def end(self, error: Exception | None = None) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
 
 class NoTracing:
-    """`Tracing` for nobody."""
+    """`Tracing` that is switched off."""
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     def request(self, name: str, trace_parent: str | None) -> Span:  # noqa: ARG002
         return Unrecorded(trace_parent)
@@ -126,13 +126,13 @@ class NoTracing:
 
 
 def well_formed(trace_parent: str | None) -> str | None:
-    """``trace_parent`` if it is one; None for what no sender of ours makes, since it would be handed on for ever."""
+    """``trace_parent`` if it is well formed, else None: a malformed one would be passed on for ever."""
     return trace_parent if trace_parent and _KNOWN_VERSION.fullmatch(trace_parent) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """Where spans and metrics go."""
+    """Where a process sends its spans and metrics."""
 
     tracing: Tracing = field(default_factory=NoTracing)
     metrics: Metrics = field(default_factory=NoMetrics)
@@ -142,7 +142,7 @@ SILENT = Telemetry()
 
 
 def telemetry_of(service: ServiceSpec, config: Config) -> Telemetry:
-    """What ``config`` asks for. Raises `ConfigError` when that takes a package that is not installed."""
+    """The telemetry that ``config`` asks for. Raises `ConfigError` if it needs a package that is not installed."""
     metrics = EmfMetrics(service.name, SystemClock(), sys.stdout.write) if config.metrics else NoMetrics()
     return Telemetry(_exporting(service) if config.tracing else NoTracing(), metrics)
 
@@ -152,7 +152,7 @@ def _exporting(service: ServiceSpec) -> Tracing:
         from shopflow.otel import exporting
     except ImportError as error:
         raise ConfigError(
-            f"OTEL_* variables ask for spans, which takes a package that is missing ({error.name}): "
+            f"OTEL_* variables ask for spans, but a package is missing ({error.name}): "
             "pip install -r requirements/otel.txt"
         ) from None
     return exporting(service.source)
