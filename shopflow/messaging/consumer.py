@@ -20,7 +20,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from threading import Event as Flag
@@ -212,16 +211,18 @@ class Consumer:
         self._publisher.publish(
             [outcome.publish for outcome in outcomes.values() if isinstance(outcome, Done) and outcome.publish]
         )
-        kinds = {event_id: _kind(outcome) for event_id, outcome in outcomes.items()}
-        if set(kinds.values()) - {Unavailable}:
+        results = [(delivery, outcomes[delivery.event.event_id]) for delivery in deliveries]
+        done = [delivery.message for delivery, outcome in results if isinstance(outcome, Done)]
+        failures = [(delivery, outcome.error) for delivery, outcome in results if isinstance(outcome, Failed)]
+        failed = [(delivery, error) for delivery, error in failures if not isinstance(error, Unavailable)]
+        if done or failed:  # the dependency answers
             self._pauses = self._full_pauses = 0
             self._receive_at = 0.0
-        self._acknowledge([one.message for one in deliveries if kinds[one.event.event_id] is Done])
-        self._nack_failed(deliveries, outcomes)
+        self._acknowledge(done)
+        self._nack({delivery.message: self._delay(delivery, error) for delivery, error in failed})
         milliseconds = round((time.monotonic() - started) * 1000)
-        counts = Counter(kinds.values())
-        self._telemetry.metrics.put(Handled=counts[Done], Failed=counts[Failed], BatchMs=milliseconds)
-        return [one for one in deliveries if kinds[one.event.event_id] is Unavailable]
+        self._telemetry.metrics.put(Handled=len(done), Failed=len(failed), BatchMs=milliseconds)
+        return [delivery for delivery, error in failures if isinstance(error, Unavailable)]
 
     def _trace(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """`_handle` with a span for each event, which is the parent of whatever the event causes."""
@@ -255,15 +256,8 @@ class Consumer:
             if undeleted:
                 log.warning("%d messages were not deleted; they come again without effect", len(undeleted))
 
-    def _nack_failed(self, deliveries: Sequence[Delivery], outcomes: Mapping[str, Outcome]) -> None:
-        seconds: dict[Message, int] = {}
-        for delivery in deliveries:
-            outcome = outcomes[delivery.event.event_id]
-            if isinstance(outcome, Failed) and _kind(outcome) is Failed:
-                seconds[delivery.message] = self._delay(delivery, outcome.error)
-        self._nack(seconds)
-
     def _delay(self, delivery: Delivery, error: Exception) -> int:
+        """Log the failure. Returns the seconds until the message is visible again."""
         if isinstance(error, ContractBreach):
             log.error("permanent failure: %s", error, extra=about(delivery.event))
             return 0
@@ -279,10 +273,3 @@ class Consumer:
             self._queue.change_visibility(seconds)
         except Exception as error:
             log.warning("messages become visible only after their visibility timeout: %s", error)
-
-
-def _kind(outcome: Outcome) -> type[Done | Failed | Unavailable]:
-    """`Done`; `Unavailable` for a failure to retry here; `Failed` for every other one."""
-    if isinstance(outcome, Done):
-        return Done
-    return Unavailable if isinstance(outcome.error, Unavailable) else Failed
