@@ -17,9 +17,6 @@ from workers.outbound import Outbound
 
 log = logging.getLogger(__name__)
 
-MAX_TRIES = 10
-"""To record one notification. Each conflict is a transition by another service, and an order has few of them."""
-
 
 class Notification(Handler):
     """Sends each order's mail at most once in the life of a process, unless the mailer does not say whether it did."""
@@ -43,17 +40,12 @@ class Notification(Handler):
         return Done()
 
     def _record(self, order: Order) -> None:
-        """Commit that the customer is notified. After a conflict, decide again whether that closes the order."""
-        for _ in range(MAX_TRIES):
-            if order.notified_at is not None:
-                return
-            try:
-                self._orders.commit([notify(order, self._clock.now_ms())])
-            except Conflict as conflict:
-                order = conflict.orders[order.order_id]
-            else:
-                return
-        raise Contention(f"{order.order_id} keeps changing")
+        """Commit that the customer is notified, unless another process has done so."""
+        try:
+            self._orders.commit([notify(order, self._clock.now_ms())])
+        except Conflict as conflict:
+            if conflict.orders[order.order_id].notified_at is None:
+                raise Contention(f"{order.order_id} has changed") from None
 
 
 class LogMailer:

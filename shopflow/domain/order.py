@@ -244,18 +244,18 @@ def notify(order: Order, now_ms: int) -> Transition:
         raise IllegalTransition(f"{order.order_id}: no notification in {order.status}")
     status = Status.COMPLETED if order.status is Status.PAYMENT_PROCESSED else order.status
     notified = replace(order, status=status, notified_at=now_ms)
-    return Transition(order, _closed_if_finished(notified), guard=("status", "notified_at", "released_at", "outbox"))
+    return Transition(order, _closed_if_finished(notified), guard=("status", "notified_at"))
 
 
 def close(order: Order) -> Transition:
     """Clear a published `inventory.released` from the outbox, and close the order if it is finished.
 
-    No service reacts to that event, so no later transition overwrites it. The customer may not be notified yet: then
-    `notify` closes the order.
+    No service reacts to that event, so no later transition overwrites it. If `notify` is committed at the same time,
+    neither may close the order: then the next `close` does (docs/adr/0006).
     """
     pending = order.outbox is not None and order.outbox.event_type is EventType.INVENTORY_RELEASED
     cleared = replace(order, outbox=None) if pending else order
-    return Transition(order, _closed_if_finished(cleared), guard=("status", "notified_at", "released_at", "outbox"))
+    return Transition(order, _closed_if_finished(cleared), guard=("status", "outbox"))
 
 
 def _transition(order: Order, header: EventHeader, event_type: EventType, **fields: Any) -> Transition:

@@ -199,17 +199,14 @@ def test_a_release_decided_before_the_customer_was_told_keeps_both(world: World)
     assert stored.opened_at is not None
 
 
-def test_telling_decided_before_the_release_is_decided_again(world: World) -> None:
-    order = a_declined_order(world.orders)
-    releasing, telling = released(order), told(order)
-    world.orders.commit([releasing])
-    with pytest.raises(Conflict) as conflict:
-        world.orders.commit([telling])
-    current = conflict.value.orders[order.order_id]
-    assert current == releasing.after
-    stored = made(world.orders, told(current))
-    assert stored == replace(releasing.after, notified_at=stored.notified_at)
-    assert stored.notified_at is not None
+def test_notified_and_cleared_at_the_same_time_leave_the_order_to_the_next_close(world: World) -> None:
+    order = made(world.orders, released(a_declined_order(world.orders)))
+    notified, cleared = told(order), steps.close(order)
+    world.orders.commit([notified])
+    stored = made(world.orders, cleared)
+    assert (stored.outbox, stored.notified_at) == (None, notified.after.notified_at)
+    assert stored.opened_at is not None
+    assert made(world.orders, steps.close(stored)).opened_at is None
 
 
 def test_settling_last_clears_the_outbox_and_closes(world: World) -> None:

@@ -105,15 +105,15 @@ def breach_of_contract_acked(code: Surgery) -> None:
     """The consumer deletes messages that break their contract: they never reach the dead-letter queue."""
 
     def deleting(returning: Any) -> Any:
-        def _return(self: Consumer, seconds: dict[Message, int]) -> None:
+        def _nack(self: Consumer, seconds: dict[Message, int]) -> None:
             if any(seconds.values()):
                 returning(self, seconds)
             elif seconds:
                 self._queue.delete(list(seconds))
 
-        return _return
+        return _nack
 
-    code.wrap(Consumer, "_return", deleting)
+    code.wrap(Consumer, "_nack", deleting)
 
 
 def failure_acked(code: Surgery) -> None:

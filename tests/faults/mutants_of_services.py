@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-import shopflow.messaging.relay
 import workers.inventory
 import workers.notification
 from api.placing import MAX_PROBES, PlaceOrder, order_id
@@ -204,14 +203,16 @@ def notified_again(code: Surgery) -> None:
     code.replace(Notification, "_notify", _notify)
 
 
-def closing_unguarded(code: Surgery) -> None:
-    """An order is closed although another service has changed it meanwhile."""
+def closed_before_notified(code: Surgery) -> None:
+    """A declined order is closed as soon as its stock is released and published."""
 
-    def unguarded(step: Any) -> Any:
-        return lambda *args: replace(step(*args), guard=("status",))
+    def hasty(whole: Any) -> Any:
+        def is_finished(order: Order) -> bool:
+            return order.outbox is None or bool(whole.fget(order))
 
-    code.wrap(workers.notification, "notify", unguarded)
-    code.wrap(shopflow.messaging.relay, "close", unguarded)
+        return property(is_finished)
+
+    code.wrap(Order, "is_finished", hasty)
 
 
 def failed_inserts_ignored(code: Surgery) -> None:
@@ -242,6 +243,6 @@ OF_SERVICES = (
     outage_taken_for_a_decline,
     recorded_before_sent,
     notified_again,
-    closing_unguarded,
+    closed_before_notified,
     failed_inserts_ignored,
 )

@@ -79,6 +79,9 @@ class Observer:
         except Conflict:
             self.reached.add(LOST_RACE)
             raise
+        except Exception:
+            self.faults += 1
+            raise
         if method == "topic.publish":
             self.acknowledged |= {outgoing.event_id for outgoing in call.args[0]} - answer
         elif (service, method, answer) == ("relay", "audit.has", False):
