@@ -165,6 +165,8 @@ def test_every_decision_is_complete_short_dated_and_in_the_index() -> None:
     pages = [page(path) for path in sorted((DOCS / "adr").glob("[0-9]*.md"))]
     assert [one.path.name[:4] for one in pages] == [f"{number:04}" for number in range(1, len(pages) + 1)]
     index = re.findall(r"^- \[(.+?)\]\((.+?)\)", page(DOCS / "adr" / "README.md").text, re.MULTILINE)
+    code = [name for path in SOURCES for name in re.findall(r"docs/adr/(\d{4})", path.read_text())]
+    assert set(code) <= {one.path.name[:4] for one in pages}
     assert index == [(one.text.splitlines()[0].removeprefix("# "), one.path.name) for one in pages]
     for one in pages:
         assert re.findall(r"^\*\*(\w+\.)\*\*", one.text, re.MULTILINE) == PARTS_OF_A_DECISION, one.path.name
