@@ -105,20 +105,13 @@ def _names_in(node: ast.AST, owner: str = "") -> Iterator[str]:
 
 
 def wrong_commands(source: Page) -> list[str]:
-    modules = [name for command in source.commands for name in re.findall(r"python -m ([\w.]+)", command)]
-    ours = [name for name in modules if (ROOT / name.partition(".")[0]).is_dir()]
-    paths = {name: ROOT / name.replace(".", "/") for name in ours}
-    wrong = [
-        name for name in ours if not (paths[name].with_suffix(".py").exists() or (paths[name] / "__main__.py").exists())
-    ]
-    runs = [match[1].split() for match in map(MAKE.match, source.commands) if match]
-    return wrong + [word for run in runs for word in run if word[0].islower() and word not in make_targets()]
-
-
-@cache
-def make_targets() -> frozenset[str]:
+    """Modules that do not run by ``python -m``, and targets that are not in the Makefile."""
+    named = [name for command in source.commands for name in re.findall(r"python -m ([\w.]+)", command)]
+    modules = [name.replace(".", "/") for name in named if (ROOT / name.partition(".")[0]).is_dir()]
+    wrong = [one for one in modules if not any((ROOT / path).exists() for path in (f"{one}.py", f"{one}/__main__.py"))]
     rules = re.findall(r"^([a-z][\w .%-]*):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    return frozenset(target for rule in rules for target in rule.split())
+    runs = [match[1].split() for match in map(MAKE.match, source.commands) if match]
+    return wrong + [word for run in runs for word in run if word[0].islower() and word not in " ".join(rules).split()]
 
 
 def wrong_figures(source: Page) -> list[str]:
@@ -194,5 +187,5 @@ The core is 12 lines."""
     assert wrong_links(source) == ["gone.md", "#two", "../docs/architecture.md#gone", "gone.svg", "../../../etc/hosts"]
     assert wrong_paths(source) == ["shopflow/gone.py", "docs/*.svg", "gone.tf"]
     assert wrong_symbols(source) == ["Order.gone", "gone()", "test_never_written", "GONE_TOKEN"]
-    assert wrong_commands(source) == ["scripts.gone", "gone", "gone-too"]
+    assert wrong_commands(source) == ["scripts/gone", "gone", "gone-too"]
     assert len(wrong_figures(source)) == 1
