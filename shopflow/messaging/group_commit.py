@@ -33,7 +33,7 @@ class GroupPublisher(Generic[T]):
     """Publishes for concurrent requests: one call at a time, with the events of all requests that came since the last.
 
     No request waits for others to come: if no call is under way, its own starts at once. After ``patience_seconds`` a
-    request gives up and leaves its event to the relay, as after a crash (docs/adr/0034). ``most``: requests a call.
+    request gives up and leaves its event to the relay, as after a crash. ``most``: requests a call.
     """
 
     def __init__(

@@ -41,7 +41,7 @@ class Outbox:
 class Publisher:
     """Publishes events that are stored in an outbox.
 
-    So a refusal is not an error: the outbox keeps the event, and the relay publishes it later (docs/adr/0005).
+    So a refusal is not an error: the outbox keeps the event, and the relay publishes it later (docs/adr/0004).
     """
 
     def __init__(self, topic: Topic) -> None:

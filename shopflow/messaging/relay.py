@@ -193,7 +193,7 @@ class Relay:
         """Clear a published `inventory.released` from the outbox, and close the order if that was the last step.
 
         Returns whether there was anything to do. When another service changes the order meanwhile, the order's next
-        look decides again (docs/adr/0007).
+        look decides again (docs/adr/0006).
         """
         transition = close(order)
         if not transition.changes():
