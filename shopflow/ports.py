@@ -46,7 +46,7 @@ def check_transaction(transitions: Sequence[Transition], stock: Mapping[str, int
             f"{len(transitions)} orders and {len(stock)} products are more than {MAX_TRANSACTION_ITEMS} items"
         )
     if len({transition.before.order_id for transition in transitions}) < len(transitions):
-        raise ValueError("an order has two transitions in one transaction")
+        raise ValueError("an order is changed twice in one transaction")
 
 
 class Orders(Protocol):

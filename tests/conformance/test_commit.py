@@ -241,7 +241,7 @@ def test_more_than_a_hundred_items_are_refused(world: World) -> None:
     assert standing(world.orders, order) == order
 
 
-def test_an_order_cannot_move_twice_in_one_commit(world: World) -> None:
+def test_an_order_cannot_change_twice_in_one_commit(world: World) -> None:
     order = a_placed_order(world.orders)
     with pytest.raises(ValueError, match="twice"):
         world.orders.commit([reserved(order), refused(order)])
