@@ -65,8 +65,9 @@ def save(results: Sequence[Result], folder: Path, *, quick: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     parts = (read_json(folder / JSON_FILE) or {"parts": {}})["parts"]
     for result in results:
-        parts[result.part] = {**_circumstances(), "quick": quick, **asdict(result)}
-    _write(folder / JSON_FILE, json.dumps({"parts": parts}, indent=1, ensure_ascii=False, default=str) + "\n")
+        rows = [{**asdict(row), "values": [float(f"{value:.4g}") for value in row.values]} for row in result.rows]
+        parts[result.part] = {**_circumstances(), "quick": quick, **asdict(result), "rows": rows}
+    _write(folder / JSON_FILE, json.dumps({"parts": parts}, indent=1, ensure_ascii=False) + "\n")
     _write(folder / PAGE, _page(parts))
 
 
