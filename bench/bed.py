@@ -34,6 +34,7 @@ from shopflow.domain.stock import Product
 QUIET = Progress(Console(quiet=True))
 START_SECONDS = 60
 STOP_SECONDS = 60
+DRAIN_SECONDS = 300
 PLENTY = 1_000_000
 COUNTING = ROOT / "bench" / "counting"
 
@@ -79,6 +80,7 @@ class Bed:
         try:
             self._wait_for_api()
             yield
+            self._wait_until_drained()
         finally:
             process.terminate()
             try:
@@ -96,11 +98,20 @@ class Bed:
             services.start()
             self._wait_for_api()
             yield
+            self._wait_until_drained()
 
     def calls(self) -> Counter[str]:
         """AWS calls by operation of all services that have run here and ended."""
         files = self.folder.glob("calls/*.json")
         return sum((Counter(json.loads(file.read_text())) for file in files), Counter[str]())
+
+    def _wait_until_drained(self) -> None:
+        """The Audit Service may be behind when the orders have ended: its calls are to be counted too."""
+        backlogs, deadline = self.aws.backlogs(), time.monotonic() + DRAIN_SECONDS
+        while any(backlogs.of(service).queue.total for service in WORKERS):
+            if time.monotonic() > deadline:
+                raise CommandError(f"A queue does not get empty: see {self.folder}")
+            time.sleep(0.5)
 
     def _wait_for_api(self) -> None:
         deadline = time.monotonic() + START_SECONDS

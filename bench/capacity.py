@@ -19,7 +19,7 @@ from rich.console import Console
 
 from bench.results import Result, Row, percentile, table_of
 from scripts.console import OK, run_command
-from shopflow.messaging.consumer import PROBE
+from shopflow.messaging.consumer import RETRY
 
 Steps = Generator[simpy.Event, Any, None]
 Kind = Literal["new", "release", "hot release"]
@@ -62,7 +62,7 @@ def batch_seconds(service: str) -> float:
     slowest_charge = least + (most - least) * BATCH / (BATCH + 1)
     releases = BATCH * DECLINED / MESSAGES["inventory"]
     own = {
-        "inventory": 3 * AWS["read"] + AWS["transact"] + releases * (AWS["transact"] + AWS["write"]) + AWS["publish"],
+        "inventory": 3 * AWS["read"] + (1 + releases) * AWS["transact"] + AWS["publish"],
         "payment": AWS["read"] + slowest_charge + AWS["write"] + AWS["publish"],
         "notification": AWS["read"] + BATCH * AWS["write"],
         "audit": AWS["write"],
@@ -139,7 +139,7 @@ class Sale:
             work = refused
             if not work:
                 return
-            yield self._env.timeout(PROBE.delay(failures))
+            yield self._env.timeout(RETRY.delay(failures))
 
     def _transaction(self, kind: Kind, orders: int) -> Generator[simpy.Event, Any, bool]:
         """Whether DynamoDB takes it."""
