@@ -119,7 +119,7 @@ screenshots: $(DEV) infra-up ## the pictures of the README, taken anew of real o
 outages: $(DEV) ## gateway down, local AWS frozen, SNS failing, under a load of orders (about 6 minutes)
 	@$(PY) -m tests.faults.outages
 
-bench: $(BENCH) ## speed and cost against their targets, into docs/bench (half an hour; PARTS="api pipeline", QUICK=1)
+bench: $(BENCH) ## speed beside a bare reference, into docs/bench (half an hour; PARTS="run-all start-up", QUICK=1)
 	@$(PY) -m bench $${QUICK:+--quick} $$PARTS
 
 check: lint contracts terraform-check ## everything that needs no local AWS: lint, types, contracts, Terraform

@@ -1,1 +1,1 @@
-"""What ShopFlow costs in time and money, measured on an emulator of its own: `python -m bench --help`."""
+"""How fast ShopFlow is, beside a bare reference that works the original's way: `python -m bench --help`."""

@@ -1,4 +1,4 @@
-"""Clients that place orders as fast as they are answered, each on a connection of its own that it keeps."""
+"""Customers: they place orders over HTTP, and somebody waits until all these orders have ended."""
 
 from __future__ import annotations
 
@@ -6,96 +6,109 @@ import http.client
 import itertools
 import json
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
-from bench.figures import percentile
+import boto3
+
+from bench.bed import Bed
 from scripts.console import CommandError
+from shopflow.domain.times import to_ms
 
-TIMEOUT_SECONDS = 30
-VISA, DECLINED = "pm_card_visa", "pm_card_declined_expired"
-Place = Callable[[], str]
-"""Places one order and returns its id."""
+TIMEOUT_SECONDS = 60
+STALLED_SECONDS = 120
+"""More than the visibility timeout: by then every lost message has been delivered again."""
+MAX_KEYS = 100
+"""DynamoDB: items in one BatchGetItem."""
+LOOK_SECONDS = 0.25
+ENDS = frozenset({"COMPLETED", "INVENTORY_FAILED", "PAYMENT_FAILED"})
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """What came of a number of orders: their ids, how long each took to place, how long all of them took."""
+class Placed:
+    """An accepted order: when its POST began (ms since 1970), and how long the answer took (ms)."""
 
-    order_ids: tuple[str, ...]
-    seconds: tuple[float, ...]
-    elapsed: float
-
-    @property
-    def per_second(self) -> float:
-        return len(self.seconds) / self.elapsed
-
-    def milliseconds(self, percent: float) -> float:
-        return percentile(self.seconds, percent) * 1000
+    order_id: str
+    at: float
+    post_ms: float
 
 
-class HttpClient:
-    """One keep-alive connection to the Order Service. Each order pays by the next of ``payment_methods``."""
+class Customer:
+    """One keep-alive connection to the Order Service."""
 
-    def __init__(self, address: tuple[str, int], product_id: str, payment_methods: Iterator[str] | None = None) -> None:
-        self._connection = http.client.HTTPConnection(*address, timeout=TIMEOUT_SECONDS)
+    def __init__(self, bed: Bed, product_id: str) -> None:
+        self._connection = http.client.HTTPConnection(bed.config.host, bed.config.port, timeout=TIMEOUT_SECONDS)
         self._connection.connect()
         self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        body = {"customerId": "CUST-BENCH", "items": [{"productId": product_id, "quantity": 1}]}
-        self._payment_methods = payment_methods or itertools.repeat(VISA)
-        self._order = body
+        items = [{"productId": product_id, "quantity": 1}]
+        self._body = json.dumps({"customerId": "CUST-BENCH", "items": items, "paymentMethod": "pm_card_visa"})
 
-    def place(self) -> str:
-        """Place an order. Raises `CommandError` when it is not accepted."""
-        body = json.dumps(self._order | {"paymentMethod": next(self._payment_methods)}).encode()
-        self._connection.request("POST", "/orders", body, {"Content-Type": "application/json"})
+    def place(self) -> Placed:
+        """Place one order of one line. Raises `CommandError` when it is not accepted."""
+        at, started = time.time() * 1000, time.perf_counter()
+        self._connection.request("POST", "/orders", self._body, {"Content-Type": "application/json"})
         response = self._connection.getresponse()
         text = response.read()
         if response.status != 201:
             raise CommandError(f"POST /orders answered {response.status}: {text.decode(errors='replace')}")
-        return str(json.loads(text)["orderId"])
+        return Placed(json.loads(text)["orderId"], at, (time.perf_counter() - started) * 1000)
 
 
-def http_clients(
-    address: tuple[str, int], product_id: str, number: int, payment_methods: Sequence[str] = (VISA,)
-) -> list[Place]:
-    """Clients among whom ``payment_methods`` go round: the share of each holds of all orders, not of each client's."""
-    turns = itertools.cycle(payment_methods)
-    return [HttpClient(address, product_id, turns).place for _ in range(number)]
-
-
-def place_orders(clients: Sequence[Place], count: int, before_each: Callable[[], None] = lambda: None) -> Load:
-    """Place ``count`` orders, shared among ``clients``, each in a thread of its own. Raises what one of them raises."""
+def place_at_once(bed: Bed, orders: int, clients: int) -> list[Placed]:
+    """Place ``orders``, shared by ``clients`` that each place the next one as soon as they have their answer."""
+    product_id = bed.product()
     numbers = itertools.count()
-    go = threading.Barrier(len(clients) + 1)
 
-    def run(place: Place) -> list[tuple[str, float]]:
+    def run(customer: Customer) -> list[Placed]:
         placed = []
-        go.wait()
-        while next(numbers) < count:
-            before_each()
-            started = time.perf_counter()
-            order_id = place()
-            placed.append((order_id, time.perf_counter() - started))
+        while next(numbers) < orders:
+            placed.append(customer.place())
         return placed
 
-    with ThreadPoolExecutor(len(clients)) as pool:
-        runs = [pool.submit(run, place) for place in clients]
-        go.wait()
-        started = time.perf_counter()
-        placed = [one for future in runs for one in future.result()]
-        elapsed = time.perf_counter() - started
-    return Load(tuple(order_id for order_id, _ in placed), tuple(seconds for _, seconds in placed), elapsed)
+    customers = [Customer(bed, product_id) for _ in range(clients)]
+    with ThreadPoolExecutor(clients) as pool:
+        return [placed for each in pool.map(run, customers) for placed in each]
 
 
-def holding_back(backlog: Callable[[], int], most: int) -> Callable[[], None]:
-    """For `place_orders`: wait while the longest queue holds ``most`` messages or more."""
+def place_one_a_second(bed: Bed, orders: int) -> list[Placed]:
+    customer, started = Customer(bed, bed.product()), time.monotonic()
+    placed = []
+    for second in range(orders):
+        time.sleep(max(0.0, started + second - time.monotonic()))
+        placed.append(customer.place())
+    return placed
 
-    def wait() -> None:
-        while backlog() >= most:
-            time.sleep(0.05)
 
-    return wait
+def wait_for_ends(bed: Bed, order_ids: Sequence[str]) -> dict[str, int]:
+    """When each order ended (ms since 1970), by its own ``updatedAt``. Raises `CommandError` when nothing goes on.
+
+    Reads the oldest orders that are left, at most four batches a second, and never scans: it is to cost the emulator
+    little.
+    """
+    dynamodb = boto3.client("dynamodb", endpoint_url=bed.config.endpoint_url, region_name=bed.config.region)
+    table = bed.config.resources.orders_table
+    left = dict.fromkeys(order_ids)
+    ended: dict[str, int] = {}
+    deadline = time.monotonic() + STALLED_SECONDS
+    while left:
+        keys = [{"orderId": {"S": order_id}} for order_id in itertools.islice(left, MAX_KEYS)]
+        asked: Any = {
+            "Keys": keys,
+            "ProjectionExpression": "orderId, #status, updatedAt",
+            "ExpressionAttributeNames": {"#status": "status"},
+        }
+        items = dynamodb.batch_get_item(RequestItems={table: asked})["Responses"][table]
+        found = {one["orderId"]["S"]: to_ms(one["updatedAt"]["S"]) for one in items if one["status"]["S"] in ENDS}
+        ended |= found
+        for order_id in found:
+            del left[order_id]
+        if found:
+            deadline = time.monotonic() + STALLED_SECONDS
+        elif time.monotonic() > deadline:
+            raise CommandError(f"{len(left)} orders do not end: see the logs in {bed.folder}")
+        if len(found) < MAX_KEYS:
+            time.sleep(LOOK_SECONDS)
+    return ended

@@ -1,53 +1,124 @@
-"""The results as a file that programs read and git compares: docs/bench/results.json."""
+"""What a part of the benchmark found: for the terminal, as docs/bench/results.json, and as the page made from it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.figures import Figure, Result
-from scripts.infra.stack import read_json, write_atomically
+from rich.box import SIMPLE
+from rich.table import Table
 
-FILE = "results.json"
+from scripts.infra.stack import ROOT, read_json, write_atomically
+
+FOLDER = ROOT / "docs" / "bench"
+JSON_FILE, PAGE = "results.json", "results.md"
+PACKAGES = ("boto3", "botocore", "ministack")
 
 
-def save(folder: Path, result: Result, circumstances: Mapping[str, Any]) -> None:
-    """Put one part's result into the folder's file, in place of an earlier one of that part.
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure, with a value for each column of its result. NaN: not measured there."""
 
-    ``circumstances``: when, on what machine and at which commit it was measured.
-    """
-    file = folder / FILE
-    parts = (read_json(file) or {"parts": {}})["parts"]
-    parts[result.part] = {**circumstances, **as_json(result)}
-    write_atomically(file, json.dumps({"parts": dict(sorted(parts.items()))}, indent=2, ensure_ascii=False) + "\n")
+    name: str
+    unit: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one part found. ``notes`` say how to read it."""
+
+    part: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The smallest of ``values`` (at least one) that at least ``percent`` (0-100) of them do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+def table_of(result: Result) -> Table:
+    """For a terminal."""
+    table = Table("", "", *result.columns, title=result.title, title_justify="left", box=SIMPLE)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for row in result.rows:
+        table.add_row(row.name, row.unit, *map(_number, row.values))
+    return table
+
+
+def save(results: Sequence[Result], folder: Path, *, quick: bool) -> None:
+    """Replace the results of these parts in ``folder``, and write the page of all parts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = (read_json(folder / JSON_FILE) or {"parts": {}})["parts"]
+    for result in results:
+        rows = [{**asdict(row), "values": [float(f"{value:.4g}") for value in row.values]} for row in result.rows]
+        parts[result.part] = {**_circumstances(), "quick": quick, **asdict(result), "rows": rows}
+    _write(folder / JSON_FILE, json.dumps({"parts": parts}, indent=1, ensure_ascii=False) + "\n")
+    _write(folder / PAGE, _page(parts))
+
+
+def _write(file: Path, text: str) -> None:
+    write_atomically(file, text)
     file.chmod(0o644)
 
 
-def as_json(result: Result) -> dict[str, Any]:
+def _page(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    header = "# Benchmark results\n\nWritten by `make bench`. [performance.md](../performance.md) explains them.\n"
+    return header + "".join(map(_section, parts.values()))
+
+
+def _section(part: Mapping[str, Any]) -> str:
+    columns = part["columns"]
+    lines = [f"| | {' | '.join(columns)} | |", f"|---|{'---:|' * len(columns)}---|"]
+    for row in part["rows"]:
+        lines.append(f"| {row['name']} | {' | '.join(map(_number, row['values']))} | {row['unit']} |")
+    notes = "".join(f"\n- {note}" for note in part["notes"])
+    quick = ", a quick run: it shows that the part works, not how fast it is" if part["quick"] else ""
+    when = f"`python -m bench {part['part']}`, {part['date']}, commit {part['commit']}{quick}. {part['machine']}."
+    return f"\n## {part['title']}\n\n" + "\n".join(lines) + f"\n{notes}\n\n{when}\n"
+
+
+def _number(value: float) -> str:
+    """Three significant digits, and no fraction above 100."""
+    if math.isnan(value):
+        return ""
+    if abs(value) >= 100 or value == round(value):
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _circumstances() -> dict[str, str]:
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return {
-        "title": result.title,
-        "figures": [_figure(figure) for figure in result.figures],
-        "notes": list(result.notes),
-        "facts": {name: _rounded(value) for name, value in result.facts.items()},
-        "plots": [asdict(plot) for plot in result.plots],
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "commit": _commit(),
+        "machine": f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {versions}",
     }
 
 
-def _figure(figure: Figure) -> dict[str, Any]:
-    plain: dict[str, Any] = {"name": figure.name, "value": _rounded(figure.value), "unit": figure.unit}
-    if figure.target:
-        plain |= {"target": str(figure.target), "met": not figure.missed}
-    if figure.conditions:
-        plain |= {
-            "emulatorCpu": round(figure.conditions.emulator_cpu, 2),
-            "largestBacklog": figure.conditions.largest_backlog,
-        }
-    return plain
+def _commit() -> str:
+    """The commit that is checked out, with a + when files differ from it."""
+    try:
+        name = _git("rev-parse", "--short", "HEAD")
+        return f"{name}+" if _git("status", "--porcelain", "--untracked-files=no") else name
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
-def _rounded(value: float) -> float:
-    """Four significant digits: more would only be noise in the diff."""
-    return float(f"{value:.4g}") if abs(value) < 10_000 else round(value)
+def _git(*arguments: str) -> str:
+    answer = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return answer.stdout.strip()

@@ -1,19 +1,22 @@
-"""How much of AWS an order uses, counted over the in-memory twins: `python -m tests.counting` writes it as JSON.
+"""How much of AWS an order uses, counted over the in-memory twins. `python -m tests.counting` prints it.
 
-The count is the same on every machine, at any time. `python -m bench.counted` shows it as a table.
+The real services run in one thread under `tests.metering.Meter`. The count is the same on every machine.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Sequence
+import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.costs import OrderCost, Usage, item_bytes
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
 from shopflow.aws.items import order_to_item
 from shopflow.config import load_config
+from tests.billing import PRICES_SINCE, READ_UNIT, SNS_REQUEST, SQS_REQUEST, WRITE_UNIT, Usage, item_bytes
 from tests.clocks import ManualClock
 from tests.metering import Meter
 from tests.system import CATALOG, System
@@ -22,25 +25,16 @@ from tests.twins import wire
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
 ORDERS = 100
 DOWN_THE_CHAIN = ("inventory", "payment", "notification", "audit")
-"""Who works first: so each finds all that the one before it left, in full batches. Backwards, none lets any gather."""
+"""The order in which services find full batches: each works on all that the one before it left."""
 DAY_SECONDS = 24 * 3600
-SETTINGS = load_config(
-    dict.fromkeys(
-        (
-            "SHOPFLOW_TOPIC_ARN",
-            "SHOPFLOW_ORDERS_TABLE",
-            "SHOPFLOW_INVENTORY_TABLE",
-            "SHOPFLOW_EVENTS_TABLE",
-            "SHOPFLOW_OPEN_ORDERS_INDEX",
-        ),
-        "any",
-    )
-)
-"""The settings that a deployment has when nobody changes them."""
+MAX_SWEEPS = 5
+REQUIRED = ("TOPIC_ARN", "ORDERS_TABLE", "INVENTORY_TABLE", "EVENTS_TABLE", "OPEN_ORDERS_INDEX")
+SETTINGS = load_config({f"SHOPFLOW_{name}": "any" for name in REQUIRED})
+"""The default settings of a deployment."""
 
 
 class Counted:
-    """A system under a meter, with a clock that a test turns."""
+    """A system under a meter, with a clock that the test turns."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -49,43 +43,55 @@ class Counted:
         self.system = System({"PROD-001": 10 * ORDERS}, clock=self.clock, twins=twins, tap=self.meter)
 
     def work_off(self, services: Sequence[str]) -> None:
-        """Let each of ``services`` in turn empty its queue, until all are empty. Nobody receives in vain."""
+        """Let each of ``services`` in turn empty its queue, until all queues are empty. No receive is empty."""
         while any(self._waiting(name) for name in services):
             for name in services:
                 while self._waiting(name):
                     self.system.step(name)
 
+    def close_declined(self) -> None:
+        """Let the relay close the declined orders: it looks at them when they are old enough."""
+        for _ in range(MAX_SWEEPS):
+            if self.system.tables.opened:
+                self.clock.advance(SETTINGS.relay_interval_seconds)
+                self.system.sweep()
+
     def _waiting(self, name: str) -> int:
         return self.system.queues[name].depth().waiting
 
 
-def at_saturation(payment_methods: Sequence[str]) -> OrderCost:
-    """One-line orders, one for each payment method, all placed at once: every batch is full."""
+def at_saturation(payment_methods: Sequence[str]) -> Usage:
+    """Of one order, when one-line orders, one for each payment method, are placed at once: every batch is full."""
     counted = Counted()
     counted.system.place_together({"PROD-001": 1}, payment_methods)
     counted.work_off(DOWN_THE_CHAIN)
-    return _checked(counted, len(payment_methods))
+    counted.close_declined()
+    return _of_one_order(counted, len(payment_methods))
 
 
-def at_one_a_second(orders: int = 20) -> OrderCost:
-    """One-line orders, each of which is through before the next one comes: every batch is of one."""
+def at_one_a_second(orders: int = 20) -> Usage:
+    """Of one order, when each one-line order ends before the next one is placed: every batch holds one message."""
     counted = Counted()
     for _ in range(orders):
         counted.system.place({"PROD-001": 1}, VISA)
         counted.work_off(DOWN_THE_CHAIN[::-1])
         counted.clock.advance(1)
-    return _checked(counted, orders)
+    return _of_one_order(counted, orders)
 
 
-def _checked(counted: Counted, orders: int) -> OrderCost:
-    """No order may be left half done: it would cost less than it does."""
+def four_in_five_paid() -> list[str]:
+    return ([VISA] * 4 + [EXPIRED]) * (ORDERS // 5)
+
+
+def _of_one_order(counted: Counted, orders: int) -> Usage:
+    """Raises when an order is unfinished: it would cost less than it does."""
     if counted.system.tables.opened or len(counted.system.tables.orders) != orders:
-        raise RuntimeError("not every order came to its end")
-    return OrderCost(orders, counted.meter.usage)
+        raise RuntimeError("an order is unfinished")
+    return counted.meter.usage.times(1 / orders)
 
 
 def sizes_of_an_order(lines: int) -> list[int]:
-    """Bytes of the stored order in each status that it takes on its way to COMPLETED; names of 16 characters."""
+    """Bytes of the stored order in each status on its way to COMPLETED; product names have 16 characters."""
     counted = Counted()
     products = {f"PROD-{number:03}": 1 for number in range(lines)}
     counted.system.twins.seed(products)
@@ -101,7 +107,7 @@ def sizes_of_an_order(lines: int) -> list[int]:
 
 @dataclass
 class UntilTonight:
-    """A flag that is set a day from now. Whoever waits for it turns the clock."""
+    """A `threading.Event` that is set a day from now. Waiting for it turns the clock."""
 
     clock: ManualClock
     end: int
@@ -115,50 +121,55 @@ class UntilTonight:
 
 
 def idle_day() -> dict[str, Usage]:
-    """What each service uses in a day in which nobody orders anything, as one process with the usual settings."""
+    """What each service uses in a day without orders: one process of each, with the default settings."""
     counted = Counted()
+    polls_a_day = SETTINGS.consumer_threads * DAY_SECONDS // SETTINGS.receive_wait_seconds
     for name in counted.system.consumers:
-        _poll_for_a_day(counted, name)
+        counted.system.step(name)  # on AWS it ends with a long poll; the twin does not wait
+        counted.meter.by_service[name] = counted.meter.by_service[name].times(polls_a_day)
     evening: Any = UntilTonight(counted.clock, counted.clock.now + DAY_SECONDS * 1000)
     counted.system.relay.run(evening, SETTINGS.relay_interval_seconds)
     return dict(counted.meter.by_service)
 
 
-def _poll_for_a_day(counted: Counted, name: str) -> None:
-    """Each round of the consumer over an empty queue ends with the long poll, which the twin does not wait for."""
-    counted.system.step(name)
-    rounds = SETTINGS.consumer_threads * DAY_SECONDS // SETTINGS.receive_wait_seconds
-    counted.meter.by_service[name] = counted.meter.by_service[name].times(rounds)
+def table_of(usages: Mapping[str, Usage]) -> Table:
+    """A column for each usage; a row for each operation, unit and price."""
+    table = Table(box=SIMPLE)
+    table.add_column("one order of one line", no_wrap=True, min_width=26)
+    for name in usages:
+        table.add_column(name, justify="right")
+
+    def add(name: str, values: Sequence[float]) -> None:
+        table.add_row(name, *(f"{value:.2f}" for value in values))
+
+    for operation in sorted({name for usage in usages.values() for name in usage.calls}):
+        add(operation, [usage.calls.get(operation, 0) for usage in usages.values()])
+    table.add_section()
+    add("AWS calls in all", [usage.all_calls for usage in usages.values()])
+    add("write units", [usage.write_units for usage in usages.values()])
+    add("read units", [usage.read_units for usage in usages.values()])
+    add("dollars a million", [usage.dollars_a_million for usage in usages.values()])
+    return table
 
 
-def _as_json(cost: OrderCost) -> dict[str, Any]:
-    return {
-        "orders": cost.orders,
-        "calls": dict(cost.usage.calls),
-        "sqsRequests": cost.usage.sqs_requests,
-        "snsRequests": cost.usage.sns_requests,
-        "writeUnits": cost.usage.write_units,
-        "readUnits": cost.usage.read_units,
+def main() -> None:
+    about = "Count over the in-memory twins what an order uses of AWS, and what that costs."
+    argparse.ArgumentParser(prog="python -m tests.counting", description=about).parse_args()
+    console = Console(highlight=False)
+    orders = {
+        "full batches": at_saturation([VISA] * ORDERS),
+        "full, 20 % declined": at_saturation(four_in_five_paid()),
+        "1 order/s": at_one_a_second(),
     }
-
-
-def main() -> int:
-    json.dump(
-        {
-            "happy": _as_json(at_saturation([VISA] * ORDERS)),
-            "declined20": _as_json(at_saturation(four_in_five_paid())),
-            "oneASecond": _as_json(at_one_a_second()),
-            "idleDay": {name: usage.all_calls for name, usage in idle_day().items()},
-        },
-        sys.stdout,
-        indent=2,
+    console.print(table_of(orders))
+    idle = {name: usage.all_calls for name, usage in idle_day().items()}
+    by_service = ", ".join(f"{name} {requests:,.0f}" for name, requests in idle.items())
+    console.print(f"Requests in a day without orders: {sum(idle.values()):,.0f} ({by_service})")
+    console.print(
+        f"Dollars a million in us-east-1 since {PRICES_SINCE}: SQS {SQS_REQUEST:.2f}, SNS {SNS_REQUEST:.2f}, "
+        f"write units {WRITE_UNIT}, read units {READ_UNIT}"
     )
-    return 0
-
-
-def four_in_five_paid() -> list[str]:
-    return ([VISA] * 4 + [EXPIRED]) * (ORDERS // 5)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

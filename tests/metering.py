@@ -1,14 +1,13 @@
-"""The meter: what the calls of a system over the in-memory twins would be on AWS, and what they would cost.
+"""A meter for a system over the in-memory twins: which calls of AWS it would make, and what they would cost.
 
-It keeps no list of what each port asks of AWS. It hands every call to the real adapter too, over boto3 clients that
-note what they are asked and send nothing, so the count follows the code by itself.
+The meter passes every call of a port to the real adapter too. Its boto3 clients note each request and send nothing. So
+a change of an adapter changes the count, with no list to keep.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
@@ -16,29 +15,27 @@ from typing import Any
 
 import boto3
 
-from bench.billing import KEYS, Request, usage_of
-from bench.costs import Item, Usage
 from shopflow.aws.items import audit_to_item, order_to_item, product_to_item
 from shopflow.aws.queues import SnsTopic, SqsQueue
 from shopflow.aws.tables import DynamoAuditLog, DynamoOrders, DynamoProducts
 from shopflow.domain.order import Order
 from shopflow.domain.stock import Product
-from shopflow.ports import AuditLog, Message
+from shopflow.ports import AuditLog
+from tests.billing import KEYS, Item, Request, Usage, usage_of
 from tests.twins import Twins
 
 NOWHERE = "http://127.0.0.1:1"
-"""Nothing is sent there."""
 ANSWERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "BatchGetItem": lambda _: {"Responses": {}},
     "BatchExecuteStatement": lambda params: {"Responses": [{} for _ in params["Statements"]]},
     "Scan": lambda _: {"Items": []},
     "Query": lambda _: {"Items": []},
 }
-"""What the adapters look into; in any other answer they look for failures only, and an empty one has none."""
+"""The answers that an adapter reads. In any other answer it looks for failures only, and an empty answer has none."""
 
 
 class Adapters:
-    """The real adapters over clients that only note. ``ports`` has them by the name that a tap knows them by."""
+    """The real adapters over clients that note and do not send. ``ports`` has them under the names that taps use."""
 
     def __init__(self) -> None:
         self._noted: list[Request] = []
@@ -74,7 +71,7 @@ class Adapters:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`bench.billing.Tables` of twins as they were at one moment. Items are made when they are asked for."""
+    """`tests.billing.Items` of the twins at one moment. Makes an item only when it is read."""
 
     orders: Mapping[str, Order]
     products: Mapping[str, Product]
@@ -82,7 +79,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, twins: Twins) -> Snapshot:
-        """The audit log's entries never change, so those of any later moment will do."""
+        """Does not copy the audit log, because its entries never change."""
         return cls(dict(twins.tables.orders), dict(twins.tables.products), twins.audit)
 
     def item(self, table: str, key: Item) -> Item | None:
@@ -120,22 +117,10 @@ class Meter:
         port, _, name = method.partition(".")
         if port not in self.adapters.ports:
             return call()
-        with self._metered(service, self.adapters.requests(port, name, call)) as answer:
-            answer.append(call())
-        return answer[0]
-
-    @contextmanager
-    def _metered(self, service: str, requests: list[Request]) -> Iterator[list[Any]]:
-        """What fails is paid for too."""
-        before, answer = Snapshot.of(self.twins), list[Any]()
+        requests, before = self.adapters.requests(port, name, call), Snapshot.of(self.twins)
         try:
-            yield answer
-        finally:
+            return call()
+        finally:  # AWS charges a refused request too
             after = Snapshot.of(self.twins)
             for request in requests:
-                self.by_service[service] += usage_of(request, before, after, _received_bytes(answer))
-
-
-def _received_bytes(answer: list[Any]) -> int:
-    received = answer[0] if answer and isinstance(answer[0], list) else []
-    return sum(len(message.body.encode()) for message in received if isinstance(message, Message))
+                self.by_service[service] += usage_of(request, before, after)

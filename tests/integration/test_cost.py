@@ -1,4 +1,4 @@
-"""The meter against the emulator: the same calls of the ports make the same requests, at the same units."""
+"""The meter and the emulator agree: the same calls of the ports make the same requests and consume the same units."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.taps import Tapped
 from tests.twins import wire
 
 CHARGED = {"PutItem", "UpdateItem", "TransactWriteItems", "BatchExecuteStatement", "GetItem", "Query", "Scan"}
-"""What the emulator tells the units of, unless it is refused. It tells none of a BatchGetItem."""
+"""The emulator reports the units of these, unless it refuses them. It reports none of a BatchGetItem."""
 Seen = tuple[str, float | None]
-"""A request's operation and its units; None: nobody said how many."""
+"""A request's operation and its units; None: the emulator did not report them."""
 
 
 @dataclass
 class Witness:
-    """Sees every request of the clients that `boto3.session.Session` makes, and what DynamoDB says that it consumed."""
+    """Notes every request of the clients of its sessions, and the units that DynamoDB reports."""
 
     seen: list[Seen] = field(default_factory=list)
 
@@ -52,7 +52,7 @@ class Witness:
 
 @dataclass(frozen=True)
 class Family:
-    """One family of ports. ``requests`` are those that its ports made so far, with the units that each consumed."""
+    """One family of ports. ``requests()``: what they have sent so far."""
 
     orders: Orders
     products: Products
@@ -71,7 +71,7 @@ def metered() -> Family:
     meter = Meter(twins)
 
     def tap(service: str, method: str, call: partial[Any]) -> Any:
-        """Meters each request by itself, under the name of its call."""
+        """Meters each call by itself."""
         meter.by_service.clear()
         try:
             return meter(service, method, call)
@@ -118,7 +118,7 @@ def _witnessed_sessions(monkeypatch: pytest.MonkeyPatch, witness: Witness) -> It
         yield
 
 
-def test_the_meter_counts_what_the_adapters_ask_and_what_the_emulator_charges(
+def test_the_meter_counts_the_requests_that_the_adapters_send_and_the_units_that_the_emulator_charges(
     metered: Family, witnessed: Family
 ) -> None:
     product_id = samples.fresh_id("PROD")
@@ -126,15 +126,15 @@ def test_the_meter_counts_what_the_adapters_ask_and_what_the_emulator_charges(
     for family in (metered, witnessed):
         _every_call(family, order, product_id)
     counted = metered.requests()
-    charged = [one for one in witnessed.requests() if one[0] != "SendMessage"]  # which only sets the scene
+    charged = [one for one in witnessed.requests() if one[0] != "SendMessage"]  # the test's own
     assert [operation for operation, _ in counted] == [operation for operation, _ in charged]
-    told = [(ours, theirs) for ours, theirs in zip(counted, charged, strict=True) if theirs[1] is not None]
-    assert {operation for _, (operation, _) in told} == CHARGED
-    assert [ours for ours, _ in told] == [theirs for _, theirs in told]
+    reported = [(ours, theirs) for ours, theirs in zip(counted, charged, strict=True) if theirs[1] is not None]
+    assert {operation for _, (operation, _) in reported} == CHARGED
+    assert [ours for ours, _ in reported] == [theirs for _, theirs in reported]
 
 
 def _every_call(family: Family, order: Order, product_id: str) -> None:
-    """Each method that a service calls, with what it finds and with what refuses it."""
+    """Each method that a service calls: once with success, and once refused."""
     family.products.seed(Product(product_id, "Wireless Headphones", order.lines[0].unit_price, 9, 9))
     family.products.read([product_id, "PROD-NONE"])
     family.products.read([product_id], consistent=False)

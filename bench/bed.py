@@ -1,0 +1,205 @@
+"""A local AWS of the benchmark's own, and ShopFlow or the bare reference on it as a user would start them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from uuid import uuid4
+
+from rich.console import Console
+
+from bench.original import WORKERS
+from scripts.console import CommandError, Progress
+from scripts.infra.emulator import Embedded
+from scripts.infra.envfile import CREDENTIALS
+from scripts.infra.health import answers, port_is_taken
+from scripts.infra.lifecycle import down, up
+from scripts.infra.stack import ROOT, SAVE_SECONDS, Stack, read_json, stack_for_tests
+from scripts.services import ORDER, Command, LogFiles, Services
+from shopflow.aws.calls import PATIENT
+from shopflow.aws.wiring import Aws, connect
+from shopflow.config import Config
+from shopflow.domain.stock import Product
+
+QUIET = Progress(Console(quiet=True))
+START_SECONDS = 60
+STOP_SECONDS = 60
+DRAIN_SECONDS = 300
+PLENTY = 1_000_000
+COUNTING = ROOT / "bench" / "counting"
+
+
+@dataclass(frozen=True, slots=True)
+class Bed:
+    """A local AWS that holds nothing but the seed. ``config``: of the services that `shopflow` and `original` start."""
+
+    config: Config
+    aws: Aws
+    env: Mapping[str, str]
+    emulator_pid: int
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.config.host}:{self.config.port}"
+
+    @property
+    def log(self) -> Path:
+        """What `make run-all` prints."""
+        return self.folder / "run_all.log"
+
+    def product(self) -> str:
+        """A new product with more units than any load orders. Returns its id."""
+        product_id = f"BENCH-{uuid4().hex[:8].upper()}"
+        self.aws.products.seed(Product(product_id, "Benchmark product", Decimal("9.99"), PLENTY, PLENTY))
+        return product_id
+
+    @contextmanager
+    def shopflow(self) -> Iterator[None]:
+        """What `make run-all` runs, until the block ends. The Order Service answers."""
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "scripts.run_all"],
+                cwd=ROOT,
+                env=dict(self.env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            self._wait_for_api()
+            yield
+            self._wait_until_drained()
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()  # its services stop when it is gone
+                process.wait()
+
+    @contextmanager
+    def original(self) -> Iterator[None]:
+        """`bench.original`, one process for each service, until the block ends. Its Order Service answers."""
+        program = (sys.executable, "-u", "-m", "bench.original")
+        commands = [Command(service, service, (*program, service)) for service in (ORDER, *WORKERS)]
+        with Services(commands, self.env, LogFiles(self.folder)) as services:
+            services.start()
+            self._wait_for_api()
+            yield
+            self._wait_until_drained()
+
+    def calls(self) -> Counter[str]:
+        """AWS calls by operation of all services that have run here and ended."""
+        files = self.folder.glob("calls/*.json")
+        return sum((Counter(json.loads(file.read_text())) for file in files), Counter[str]())
+
+    def _wait_until_drained(self) -> None:
+        """The Audit Service may be behind when the orders have ended: its calls are to be counted too."""
+        backlogs, deadline = self.aws.backlogs(), time.monotonic() + DRAIN_SECONDS
+        while any(backlogs.of(service).queue.total for service in WORKERS):
+            if time.monotonic() > deadline:
+                raise CommandError(f"A queue does not get empty: see {self.folder}")
+            time.sleep(0.5)
+
+    def _wait_for_api(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not answers(f"{self.url}/health"):
+            if time.monotonic() > deadline:
+                raise CommandError(f"The Order Service does not answer: see {self.folder}")
+            time.sleep(0.02)
+
+
+SIDES: Mapping[str, Callable[[Bed], AbstractContextManager[None]]] = {
+    "ShopFlow": Bed.shopflow,
+    "original": Bed.original,
+}
+"""The two that are compared: a column each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a part of the benchmark gets. ``quick``: small numbers, to see that it works. ``say`` shows progress."""
+
+    stack: Stack
+    quick: bool
+    say: Callable[[str], None]
+
+    def sized(self, full: int, quick: int) -> int:
+        return quick if self.quick else full
+
+    @contextmanager
+    def bed(self) -> Iterator[Bed]:
+        """A fresh local AWS, until the block ends."""
+        folder = self.stack.folder / "run"
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "calls").mkdir(parents=True)
+        try:
+            self.restore()
+            config = up(self.stack, {}, QUIET)
+            config = replace(config, port=free_port_from(self.stack.port + 1))
+            env = self.stack.environment(os.environ) | {
+                "PORT": str(config.port),
+                "PYTHONPATH": str(COUNTING),
+                "BENCH_CALLS": str(folder / "calls"),
+            }
+            process = read_json(self.stack.folder / "emulator" / "process.json")
+            yield Bed(config, connect(config, PATIENT), env, process["pid"], folder)  # type: ignore[index]
+        finally:
+            Embedded(self.stack).kill()
+
+    def restore(self) -> None:
+        """Put the emulator's files back as they were prepared. It does not run meanwhile."""
+        shutil.rmtree(self.stack.folder / "emulator", ignore_errors=True)
+        shutil.copytree(self.stack.folder / "saved", self.stack.folder / "emulator")
+
+
+@contextmanager
+def prepared_stack(progress: Progress) -> Iterator[Stack]:
+    """The benchmark's stack in .local/bench, with its files as Terraform and the seed leave them.
+
+    Its emulator saves while it runs, as the developer's does. No exported AWS variable is used meanwhile.
+    """
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(CREDENTIALS)
+    stack = bench_stack("bench")
+    with stack.lock(progress, "benchmark"):
+        Embedded(stack).kill()
+        shutil.rmtree(stack.folder / "emulator", ignore_errors=True)
+        if (stack.folder / "saved").exists():
+            shutil.copytree(stack.folder / "saved", stack.folder / "emulator")
+        up(stack, {}, progress)
+        down(stack, progress)
+        shutil.rmtree(stack.folder / "saved", ignore_errors=True)
+        shutil.copytree(stack.folder / "emulator", stack.folder / "saved")
+        yield stack
+
+
+def bench_stack(name: str) -> Stack:
+    return replace(stack_for_tests(name), name_prefix="shopflow-bench", save_seconds=SAVE_SECONDS)
+
+
+def free_port_from(first: int) -> int:
+    """The first port from ``first`` on that nothing listens on."""
+    return next(port for port in range(first, first + 100) if not port_is_taken(port))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of the process and of its ended children (the emulator's saves). NaN where there is no /proc."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return float("nan")
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,73 @@
+"""The main measurement: `make run-all` beside the bare reference, from the first POST to the end of the last order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from bench.bed import SIDES, Bed, Bench, cpu_seconds
+from bench.load import place_at_once, wait_for_ends
+from bench.results import Result, Row, percentile
+
+TITLE = "`make run-all` beside the original's way"
+LOADS = ((300, 8), (2000, 16))
+"""Orders, and the clients that place them."""
+QUICK_LOADS = ((20, 4),)
+ROUNDS = 3
+NOTES = (
+    "ShopFlow: what `make run-all` runs, with the settings that a user has who sets none. Original: the same services "
+    "with a process each, one AWS call for each message and step, a batch that waits for its slowest charge, no "
+    "contracts and no outbox (bench/original.py).",
+    f"Orders of one line, all paid; the gateway takes 300 to 800 ms. Medians of {ROUNDS} rounds in turn, each on a "
+    "fresh local AWS. Orders/s: from the first POST to the end of the last order, by the orders' own times.",
+    "Clients, services and the emulator share the machine. Emulator CPU: its share of one core, its saves included.",
+)
+
+
+FIGURES = (
+    ("throughput", "orders/s"),
+    ("POST, p50", "ms"),
+    ("POST, p99", "ms"),
+    ("order from POST to its end, p50", "ms"),
+    ("order from POST to its end, p99", "ms"),
+    ("AWS calls", "an order"),
+    ("emulator CPU", "% of a core"),
+)
+"""Name and unit of what `passage` returns."""
+Figures = tuple[float, ...]
+
+
+def measure(bench: Bench) -> Result:
+    rows: list[Row] = []
+    for orders, clients in QUICK_LOADS if bench.quick else LOADS:
+        passages: dict[str, list[Figures]] = {side: [] for side in SIDES}
+        for number in range(bench.sized(ROUNDS, 1)):
+            for side in SIDES:
+                bench.say(f"{orders:,} orders from {clients} clients, {side}, round {number + 1}")
+                with bench.bed() as bed:
+                    passages[side].append(passage(bed, side, orders, clients))
+        rows += rows_of(passages, f"{orders:,} orders, {clients} clients: ")
+    return Result("run-all", TITLE, tuple(SIDES), tuple(rows), NOTES)
+
+
+def passage(bed: Bed, side: str, orders: int, clients: int) -> Figures:
+    """Start that side, place the orders, wait for their ends, stop it. Returns the values of `FIGURES`."""
+    with SIDES[side](bed):
+        started, cpu_before = time.monotonic(), cpu_seconds(bed.emulator_pid)
+        placed = place_at_once(bed, orders, clients)
+        ended = wait_for_ends(bed, [one.order_id for one in placed])
+        cpu = (cpu_seconds(bed.emulator_pid) - cpu_before) / (time.monotonic() - started)
+    posts = [one.post_ms for one in placed]
+    took = [ended[one.order_id] - one.at for one in placed]
+    seconds = (max(ended.values()) - min(one.at for one in placed)) / 1000
+    times = [percentile(values, percent) for values in (posts, took) for percent in (50, 99)]
+    return (orders / seconds, *times, bed.calls().total() / orders, cpu * 100)
+
+
+def rows_of(passages: Mapping[str, Sequence[Figures]], prefix: str = "") -> list[Row]:
+    """A row for each figure, with the median of each column's passages."""
+    return [
+        Row(prefix + name, unit, tuple(median(one[place] for one in column) for column in passages.values()))
+        for place, (name, unit) in enumerate(FIGURES)
+    ]

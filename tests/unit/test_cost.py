@@ -1,0 +1,96 @@
+"""What an order may use of AWS, and what an idle system may: counted over the twins, so more calls fail here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shopflow.domain.order import Status
+from tests.billing import WRITE_UNIT_BYTES, Request, Usage, item_bytes, usage_of
+from tests.counting import (
+    ORDERS,
+    VISA,
+    at_one_a_second,
+    at_saturation,
+    four_in_five_paid,
+    idle_day,
+    sizes_of_an_order,
+)
+
+MAX_CALLS = 6
+MAX_WRITE_UNITS = 10.5
+MAX_WRITE_UNITS_WITH_DECLINES = 11.5
+MAX_DOLLARS_A_MILLION = 7.75
+MAX_IDLE_REQUESTS_A_DAY = 20_000
+MESSAGES = 6
+"""Of a paid order: one for each of three services, three for the Audit Service."""
+
+
+@pytest.fixture(scope="module")
+def paid() -> Usage:
+    return at_saturation([VISA] * ORDERS)
+
+
+def test_a_paid_order_takes_few_calls_write_units_and_dollars_when_batches_are_full(paid: Usage) -> None:
+    assert paid.all_calls <= MAX_CALLS, paid.calls
+    assert paid.write_units <= MAX_WRITE_UNITS
+    assert paid.dollars_a_million <= MAX_DOLLARS_A_MILLION
+
+
+def test_ten_messages_are_received_reserved_and_deleted_in_one_call_each(paid: Usage) -> None:
+    assert paid.calls["ReceiveMessage"] == paid.calls["DeleteMessageBatch"] == pytest.approx(MESSAGES / 10)
+    assert paid.calls["TransactWriteItems"] == pytest.approx(1 / 10)
+
+
+def test_declined_payments_cost_little_more() -> None:
+    mixed = at_saturation(four_in_five_paid())
+    assert mixed.write_units <= MAX_WRITE_UNITS_WITH_DECLINES, mixed.calls
+
+
+def test_an_order_alone_uses_two_write_units_more_for_its_own_transaction() -> None:
+    assert at_one_a_second().write_units == 12
+
+
+@pytest.mark.parametrize("lines", [1, 6])
+def test_an_order_of_up_to_six_lines_fits_into_one_write_unit_in_every_status(lines: int) -> None:
+    sizes = sizes_of_an_order(lines)
+    assert len(sizes) == len(Status) - 2  # it fails neither in stock nor in payment
+    assert max(sizes) <= WRITE_UNIT_BYTES
+
+
+def test_an_idle_system_makes_few_requests_and_only_long_polls_and_sweeps() -> None:
+    day = idle_day()
+    assert sum(usage.all_calls for usage in day.values()) <= MAX_IDLE_REQUESTS_A_DAY
+    assert set(day.pop("relay").calls) == {"Scan"}
+    assert set(day) == {"inventory", "payment", "notification", "audit"}
+    assert all(set(usage.calls) == {"ReceiveMessage"} for usage in day.values())
+
+
+@pytest.mark.parametrize(
+    ("item", "size"),
+    [
+        ({"name": {"S": "käse"}}, 4 + 5),
+        ({"n": {"N": "-49.990"}}, 1 + 2 + 1),
+        ({"l": {"L": [{"S": "ab"}, {"NULL": True}]}}, 1 + 3 + (1 + 2) + (1 + 1)),
+        ({"m": {"M": {"k": {"BOOL": True}}}}, 1 + 3 + (1 + 1 + 1)),
+    ],
+)
+def test_an_item_is_as_large_as_its_names_and_values(item: Any, size: int) -> None:
+    """The emulator's own sizes are what `tests/integration/test_cost.py` compares, and no item there is large."""
+    assert item_bytes(item) == size
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        Request("DeleteItem", {"TableName": "orders", "Key": {}}),
+        Request("BatchExecuteStatement", {"Statements": [{"Statement": 'DELETE FROM "events"', "Parameters": []}]}),
+        Request("TransactWriteItems", {"TransactItems": [{"ConditionCheck": {"TableName": "orders", "Key": {}}}]}),
+    ],
+    ids=lambda request: request.operation,
+)
+def test_a_request_without_a_rule_is_an_error(request_of: Request) -> None:
+    tables: Any = None
+    with pytest.raises(ValueError, match="no rule for what"):
+        usage_of(request_of, tables, tables)
