@@ -1,7 +1,7 @@
-"""A process ends when the one that started and watches it is gone, however that one ended.
+"""A service stops when the process that started it is gone, even after SIGKILL.
 
-The supervisor hands down the reading end of a pipe and keeps the writing end, which the system closes when it dies, by
-SIGKILL too. Nothing is ever written.
+The supervisor gives the service the reading end of a pipe and keeps the writing end. The system closes that one when
+the supervisor ends. Nothing is ever written.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Callable
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 30
-"""How long a process may take to finish what is in flight before it is ended."""
+"""How long a process may take to finish its work in flight. Then it is killed."""
 
 
 def stop_when_orphaned(descriptor: int | None, stop: Callable[[], object]) -> None:
-    """Call ``stop``, from a thread, when the writing end of the pipe ``descriptor`` closes. None: nobody supervises.
+    """Call ``stop``, in a thread, when the writing end of the pipe ``descriptor`` closes. None: there is no supervisor.
 
-    Ends the process if it has not ended by itself after `STOP_SECONDS`.
+    Ends the process `STOP_SECONDS` later, if it still runs.
     """
     if descriptor is not None:
         threading.Thread(target=_watch, args=(descriptor, stop), name="supervised", daemon=True).start()
@@ -29,7 +29,7 @@ def stop_when_orphaned(descriptor: int | None, stop: Callable[[], object]) -> No
 
 def _watch(descriptor: int, stop: Callable[[], object]) -> None:
     os.read(descriptor, 1)
-    log.warning("whoever started this process is gone: stopping")
+    log.warning("the process that started this one is gone: stopping")
     stop()
     time.sleep(STOP_SECONDS)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""What is there, and how much waits in it: for operators, not for the services."""
+"""Which resources exist and what they hold, for operators."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from shopflow.config import Config
 from shopflow.ports import QueueDepth
 
 T = TypeVar("T")
-_MISSING = frozenset(
-    {"NotFound", "ResourceNotFoundException", "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"}
-)
+_MISSING = {"NotFound", "ResourceNotFoundException", "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"}
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceReport:
-    """Depths by service and items by table name, both about; None for what is not there."""
+    """Queue depths by service and item counts by table, all approximate. None means that the resource is missing."""
 
     queues: dict[str, QueueDepth | None]
     dlqs: dict[str, QueueDepth | None]
@@ -31,7 +29,7 @@ class ResourceReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every resource is there."""
+        """Whether every resource exists."""
         found = [*self.queues.values(), *self.dlqs.values(), *self.tables.values()]
         return self.topic_exists and None not in found
 
@@ -41,7 +39,7 @@ class ResourceReport:
 
 
 def inspect(config: Config) -> ResourceReport:
-    """Look at every resource of ``config``, one call each. Raises `Unavailable` when AWS does not answer."""
+    """Look at each resource of ``config``, with one call each. Raises `Unavailable` when AWS does not answer."""
     session = boto3.session.Session(region_name=config.region)
     limits = PATIENT.boto_config()
     sqs = session.client("sqs", endpoint_url=config.endpoint_url, config=limits)
@@ -52,22 +50,19 @@ def inspect(config: Config) -> ResourceReport:
     def depth(url: str) -> QueueDepth | None:
         return _unless_missing(lambda: queue_depth(sqs, url))
 
-    def items(table: str) -> int:
-        return dynamodb.describe_table(TableName=table)["Table"]["ItemCount"]
+    def items(table: str) -> int | None:
+        return _unless_missing(lambda: dynamodb.describe_table(TableName=table)["Table"]["ItemCount"])
 
     return ResourceReport(
         queues={service: depth(url) for service, url in sorted(names.queue_urls.items())},
         dlqs={service: depth(url) for service, url in sorted(names.dlq_urls.items())},
-        tables={
-            table: _unless_missing(lambda table=table: items(table))  # type: ignore[misc]
-            for table in (names.orders_table, names.inventory_table, names.events_table)
-        },
+        tables={table: items(table) for table in (names.orders_table, names.inventory_table, names.events_table)},
         topic_exists=_unless_missing(lambda: sns.get_topic_attributes(TopicArn=names.topic_arn)) is not None,
     )
 
 
 def _unless_missing(call: Callable[[], T]) -> T | None:
-    """What ``call`` answers; None when it finds that there is no such resource."""
+    """The result of ``call``; None when the resource does not exist."""
     with translated("look at a resource"):
         try:
             return call()
