@@ -21,10 +21,16 @@ from rich.console import Console
 from bench.original import WORKERS
 from scripts.console import CommandError, Progress
 from scripts.infra.emulator import Embedded
-from scripts.infra.envfile import CREDENTIALS
-from scripts.infra.health import answers, port_is_taken
 from scripts.infra.lifecycle import down, up
-from scripts.infra.stack import ROOT, SAVE_SECONDS, Stack, read_json, stack_for_tests
+from scripts.infra.stack import (
+    CREDENTIALS,
+    ROOT,
+    SAVE_SECONDS,
+    Stack,
+    answers,
+    port_is_taken,
+    stack_for_tests,
+)
 from scripts.services import ORDER, Command, LogFiles, Services
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import Aws, connect
@@ -154,8 +160,10 @@ class Bench:
                 "PYTHONPATH": str(COUNTING),
                 "BENCH_CALLS": str(folder / "calls"),
             }
-            process = read_json(self.stack.folder / "emulator" / "process.json")
-            yield Bed(config, connect(config, PATIENT), env, process["pid"], folder)  # type: ignore[index]
+            process = Embedded(self.stack).process
+            if process is None:
+                raise CommandError("The local cloud has ended. Its log is in .local/bench/emulator/emulator.log")
+            yield Bed(config, connect(config, PATIENT), env, process.pid, folder)
         finally:
             Embedded(self.stack).kill()
 

@@ -16,9 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.console import FAILED, OK, CommandError, Progress, run_command
-from scripts.infra.envfile import API_URL
-from scripts.infra.health import answers
-from scripts.infra.stack import ROOT
+from scripts.infra.stack import API_URL, ROOT, answers
 from scripts.services import LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
@@ -29,24 +27,25 @@ from shopflow.ports import Products
 ABOUT = """\
 Place four orders over HTTP and follow each to its end: its status, its audit trail and its effect on the stock.
 
-Uses the services that run, or starts all five and stops them afterwards; with COMPUTE=lambda make e2e uses Lambda
-functions and no process. Puts what it takes into stock first, so it
-passes any number of times on the same stack. Exit code 0: all as it should be; 1: something was missed.
+Uses the services that already run, or starts all five and stops them afterwards. After COMPUTE=lambda make e2e it uses
+the Lambda functions. It first restocks what it will take, so it can run any number of times on the same stack.
+
+exit codes: 0 every order ended as it should, 1 one did not
 """
 HAPPY, OUT_OF_STOCK, OTHER = "PROD-001", "PROD-002", "PROD-003"
-PATIENCE_SECONDS = 90
+END_SECONDS = 90
 START_SECONDS = 30
 STOCK_SECONDS = 5
 """GET /products is eventually consistent."""
 REQUEST_SECONDS = 30
-"""As long as an HTTP API waits: the first request starts a Lambda function."""
+"""The limit of an HTTP API on AWS: the first request has to start a Lambda function."""
 POLL_SECONDS = 0.1
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """An order, the status it must end in, and whether its units must then be gone from the stock."""
+    """An order and the status it must end in."""
 
     name: str
     items: Mapping[str, int]
@@ -55,19 +54,20 @@ class Scenario:
 
     @property
     def taken(self) -> Mapping[str, int]:
+        """The units that the stock must have lost at the end."""
         return self.items if self.status is Status.COMPLETED else dict.fromkeys(self.items, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a scenario's order. ``missed`` says how that differs from what must be; empty: not at all."""
+    """How a scenario's order ended. ``differences``: where that is not what the scenario says."""
 
     scenario: Scenario
     order_id: str
     status: str
     trail: tuple[str, ...]
     seconds: float
-    missed: tuple[str, ...]
+    differences: tuple[str, ...]
 
 
 class Shop:
@@ -105,8 +105,8 @@ def scenarios(stock: Mapping[str, int]) -> list[Scenario]:
     ]
 
 
-def restock_what_will_be_taken(products: Products) -> None:
-    """Twice the most that any one scenario asks for."""
+def restock_for_scenarios(products: Products) -> None:
+    """Add what the scenarios take, at least."""
     for product_id in (HAPPY, OTHER):
         if products.restock(product_id, 6) is None:
             raise CommandError(f"There is no product {product_id}. Run 'make infra-up', which seeds it.")
@@ -117,54 +117,48 @@ def play(shop: Shop, scenario: Scenario) -> Result:
     before = shop.stock()
     started = time.monotonic()
     order_id = shop.place(scenario)["orderId"]
-    legal = [str(event_type) for event_type in LEGAL_TRAILS[scenario.status]]
-    order, trail = wait_for(lambda: _standing(shop, order_id), lambda seen: _ended(*seen))
+
+    def progress() -> tuple[Any, list[str]]:
+        order = shop.get(f"/orders/{order_id}")
+        events = [entry["eventType"] for entry in shop.get(f"/orders/{order_id}/events")]
+        return order, [event_type for event_type in events if event_type in frozenset(EventType)]
+
+    def taken() -> dict[str, int]:
+        now = shop.stock()
+        return {product_id: before[product_id] - now[product_id] for product_id in scenario.items}
+
+    order, trail = wait_for(progress, lambda seen: _has_ended(*seen), END_SECONDS)
     seconds = time.monotonic() - started
-    taken = wait_for(lambda: _taken(shop, scenario, before), lambda seen: seen == scenario.taken, STOCK_SECONDS)
-    missed = _differences(
+    checks = (
         ("status", str(scenario.status), order["status"]),
-        ("trail", legal, trail),
-        ("stock taken", dict(scenario.taken), taken),
+        ("trail", [str(event_type) for event_type in LEGAL_TRAILS[scenario.status]], trail),
+        ("stock taken", dict(scenario.taken), wait_for(taken, lambda seen: seen == scenario.taken, STOCK_SECONDS)),
     )
-    return Result(scenario, order_id, order["status"], tuple(trail), seconds, missed)
+    wrong = tuple(f"{what}: expected {expected}, got {got}" for what, expected, got in checks if expected != got)
+    return Result(scenario, order_id, order["status"], tuple(trail), seconds, wrong)
 
 
-def wait_for(look: Callable[[], T], enough: Callable[[T], bool], patience_seconds: float = PATIENCE_SECONDS) -> T:
-    """Look again and again until ``enough`` is true of what is seen, or patience ends. Returns what was seen last."""
-    deadline = time.monotonic() + patience_seconds
+def wait_for(look: Callable[[], T], enough: Callable[[T], bool], seconds: float) -> T:
+    """Call ``look`` until ``enough`` accepts its result, or until ``seconds`` have passed. Returns the last result."""
+    deadline = time.monotonic() + seconds
     while not enough(seen := look()) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     return seen
 
 
-def _standing(shop: Shop, order_id: str) -> tuple[Any, list[str]]:
-    order = shop.get(f"/orders/{order_id}")
-    trail = [entry["eventType"] for entry in shop.get(f"/orders/{order_id}/events")]
-    return order, [event_type for event_type in trail if event_type in frozenset(EventType)]
-
-
-def _taken(shop: Shop, scenario: Scenario, before: Mapping[str, int]) -> dict[str, int]:
-    now = shop.stock()
-    return {name: before[name] - now[name] for name in scenario.items}
-
-
-def _ended(order: Any, trail: list[str]) -> bool:
-    """Terminal, the customer told, and the legal trail of that status complete."""
+def _has_ended(order: Any, trail: list[str]) -> bool:
+    """Whether its status is final, the customer was notified, and its trail is complete."""
     status = Status(order["status"])
     return status.terminal and "notifiedAt" in order and len(trail) >= len(LEGAL_TRAILS[status])
 
 
-def _differences(*checks: tuple[str, Any, Any]) -> tuple[str, ...]:
-    return tuple(f"{name}: expected {expected}, got {got}" for name, expected, got in checks if expected != got)
-
-
 @contextmanager
 def running_services(config: Config, env: Mapping[str, str], progress: Progress) -> Iterator[str]:
-    """Have the services run: functions, processes that run already, or five of our own for as long as the block lasts.
+    """Yields the URL of an Order Service: of the Lambda functions, of running processes, or of five new processes.
 
-    Yields where the Order Service answers.
+    The new processes stop at the end of the block.
     """
-    url = url_of(config)
+    url = f"http://{config.host}:{config.port}"
     if functions := env.get(API_URL):
         require_no_processes(url)
         progress.say(f"✔ Using the Lambda functions behind {functions}")
@@ -186,13 +180,9 @@ def running_services(config: Config, env: Mapping[str, str], progress: Progress)
 
 
 def require_no_processes(url: str) -> None:
-    """They would take the functions' messages: what is shown then would be shown of either."""
+    """Raise `CommandError` when processes run: they would take messages from the Lambda functions."""
     if answers(f"{url}/health"):
-        raise CommandError(f"The Order Service runs at {url}, and workers perhaps with it. Stop them first.")
-
-
-def url_of(config: Config) -> str:
-    return f"http://{config.host}:{config.port}"
+        raise CommandError(f"The Order Service runs at {url}, perhaps with workers. Stop them first.")
 
 
 def report(results: Iterable[Result]) -> Table:
@@ -200,8 +190,8 @@ def report(results: Iterable[Result]) -> Table:
     for name in ("", "scenario", "order", "status", "audit trail", "seconds"):
         table.add_column(name, no_wrap=name in ("order", "status", "audit trail"))
     for result in results:
-        mark = "[red]✘[/]" if result.missed else "[green]✔[/]"
-        trail = "\n".join([*result.trail, *(f"[red]{miss}[/]" for miss in result.missed)])
+        mark = "[red]✘[/]" if result.differences else "[green]✔[/]"
+        trail = "\n".join([*result.trail, *(f"[red]{difference}[/]" for difference in result.differences)])
         table.add_row(mark, result.scenario.name, result.order_id, result.status, trail, f"{result.seconds:.1f}")
     return table
 
@@ -213,7 +203,7 @@ def main() -> int:
     env = adopt_environment()
     config = load_config(env)
     progress = Progress()
-    restock_what_will_be_taken(connect(config, PATIENT).products)
+    restock_for_scenarios(connect(config, PATIENT).products)
     results = []
     with running_services(config, env, progress) as url:
         shop = Shop(url)
@@ -221,7 +211,7 @@ def main() -> int:
             with progress.step(f"{scenario.name}: {', '.join(f'{n} x {p}' for p, n in scenario.items.items())}"):
                 results.append(play(shop, scenario))
     Console(highlight=False).print(report(results))
-    return FAILED if any(result.missed for result in results) else OK
+    return FAILED if any(result.differences for result in results) else OK
 
 
 if __name__ == "__main__":

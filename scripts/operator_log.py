@@ -1,4 +1,4 @@
-"""Who did what to the system by hand: one JSON line for each action, in .local/operator.log and on stderr."""
+"""Who changed the system by hand: one JSON line for each action, in .local/operator.log and on stderr."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from shopflow.domain.times import to_text
 
 FILE = ROOT / ".local" / "operator.log"
 MAX_SHOWN = 2000
-"""Characters of an entry on stderr: one may name thousands of messages. The file has all of it."""
+"""Characters of an entry on stderr. An entry can name thousands of messages; the file has all of them."""
 
 
 class OperatorLog:
-    """``path`` is appended to, and readable by its owner only: order ids are in it."""
+    """Appends to ``path``, which only its owner can read, because it contains order ids."""
 
     def __init__(self, path: Path = FILE, clock: Clock | None = None) -> None:
         self._path = path
@@ -32,7 +32,7 @@ class OperatorLog:
         return cls(Path(env.get("SHOPFLOW_OPERATOR_LOG") or FILE))
 
     def record(self, action: str, **what: Any) -> None:
-        """Log the action. Before it is done, so that none is missing; its result as an entry of its own."""
+        """Log an action. Call it before the action, so that a crash hides none; log the result as a second entry."""
         line = jsontext.dumps({"time": to_text(self._clock.now_ms()), "operator": os_user(), "action": action} | what)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -42,7 +42,7 @@ class OperatorLog:
 
 
 def os_user() -> str:
-    """The name of the user that this process runs as. Not out of the environment, where anybody can set it."""
+    """The name of the user who runs this process. The system knows it; an environment variable could be forged."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

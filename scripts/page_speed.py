@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.browser import chromium
 from scripts.console import OK, CommandError, Progress, run_command
-from scripts.infra.health import answers
+from scripts.infra.stack import answers
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext

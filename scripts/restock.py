@@ -1,37 +1,54 @@
-"""Put units into stock: `python -m scripts.restock --help`."""
+"""The products of a new stack, and `python -m scripts.restock`, which adds units to their stock."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from decimal import Decimal
 
 from scripts.console import FAILED, OK, CommandError, Progress, run_command
-from scripts.products import shortfall
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.config import adopt_environment, load_config
+from shopflow.domain.stock import Product
 from shopflow.errors import ConfigError, ShopFlowError, Unavailable
 from shopflow.ports import Products
 
+SEED = (
+    Product("PROD-001", "Wireless Headphones", Decimal("49.99"), stock=15, received=15),
+    Product("PROD-002", "Mechanical Keyboard", Decimal("89.99"), stock=0, received=0),
+    Product("PROD-003", "USB-C Hub", Decimal("29.99"), stock=30, received=30),
+)
 MAX_UNITS = 1_000_000
 ABOUT = """\
-Put units into stock. A product's stock and the count of units it ever received rise together, in one write.
+Add units to the stock. One write raises a product's stock and its count of all units ever received.
 
   python -m scripts.restock                                   every product back to at least its first stock
-  python -m scripts.restock --product PROD-002 --units 50     50 more of one
+  python -m scripts.restock --product PROD-002 --units 50     50 more of one product
 """
 
 
+def seed(products: Products) -> list[str]:
+    """Insert the products that do not exist yet. The others keep their stock. Returns the ids of the new ones."""
+    return [product.product_id for product in SEED if products.seed(product)]
+
+
+def shortfall(product: Product) -> int:
+    """The units that bring a product back to its first stock. 0 when it has enough, or is not one of `SEED`."""
+    first = {seeded.product_id: seeded.stock for seeded in SEED}
+    return max(0, first.get(product.product_id, 0) - product.stock)
+
+
 def restock(products: Products, product_id: str, units: int) -> str:
-    """Add the units. Returns a line for people. Raises `CommandError` when there is no such product."""
+    """Add the units. Returns a line that says so. Raises `CommandError` when there is no such product."""
     product = products.restock(product_id, units)
     if product is None:
-        raise CommandError(f"There is no product {product_id}: 'make infra-status' lists those that there are.")
+        raise CommandError(f"There is no product {product_id}: 'make infra-status' lists the products.")
     return f"{product_id}  {product.product_name}: +{units}, stock {product.stock}"
 
 
 def restock_all(products: Products, units_by_product: dict[str, int], progress: Progress) -> int:
-    """Add the units to each, and say so. One whose row is refused or cannot be read is told of, and the exit code 1."""
+    """Add the units to each product. Reports a product whose row is malformed, goes on, and then returns `FAILED`."""
     code = OK
     for product_id, units in units_by_product.items():
         try:
@@ -46,28 +63,23 @@ def restock_all(products: Products, units_by_product: dict[str, int], progress: 
     return code
 
 
-def parse(arguments: list[str]) -> tuple[str | None, int | None]:
+def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.restock", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--product", metavar="ID", help="which product, such as PROD-001 (default: all)")
     parser.add_argument("--units", type=int, metavar="N", help=f"how many to add, 1 to {MAX_UNITS:,}")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     if (options.product is None) != (options.units is None):
         raise ConfigError("Name a product and how many units: make restock PRODUCT=PROD-001 UNITS=50")
     if options.units is not None and not 1 <= options.units <= MAX_UNITS:
         raise ConfigError(f"UNITS={options.units} must be a number from 1 to {MAX_UNITS}.")
-    return options.product, options.units
-
-
-def main() -> int:
-    product_id, units = parse(sys.argv[1:])
     products = connect(load_config(adopt_environment()), PATIENT).products
-    if product_id and units:
-        print(restock(products, product_id, units))
+    if options.product is not None:
+        print(restock(products, options.product, options.units))
         return OK
-    wanted = {product.product_id: short for product in products.all() if (short := shortfall(product))}
-    return restock_all(products, wanted, Progress())
+    missing = {product.product_id: units for product in products.all() if (units := shortfall(product))}
+    return restock_all(products, missing, Progress())
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from scripts.browser import chromium
 from scripts.console import OK, CommandError, Progress, run_command
-from scripts.infra.health import LOOPBACK, answers
-from scripts.infra.stack import ROOT
+from scripts.infra.stack import LOOPBACK, ROOT, answers
 from scripts.run_all import with_token
 from scripts.services import LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT

@@ -1,4 +1,4 @@
-"""The services as processes: start, kill, restart, stop. `make run-all`, `make e2e` and the tests all use this."""
+"""The services as processes: start, kill, stop. For `make run-all`, `make e2e` and the tests."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ ORDER = "order"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One process to run: its label, unique among those beside it, and the service that it is an instance of.
+    """One process to run: an instance of ``service`` with a label of its own.
 
-    ``env``: variables for it alone, beside those of all.
+    ``env``: variables that only this process gets.
     """
 
     label: str
@@ -39,7 +39,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A process that ended unasked. A negative exit code is the signal that killed it."""
+    """A process that ended by itself. A negative exit code is the signal that killed it."""
 
     label: str
     exit_code: int
@@ -53,19 +53,15 @@ class Ended:
 
 
 class Output(Protocol):
-    """Where the processes' stdout and stderr go."""
+    """Where stdout and stderr of the processes go."""
 
     def open(self, label: str) -> IO[bytes]:
-        """A file of its own for one run of one process. The caller closes it."""
-        ...
-
-    def drain(self) -> None:
-        """Wait until what the ended processes wrote has arrived."""
+        """A file for one run of one process. The caller closes it."""
         ...
 
 
 class LogFiles:
-    """A file for each label, in one folder."""
+    """One file for each label, in one folder. A restarted process appends to it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -77,12 +73,9 @@ class LogFiles:
     def path(self, label: str) -> Path:
         return self._folder / f"{label}.log"
 
-    def drain(self) -> None:
-        """Files need no draining."""
-
 
 class Lines:
-    """Hands each line to ``on_line(label, line)``, from a thread for each process."""
+    """Calls ``on_line(label, line)`` for each line, from one thread for each process."""
 
     def __init__(self, on_line: Callable[[str, str], None]) -> None:
         self._on_line = on_line
@@ -96,6 +89,7 @@ class Lines:
         return os.fdopen(writing, "wb")
 
     def drain(self) -> None:
+        """After the processes have ended: wait until each of their lines was passed on."""
         for reader in self._readers:
             reader.join(timeout=1)
 
@@ -106,25 +100,50 @@ class Lines:
 
 
 def service_commands(catalog: Catalog, instances: Mapping[str, int] | None = None) -> list[Command]:
-    """A command for each instance of each service: one of each, or as many as ``instances`` says of a worker."""
-    wanted = instances or {}
-    return [
-        Command(label, name, _argv(service))
-        for name, service in catalog.services.items()
-        for label in _labels(name, wanted)
-    ]
+    """The commands of all services. ``instances``: how many processes of a worker to run, labelled worker-1, worker-2 …
+
+    A worker that is not in ``instances`` gets one process, labelled with its name.
+    """
+    commands = []
+    for name, service in catalog.services.items():
+        argv = _argv(service)
+        count = (instances or {}).get(name)
+        labels = [f"{name}-{number}" for number in range(1, count + 1)] if count else [name]
+        commands += [Command(label, name, argv) for label in labels]
+    return commands
+
+
+def _argv(service: ServiceSpec) -> tuple[str, ...]:
+    if service.module:
+        module: tuple[str, ...] = (service.module,)
+    else:
+        module = ("api",) if service.name == ORDER else ("workers", service.name)
+    return (sys.executable, "-u", "-m", *module)
 
 
 def parse_scale(text: str, catalog: Catalog) -> dict[str, int]:
-    """``inventory=3,payment=2`` as instances by service. Raises `ConfigError` for what cannot be."""
-    return dict(_parse_one(part.strip(), catalog) for part in text.split(",") if part.strip())
+    """``inventory=3,payment=2`` as a dictionary. Raises `ConfigError` for anything else."""
+    workers = [spec.name for spec in catalog.consumers]
+    scale = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        service, _, number = part.partition("=")
+        if service == ORDER:
+            raise ConfigError("SCALE: order runs once here, since only one process can listen on its port.")
+        if service not in workers:
+            raise ConfigError(
+                f"SCALE: {service!r} is none of {', '.join(workers)}. Write it like SCALE=inventory=3,payment=2"
+            )
+        if not number.isdecimal() or not 1 <= int(number) <= MAX_INSTANCES:
+            raise ConfigError(f"SCALE: {part} needs a number from 1 to {MAX_INSTANCES}.")
+        scale[service] = int(number)
+    return scale
 
 
 class Services:
-    """Processes that start and stop together. Leaving its ``with`` block stops them.
+    """A set of processes. The end of its ``with`` block stops them all.
 
-    Each runs in a session of its own: a Ctrl-C in the terminal reaches only whoever holds this object. A service stops
-    by itself when that process is gone (`shopflow.supervision`).
+    Each runs in a session of its own, so that a Ctrl-C in the terminal reaches only the process that holds this object.
+    When that process dies, the services notice and stop (`shopflow.supervision`).
     """
 
     def __init__(self, commands: Iterable[Command], env: Mapping[str, str], output: Output) -> None:
@@ -145,20 +164,20 @@ class Services:
         self.stop()
 
     def start(self, *labels: str) -> None:
-        """Start those processes (default: all), unless they run."""
+        """Start these processes (default: all), except those that run already."""
         for label in labels or self.labels:
             if label not in self._running:
                 self._running[label] = (self._start(self._commands[label]), time.monotonic())
 
     def _start(self, command: Command) -> subprocess.Popen[bytes]:
         self._pipe = self._pipe or os.pipe()
-        handed_down, _ = self._pipe
+        supervisor_fd, _ = self._pipe
         with self._output.open(command.label) as file:
             return subprocess.Popen(
                 command.argv,
                 cwd=ROOT,
-                env={**self._env, **command.env, SUPERVISOR_FD: str(handed_down)},
-                pass_fds=(handed_down,),
+                env={**self._env, **command.env, SUPERVISOR_FD: str(supervisor_fd)},
+                pass_fds=(supervisor_fd,),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -166,18 +185,13 @@ class Services:
             )
 
     def kill(self, label: str, signum: signal.Signals = signal.SIGKILL) -> int:
-        """Send a process a signal that ends it, wait until it has, and return its exit code."""
+        """Send ``signum``, wait until the process has ended, and return its exit code."""
         process, _ = self._running.pop(label)
         process.send_signal(signum)
         return process.wait(STOP_SECONDS)
 
-    def restart(self, label: str) -> None:
-        """Have a process stop as it does on SIGTERM, and start it again."""
-        self.kill(label, signal.SIGTERM)
-        self.start(label)
-
     def ended(self) -> list[Ended]:
-        """The processes that ended unasked since the last call."""
+        """The processes that ended by themselves since the last call."""
         now = time.monotonic()
         ended = [
             Ended(label, process.returncode, now - started)
@@ -189,13 +203,13 @@ class Services:
         return ended
 
     def stop(self, seconds: float = STOP_SECONDS) -> list[str]:
-        """SIGTERM to all at once; SIGKILL to those that have not ended after ``seconds``. Returns their labels."""
+        """Send SIGTERM to all, and SIGKILL to those that still run after ``seconds``. Returns the labels of those."""
         for process, _ in self._running.values():
             process.terminate()
         deadline = time.monotonic() + seconds
         try:
             killed = [label for label in self._running if not self._ends_before(deadline, label)]
-        except BaseException:  # a second Ctrl-C: nobody wants to wait any longer
+        except BaseException:  # a second Ctrl-C stops at once
             for process, _ in self._running.values():
                 process.kill()
             raise
@@ -203,7 +217,6 @@ class Services:
         for end in self._pipe or ():
             os.close(end)
         self._pipe = None
-        self._output.drain()
         return killed
 
     def _ends_before(self, deadline: float, label: str) -> bool:
@@ -215,28 +228,3 @@ class Services:
             process.wait()
             return False
         return True
-
-
-def _labels(service: str, instances: Mapping[str, int]) -> list[str]:
-    if service not in instances:
-        return [service]
-    return [f"{service}-{number}" for number in range(1, instances[service] + 1)]
-
-
-def _argv(service: ServiceSpec) -> tuple[str, ...]:
-    own = ("api",) if service.name == ORDER else ("workers", service.name)
-    return (sys.executable, "-u", "-m", *((service.module,) if service.module else own))
-
-
-def _parse_one(part: str, catalog: Catalog) -> tuple[str, int]:
-    service, _, number = part.partition("=")
-    workers = [spec.name for spec in catalog.consumers]
-    if service == ORDER:
-        raise ConfigError("SCALE: order cannot be scaled here, since one process listens on the port. Scale a worker.")
-    if service not in workers:
-        raise ConfigError(
-            f"SCALE: {service!r} is none of {', '.join(workers)}. Write it like SCALE=inventory=3,payment=2"
-        )
-    if not number.isdecimal() or not 1 <= int(number) <= MAX_INSTANCES:
-        raise ConfigError(f"SCALE: {part} needs a number from 1 to {MAX_INSTANCES}.")
-    return service, int(number)

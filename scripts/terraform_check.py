@@ -15,7 +15,7 @@ from pathlib import Path
 
 from scripts.console import OK, CommandError, Progress, last_line, run_command
 from scripts.infra.stack import ROOT
-from scripts.infra.terraform import provider_arguments, quiet, require_terraform
+from scripts.infra.terraform import provider_arguments, require_terraform
 
 MODULE = ROOT / "terraform"
 DATA = ROOT / ".local" / "check" / "terraform-data"
@@ -64,7 +64,7 @@ def require_scanner() -> str:
 
 def passes(check: Check, folder: Path = MODULE) -> str:
     """Run it. Returns the last line of what it said; raises `CommandError` after printing all of it if it fails."""
-    environment = quiet(os.environ) | {"TF_DATA_DIR": str(DATA), "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+    environment = os.environ | {"TF_DATA_DIR": str(DATA), "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
     answer = subprocess.run(check.command, cwd=folder, env=environment, capture_output=True, text=True)
     if answer.returncode != 0:
         print(answer.stdout + answer.stderr)

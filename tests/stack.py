@@ -11,9 +11,8 @@ import pytest
 
 from scripts.console import Progress
 from scripts.infra.emulator import Embedded
-from scripts.infra.envfile import CREDENTIALS
 from scripts.infra.lifecycle import down, up
-from scripts.infra.stack import Stack, stack_for_tests
+from scripts.infra.stack import CREDENTIALS, Stack, stack_for_tests
 from shopflow.config import Config
 
 

@@ -1,1 +1,1 @@
-"""Brings a local AWS up and Terraform's resources into it: `python -m scripts.infra --help`."""
+"""Starts a local cloud and applies Terraform to it: `python -m scripts.infra --help`."""

@@ -1,39 +1,41 @@
-"""Which local AWS a stack runs on, and how each kind is started and stopped."""
+"""The local clouds that a stack can run on, and which one it uses."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from collections.abc import Mapping
 from typing import Protocol
 
-from scripts.console import CommandError, Progress
+from scripts.console import CommandError, Progress, last_line
 from scripts.infra.emulator import Embedded
-from scripts.infra.health import HEALTH_PATH, answers
-from scripts.infra.localstack import LocalStack
-from scripts.infra.stack import Stack
+from scripts.infra.stack import HEALTH_PATH, ROOT, Stack, answers, port_is_taken, wait_until_healthy
 from shopflow.errors import ConfigError
+from shopflow.listeners import taken
 
 
 class Cloud(Protocol):
-    """A local AWS. ``kind`` is its name in the stack's record."""
+    """A local cloud. ``kind`` is its name in the stack's record."""
 
     kind: str
     endpoint: str
 
     def start(self, progress: Progress) -> None:
-        """Have it answer. Quick when it does already. Raises `CommandError` when it cannot."""
+        """Return when it answers; at once if it does already. Raises `CommandError` when it cannot start."""
         ...
 
     def stop(self, progress: Progress) -> None:
-        """Stop it; what it holds is there again after the next start, if it can keep it."""
+        """Stop it and keep its state, if it can keep any."""
         ...
 
     def discard(self, progress: Progress) -> None:
-        """Stop it and drop what it holds."""
+        """Stop it and drop its state."""
         ...
 
 
 class External:
-    """An endpoint that somebody else runs: used as it is, never started or stopped."""
+    """An endpoint that somebody else runs. Used as it is, never started or stopped."""
 
     kind = "external"
 
@@ -44,31 +46,78 @@ class External:
         if not answers(self.endpoint + HEALTH_PATH):
             raise CommandError(
                 f"AWS_ENDPOINT_URL={self.endpoint} does not answer. Start what should listen there, "
-                "or unset AWS_ENDPOINT_URL to have a local AWS started."
+                "or unset AWS_ENDPOINT_URL: then a local cloud is started."
             )
-        progress.say(f"✔ {self.endpoint} answers: used as it is (AWS_ENDPOINT_URL)")
+        progress.say(f"✔ {self.endpoint} answers: using it as it is (AWS_ENDPOINT_URL)")
 
     def stop(self, progress: Progress) -> None:
-        progress.say(f"{self.endpoint} was not started from here: left running")
+        progress.say(f"{self.endpoint} was not started by ShopFlow: left running")
 
     def discard(self, progress: Progress) -> None:
         self.stop(progress)
 
 
-def choose(stack: Stack, settings: Mapping[str, str]) -> Cloud:
-    """The cloud that the exported ``settings`` ask for: AWS_ENDPOINT_URL, else CLOUD, else the embedded emulator.
+class LocalStack:
+    """LocalStack in a container, by docker-compose.yml. Without a licence it loses its state when it stops."""
 
-    An AWS_ENDPOINT_URL that is the stack's own, exported from its env file perhaps, asks for the cloud that it had.
+    kind = "localstack"
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self.endpoint = stack.own_endpoint
+
+    def start(self, progress: Progress) -> None:
+        if self._is_running():
+            return
+        if port_is_taken(self._stack.port):
+            raise CommandError(
+                f"{taken(self._stack.port)}. If that is the embedded local cloud, run 'make infra-down'. "
+                "Or choose another port: SHOPFLOW_PORT=4570 CLOUD=localstack make infra-up"
+            )
+        with progress.step("Starting LocalStack (the first time, Docker downloads its image)"):
+            self._compose("up", "--detach", "--quiet-pull")
+            if not wait_until_healthy(self.endpoint, self._is_running):
+                raise CommandError("LocalStack did not start: 'docker compose logs' shows why.")
+
+    def stop(self, progress: Progress) -> None:
+        with progress.step("Stopping LocalStack"):
+            self._compose("stop")
+        progress.say("Without a licence LocalStack loses its state: the next infra-up applies Terraform again")
+
+    def discard(self, progress: Progress) -> None:
+        with progress.step("Removing LocalStack's container"):
+            self._compose("down", "--volumes")
+
+    def _is_running(self) -> bool:
+        return bool(self._compose("ps", "--quiet", "--status", "running"))
+
+    def _compose(self, *arguments: str) -> str:
+        instead = "Or leave CLOUD unset: the embedded local cloud needs no Docker."
+        if shutil.which("docker") is None:
+            raise CommandError(f"CLOUD=localstack needs Docker, which is not installed. Install it. {instead}")
+        command = ["docker", "compose", "--project-name", f"shopflow-{self._stack.name}", *arguments]
+        licensed = {"LOCALSTACK_TAG": "latest"} if os.environ.get("LOCALSTACK_AUTH_TOKEN") else {}
+        environment = licensed | dict(os.environ) | {"SHOPFLOW_PORT": str(self._stack.port)}
+        answer = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if answer.returncode != 0:
+            raise CommandError(f"'docker compose {arguments[0]}' failed: {last_line(answer.stderr)} {instead}")
+        return answer.stdout.strip()
+
+
+def choose(stack: Stack, settings: Mapping[str, str]) -> Cloud:
+    """The cloud that the exported ``settings`` ask for: AWS_ENDPOINT_URL, else CLOUD, else the embedded one.
+
+    An AWS_ENDPOINT_URL that is the stack's own, perhaps exported from its env file, means the cloud it last had.
     """
     endpoint = settings.get("AWS_ENDPOINT_URL")
     if endpoint and endpoint != stack.record().get("endpoint"):
         return External(endpoint)
-    last = of_record(stack) if endpoint else None
-    return last or _of_kind(settings.get("CLOUD") or "embedded", stack, stack.own_endpoint)
+    last = last_cloud(stack) if endpoint else None
+    return last or _of_kind(settings.get("CLOUD") or Embedded.kind, stack, stack.own_endpoint)
 
 
-def of_record(stack: Stack) -> Cloud | None:
-    """The cloud that the stack was brought up on last, if it ever was."""
+def last_cloud(stack: Stack) -> Cloud | None:
+    """The cloud that the stack last ran on; None before the first up."""
     record = stack.record()
     return _of_kind(record["cloud"], stack, record["endpoint"]) if "cloud" in record else None
 

@@ -1,46 +1,40 @@
-"""The embedded local AWS: one background process of the `ministack` package."""
+"""The embedded local cloud: the `ministack` package in one background process."""
 
 from __future__ import annotations
 
-import json
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.console import CommandError, Progress, last_line
-from scripts.infra.health import LOOPBACK, port_is_taken, wait_until_healthy
-from scripts.infra.stack import Stack, read_json, write_atomically
+from scripts.infra.stack import LOOPBACK, Stack, port_is_taken, wait_until_healthy
 from shopflow.listeners import taken
 
 STOP_SECONDS = 30
-"""It saves what it holds when it stops: a second for 10,000 orders."""
+"""A stop saves the state, which takes a second for 10,000 orders."""
 _PROGRAM = Path(__file__).with_name("emulator_process.py")
-_IN_BACKGROUND = '"$@" </dev/null >>"$EMULATOR_LOG" 2>&1 & echo $!'
+_IN_BACKGROUND = '"$@" </dev/null >>"$EMULATOR_LOG" 2>&1 & echo "$! $GATEWAY_PORT" >"$PROCESS_FILE"'
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """The emulator's process for sure (the number alone may be another's by now) and the port it listens on."""
-
     pid: int
-    started: str
     port: int
-
-    @property
-    def is_alive(self) -> bool:
-        return _start_time(self.pid) == self.started
 
 
 class Embedded:
-    """One emulator of one stack, reachable from this machine only.
+    """The emulator of one stack, reachable from this machine only.
 
-    It saves its queues, tables and messages as often as the stack says, and all of them once more on SIGTERM. SIGKILL
-    loses what came since the last save.
+    It saves queues, tables and messages as often as the stack says, and on SIGTERM. SIGKILL loses what is newer than
+    the last save.
+
+    The emulator inherits a locked file from the command that starts it. The system drops the lock when the emulator
+    ends, however it ends, so the lock tells whether the process in that file still runs.
     """
 
     kind = "embedded"
@@ -48,84 +42,94 @@ class Embedded:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._folder = stack.folder / "emulator"
-        self._pid_file = self._folder / "process.json"
+        self._process_file = self._folder / "process"
         self._log = self._folder / "emulator.log"
         self.endpoint = stack.own_endpoint
 
     @property
+    def process(self) -> Process | None:
+        """The process that runs, if one does."""
+        try:
+            with self._process_file.open() as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    pid, port = map(int, file.read().split())
+                    return Process(pid, port)
+        except FileNotFoundError:
+            pass
+        return None
+
+    @property
     def is_running(self) -> bool:
-        return self._process() is not None
+        return self.process is not None
 
     def start(self, progress: Progress) -> None:
-        if process := self._process():
-            self._require_same_port(process)
+        if process := self.process:
+            if process.port != self._stack.port:
+                raise CommandError(
+                    f"The local cloud already runs on port {process.port}. Leave SHOPFLOW_PORT unset to use it, "
+                    "or run 'make infra-down' first."
+                )
             return
         if port_is_taken(self._stack.port):
             raise CommandError(
-                f"{taken(self._stack.port)}. Stop that, choose another port "
-                "(SHOPFLOW_PORT=4570 make infra-up), or use what listens there "
-                f"(AWS_ENDPOINT_URL={self.endpoint} make infra-up)."
+                f"{taken(self._stack.port)}. Stop it, choose another port (SHOPFLOW_PORT=4570 make infra-up), "
+                f"or use what listens there (AWS_ENDPOINT_URL={self.endpoint} make infra-up)."
             )
-        with progress.step(f"Starting a local AWS on {self.endpoint}"):
-            process = self._spawn()
-            if not wait_until_healthy(self.endpoint, lambda: process.is_alive):
-                _signal(process, signal.SIGKILL)
+        with progress.step(f"Starting a local cloud on {self.endpoint}"):
+            self._spawn()
+            if not wait_until_healthy(self.endpoint, lambda: self.is_running):
+                self.kill()
                 reason = last_line(self._log.read_text(errors="replace"))
-                raise CommandError(f"The local AWS did not start: {reason} (all of it: {self._log})")
+                raise CommandError(f"The local cloud did not start: {reason} (its log: {self._log})")
 
     def stop(self, progress: Progress) -> None:
-        process = self._process()
+        process = self.process
         if process is None:
-            progress.say("The local AWS is not running")
+            progress.say("The local cloud is not running")
             return
-        with progress.step("Stopping the local AWS, keeping what it holds"):
-            _signal(process, signal.SIGTERM)
-            if not _wait_for_end(process, STOP_SECONDS):
-                raise CommandError(f"The local AWS (process {process.pid}) does not stop: see {self._log}")
-        self._pid_file.unlink(missing_ok=True)
+        with progress.step("Stopping the local cloud, which saves its state"):
+            os.kill(process.pid, signal.SIGTERM)
+            if not self._ends(process):
+                raise CommandError(f"The local cloud (process {process.pid}) does not stop. See {self._log}")
 
     def kill(self) -> None:
-        """Stop it at once, if it runs: the next start finds what was there at its last save."""
-        if process := self._process():
-            os.killpg(os.getpgid(process.pid), signal.SIGKILL)  # and a save that it is making
-            _wait_for_end(process, STOP_SECONDS)
-        self._pid_file.unlink(missing_ok=True)
+        """Stop it at once if it runs. The next start loads the last save."""
+        if process := self.process:
+            os.killpg(os.getpgid(process.pid), signal.SIGKILL)  # the group, for a save may be under way
+            self._ends(process)
 
     def discard(self, progress: Progress) -> None:
-        with progress.step("Stopping the local AWS"):
-            self.kill()  # its files go with the stack's folder
+        with progress.step("Stopping the local cloud"):
+            self.kill()  # its state goes with the stack's folder
 
-    def _require_same_port(self, process: Process) -> None:
-        if process.port != self._stack.port:
-            raise CommandError(
-                f"The local AWS already runs on port {process.port}. Use it as it is, without SHOPFLOW_PORT, "
-                "or run 'make infra-down' first."
-            )
+    def _ends(self, process: Process) -> bool:
+        """Wait until it ends and its port is free. False after `STOP_SECONDS`."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            if not self.is_running and not port_is_taken(process.port):
+                return True
+            time.sleep(0.02)
+        return False
 
-    def _process(self) -> Process | None:
-        facts = read_json(self._pid_file)
-        process = Process(**facts) if facts else None
-        return process if process and process.is_alive else None
-
-    def _spawn(self) -> Process:
-        """Start it in a session of its own, as nobody's child, so that no Ctrl-C and no exit of ours reaches it."""
+    def _spawn(self) -> None:
+        """Start it in a session of its own and not as our child, so that no Ctrl-C and no exit of ours reaches it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._log.unlink(missing_ok=True)
-        answer = subprocess.run(
-            ["/bin/sh", "-c", _IN_BACKGROUND, "sh", sys.executable, "-P", str(_PROGRAM)],
-            env=self._environment(os.environ),
-            cwd=self._folder,
-            start_new_session=True,
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        pid = int(answer.stdout)
-        process = Process(pid, _start_time(pid) or "", self._stack.port)
-        write_atomically(self._pid_file, json.dumps(asdict(process)))
-        return process
+        with self._process_file.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            subprocess.run(
+                ["/bin/sh", "-c", _IN_BACKGROUND, "sh", sys.executable, "-P", str(_PROGRAM)],
+                env=self._environment(),
+                cwd=self._folder,
+                start_new_session=True,
+                pass_fds=[file.fileno()],
+                check=True,
+            )
 
-    def _environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
-        return {name: value for name, value in inherited.items() if not name.startswith("AWS_")} | {
+    def _environment(self) -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
             "BIND_HOST": LOOPBACK,
             "MINISTACK_HOST": LOOPBACK,
             "GATEWAY_PORT": str(self._stack.port),
@@ -138,34 +142,5 @@ class Embedded:
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",  # would listen on 8883
             "EMULATOR_LOG": str(self._log),
+            "PROCESS_FILE": str(self._process_file),
         }
-
-
-def _start_time(pid: int) -> str | None:
-    """When the process started, in whatever unit the system counts; None when it has ended."""
-    stat = Path(f"/proc/{pid}/stat")
-    if Path("/proc/self/stat").exists():
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        state, started = fields[0], fields[19]
-    else:  # macOS
-        answer = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True)
-        state, _, started = answer.stdout.strip().partition(" ")
-    return None if state.startswith("Z") or not started else started
-
-
-def _signal(process: Process, number: signal.Signals) -> None:
-    if process.is_alive:
-        os.kill(process.pid, number)
-
-
-def _wait_for_end(process: Process, seconds: float) -> bool:
-    """Whether it ends in time. Its port is free later than it looks dead: other threads of it may still have to go."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not process.is_alive and not port_is_taken(process.port):
-            return True
-        time.sleep(0.02)
-    return False

@@ -1,9 +1,8 @@
-"""The emulator, saving what it holds every few seconds: what `scripts.infra.emulator` starts, as a file.
+"""The process that `scripts.infra.emulator` starts: ministack, which here also saves its state while it runs.
 
-By itself it saves when it stops, so a SIGKILL would lose all that it held. A save here is a fork of the process, made
-between two requests: the child has everything as it stood at that moment, queues and tables alike, and writes it down
-while the emulator answers on. A folder with a whole save appears under its number at once; the next start takes the
-newest over into the folder that the emulator loads.
+On its own ministack saves only when it stops, so a SIGKILL would lose everything. Here a fork of the process saves: it
+has all queues and tables as they were at one moment between two requests, and writes them while the emulator goes on.
+A complete save appears under its number in one step. The next start loads the newest one.
 """
 
 from __future__ import annotations
@@ -25,38 +24,38 @@ import ministack.app as emulator
 from ministack.core import persistence
 
 T = TypeVar("T")
-MAX_SHARE = 0.2
-"""Of one processor, for saving: the more there is to save, the longer the pause between two saves."""
-MAX_SECONDS = 300
-"""After that a save hangs, on a lock perhaps that a thread of the server held at the fork, and is ended."""
+MAX_CPU_SHARE = 0.2
+"""Saving uses at most this share of one processor: a larger state means a longer pause between saves."""
+MAX_SAVE_SECONDS = 300
+"""A save that takes longer hangs, perhaps on a lock that a server thread held at the fork. It is ended."""
 NICENESS = 5
 
 
 class Saves:
-    """The folder of the saves. ``loaded`` is the one that the emulator loads at its start and writes when it stops."""
+    """The folder of the saves. The emulator loads ``state`` when it starts and writes it when it stops."""
 
-    def __init__(self, folder: Path, loaded: Path) -> None:
+    def __init__(self, folder: Path, state: Path) -> None:
         self._folder = folder
-        self._loaded = loaded
+        self._state = state
         self._number = 0
 
-    def take_over(self) -> None:
-        """Put the newest save in the place of what would be loaded. Killed on the way, it does the same again."""
-        whole = [save for save in self._folder.glob("*") if save.name.isdecimal()]
-        if whole:
-            self._loaded.mkdir(parents=True, exist_ok=True)
-            for file in max(whole, key=lambda save: int(save.name)).iterdir():
-                draft = self._loaded / f"{file.name}.tmp"
+    def restore(self) -> None:
+        """Copy the newest save into ``state``. If this is interrupted, the next start does it again."""
+        complete = [save for save in self._folder.glob("*") if save.name.isdecimal()]
+        if complete:
+            self._state.mkdir(parents=True, exist_ok=True)
+            for file in max(complete, key=lambda save: int(save.name)).iterdir():
+                draft = self._state / f"{file.name}.tmp"
                 shutil.copy(file, draft)
-                draft.replace(self._loaded / file.name)
+                draft.replace(self._state / file.name)
         self.discard()
 
     def discard(self) -> None:
-        """Remove them all: what is loaded is newer."""
+        """Remove all saves, because ``state`` is newer."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def fork(self) -> int:
-        """Start a save of everything as it is now. Returns the number of the process that makes it."""
+        """Start a save of the state as it is now. Returns the id of the process that saves."""
         self._number += 1
         parent = os.getpid()
         child = os.fork()
@@ -67,13 +66,13 @@ class Saves:
                 self._write(parent)
                 code = 0
             except Exception:
-                traceback.print_exc()  # into the emulator's log; it tries again next time
+                traceback.print_exc()  # into the emulator's log; the next save tries again
             finally:
                 os._exit(code)
         return child
 
     def _write(self, parent: int) -> None:
-        copy.deepcopy = _itself  # type: ignore[assignment]  # nobody else has this memory: it spares half the work
+        copy.deepcopy = _itself  # type: ignore[assignment]  # saves half the time: nobody else uses this memory
         draft = self._folder / "draft"
         shutil.rmtree(draft, ignore_errors=True)
         persistence.STATE_DIR = str(draft)
@@ -81,8 +80,8 @@ class Saves:
             state = state_of()
             if state is not None:
                 persistence.save_state(service, state)
-                (draft / f"{service}.json").stat()  # it only logs that it failed
-        if os.getppid() == parent:  # else the emulator is gone, and the next one may have started without this
+                (draft / f"{service}.json").stat()  # save_state only logs its errors; this raises
+        if os.getppid() == parent:  # otherwise the emulator has ended, and a new one may have started
             draft.rename(self._folder / str(self._number))
             shutil.rmtree(self._folder / str(self._number - 1), ignore_errors=True)
 
@@ -92,46 +91,46 @@ def _itself(value: T, _memo: object = None) -> T:
 
 
 def _leave_the_server() -> None:
-    """In the child: have nothing of the server's but its memory, and stand back behind it."""
+    """In the child: drop the server's signal handlers, sockets and lock, and run at a lower priority."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
-    signal.alarm(MAX_SECONDS)
+    signal.alarm(MAX_SAVE_SECONDS)
     for descriptor in [int(file.name) for file in Path("/dev/fd").iterdir()]:
-        if descriptor > sys.stderr.fileno():  # its port, which would stay taken, and its clients' connections
+        if descriptor > sys.stderr.fileno():
             with contextlib.suppress(OSError):
                 os.close(descriptor)
     os.nice(NICENESS)
     gc.disable()
 
 
-async def save_again_and_again(saves: Saves, seconds: float) -> None:
-    """Save, wait, save. Runs in the server's loop, where no request is half done while this has its turn."""
+async def save_repeatedly(saves: Saves, seconds: float) -> None:
+    """Save, wait, save. Runs in the server's event loop, so no request is half done at the moment of a fork."""
     pause = seconds
     while True:
         await asyncio.sleep(pause)
         child = saves.fork()
         try:
             _, _, used = await asyncio.to_thread(os.wait4, child, 0)
-        except asyncio.CancelledError:  # it stops, and saves once more itself
+        except asyncio.CancelledError:  # the emulator stops, and saves on its own
             os.kill(child, signal.SIGKILL)
             raise
-        pause = max(seconds, (used.ru_utime + used.ru_stime) / MAX_SHARE)
+        pause = max(seconds, (used.ru_utime + used.ru_stime) / MAX_CPU_SHARE)
 
 
 def main() -> None:
     saves = Saves(Path(os.environ["SAVES_DIR"]), Path(os.environ["STATE_DIR"]))
-    saves.take_over()
+    saves.restore()
     serve, seconds = emulator.app, os.environ["SAVE_SECONDS"]
-    tasks: set[asyncio.Task[None]] = set()  # the loop itself holds none
+    tasks: set[asyncio.Task[None]] = set()  # the event loop keeps only weak references
 
     async def saving_app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan" and seconds:
-            tasks.add(asyncio.create_task(save_again_and_again(saves, float(seconds))))
+            tasks.add(asyncio.create_task(save_repeatedly(saves, float(seconds))))
         await serve(scope, receive, send)
 
     emulator.app = saving_app
-    warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)  # the child calls no other thread
+    warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)  # the child uses no other thread
     emulator.main()
     saves.discard()
 

@@ -1,34 +1,42 @@
-"""Up, down and reset of a stack."""
+"""What can be done with a stack: up, down, reset, status."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
 
-from scripts.console import Progress
-from scripts.infra import envfile
-from scripts.infra.clouds import Cloud, choose, of_record
-from scripts.infra.stack import Stack, write_atomically
+from rich.console import Console
+from rich.table import Table
+
+from scripts.console import FAILED, OK, Progress
+from scripts.infra.clouds import Cloud, choose, last_cloud
+from scripts.infra.emulator import Embedded
+from scripts.infra.stack import Stack, render_env, write_atomically
 from scripts.infra.terraform import Module, apply, destroy, require_terraform
 from scripts.package import Package, make_package, on_lambda, on_this_machine
-from scripts.products import seed
+from scripts.restock import seed
 from shopflow.aws.calls import PATIENT
-from shopflow.aws.inspect import inspect
+from shopflow.aws.inspect import ResourceReport, inspect
 from shopflow.aws.wiring import connect
 from shopflow.config import Config, catalog_overlay, load_config
-from shopflow.errors import ConfigError, ShopFlowError
+from shopflow.domain.stock import Product
+from shopflow.errors import ConfigError, ShopFlowError, Unavailable
+
+DEAD_LETTERS = 3
+"""Exit code of `status`: everything exists, but a dead-letter queue is not empty."""
 
 
 def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
-    """Have the stack's local AWS answer with every resource in it and its products seeded; write its env file.
+    """Start the stack's cloud, apply Terraform, seed the products, write the env file. Skips what is done already.
 
-    Quick when that is so already. ``settings`` are the exported variables that choose the cloud, the overlay of the
-    catalogue and what the services run on. Raises `CommandError` or `ConfigError` with what is in the way.
+    ``settings`` are the exported variables that choose the cloud, the catalogue's overlay and what the services run on.
+    Raises `CommandError` or `ConfigError`, which say what is wrong and what to do.
     """
     require_terraform()
     with stack.lock(progress):
-        cloud = choose(stack, settings)
-        _stop_another(stack, cloud, progress)
+        cloud, last = choose(stack, settings), last_cloud(stack)
+        if last and last.kind not in (cloud.kind, "external"):
+            last.stop(progress)
         cloud.start(progress)
         stack.remember(port=stack.port, cloud=cloud.kind, endpoint=cloud.endpoint)
         package = _package(stack, cloud, settings, progress) if wants_functions(settings) else None
@@ -40,18 +48,18 @@ def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
 
 
 def down(stack: Stack, progress: Progress) -> None:
-    """Stop the stack's local AWS. What it holds is there again after the next `up`."""
+    """Stop the stack's cloud, which keeps its state if it can."""
     with stack.lock(progress):
-        if cloud := of_record(stack):
+        if cloud := last_cloud(stack):
             cloud.stop(progress)
         else:
             progress.say("Nothing is up")
 
 
 def reset(stack: Stack, progress: Progress) -> None:
-    """Stop the stack's local AWS and remove all there is of the stack, its orders too."""
+    """Stop the stack's cloud and remove everything of the stack, with all its orders."""
     with stack.lock(progress):
-        cloud = of_record(stack)
+        cloud = last_cloud(stack)
         if cloud and cloud.kind == "external":
             cloud.start(progress)
             destroy(Module(stack, cloud.endpoint), progress)
@@ -65,43 +73,38 @@ def reset(stack: Stack, progress: Progress) -> None:
 
 
 def config_of(stack: Stack) -> Config:
-    """The configuration in the stack's env file, whatever is exported. Raises `ConfigError` when nothing is up."""
+    """The configuration in the stack's env file alone. Raises `ConfigError` when nothing is up."""
     return load_config(stack.environment({}))
 
 
 def wants_functions(settings: Mapping[str, str]) -> bool:
-    """Whether the services shall be Lambda functions (COMPUTE=lambda). Raises `ConfigError` for any other wish."""
-    wish = settings.get("COMPUTE") or "none"
-    if wish not in ("none", "lambda"):
-        raise ConfigError(f"COMPUTE={wish} must be lambda, or none for services that are processes.")
-    return wish == "lambda"
+    """Whether the services shall run as Lambda functions. Raises `ConfigError` for an unknown COMPUTE."""
+    compute = settings.get("COMPUTE") or "none"
+    if compute not in ("none", "lambda"):
+        raise ConfigError(f"COMPUTE={compute} must be lambda, or none for services that are processes.")
+    return compute == "lambda"
 
 
 def _package(stack: Stack, cloud: Cloud, settings: Mapping[str, str], progress: Progress) -> Package:
-    package = Package(stack.folder / "lambda.zip", on_this_machine() if cloud.kind == "embedded" else on_lambda())
+    target = on_this_machine() if cloud.kind == Embedded.kind else on_lambda()
+    package = Package(stack.folder / "lambda.zip", target)
     make_package(package, progress, catalog_overlay(settings))
     return package
-
-
-def _stop_another(stack: Stack, chosen: Cloud, progress: Progress) -> None:
-    last = of_record(stack)
-    if last and last.kind not in (chosen.kind, "external"):
-        last.stop(progress)
 
 
 def _apply_if_needed(module: Module, progress: Progress) -> None:
     stack = module.stack
     fingerprint = module.fingerprint()
-    outputs = stack.record().get("outputs")
-    if outputs and stack.record().get("fingerprint") == fingerprint:
-        write_atomically(stack.env_file, envfile.render(outputs, module.endpoint))
+    record = stack.record()
+    if record.get("outputs") and record.get("fingerprint") == fingerprint:
+        write_atomically(stack.env_file, render_env(record["outputs"], module.endpoint))
         if _is_complete(config_of(stack)):
             progress.say(f"✔ {module.endpoint} has all resources, nothing to apply")
             return
     stack.remember(fingerprint=None)
     outputs = apply(module, progress)
     stack.remember(fingerprint=fingerprint, outputs=outputs)
-    write_atomically(stack.env_file, envfile.render(outputs, module.endpoint))
+    write_atomically(stack.env_file, render_env(outputs, module.endpoint))
 
 
 def _is_complete(config: Config) -> bool:
@@ -109,3 +112,57 @@ def _is_complete(config: Config) -> bool:
         return inspect(config).complete
     except ShopFlowError:
         return False
+
+
+def status(stack: Stack, console: Console) -> int:
+    """Show resources, queue depths and stock. Returns 0 (all is well), 1 (not up or not complete) or `DEAD_LETTERS`."""
+    try:
+        config = config_of(stack)
+        report = inspect(config)
+        products = connect(config, PATIENT).products.all() if report.complete else []
+    except ConfigError:
+        console.print("Nothing is up. Run 'make infra-up'.")
+        return FAILED
+    except Unavailable:
+        console.print(f"{config.endpoint_url} does not answer. Run 'make infra-up'.")
+        return FAILED
+    console.print(_resources(stack, config, report))
+    console.print(_queues(report))
+    console.print(_products(products))
+    if not report.complete:
+        console.print("A resource is missing. Run 'make infra-up', which makes it again.", style="red")
+        return FAILED
+    if report.dead_letters:
+        console.print(f"{report.dead_letters} message(s) in dead-letter queues. 'make dlq' lists them.", style="red")
+        return DEAD_LETTERS
+    return OK
+
+
+def _resources(stack: Stack, config: Config, report: ResourceReport) -> Table:
+    table = Table("Resource", "Name", "Items")
+    table.add_row("endpoint", f"{config.endpoint_url} ({stack.record().get('cloud')})", "")
+    table.add_row("topic", config.resources.topic_arn, "" if report.topic_exists else "[red]missing")
+    for name, items in report.tables.items():
+        table.add_row("table", name, _cell(items))
+    return table
+
+
+def _queues(report: ResourceReport) -> Table:
+    table = Table("Queue", "Waiting", "In flight", "Dead letters")
+    for service, depth in report.queues.items():
+        dlq = report.dlqs.get(service)
+        waiting, in_flight = (depth.waiting, depth.in_flight) if depth else (None, None)
+        dead = dlq.total if dlq else None
+        table.add_row(service, _cell(waiting), _cell(in_flight), f"[red]{dead}" if dead else _cell(dead))
+    return table
+
+
+def _products(products: list[Product]) -> Table:
+    table = Table("Product", "Name", "Price", "Stock", "Received")
+    for one in products:
+        table.add_row(one.product_id, one.product_name, f"${one.price}", str(one.stock), str(one.received))
+    return table
+
+
+def _cell(number: int | None) -> str:
+    return "[red]missing" if number is None else str(number)

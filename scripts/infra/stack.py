@@ -1,38 +1,50 @@
-"""The two stacks of a checkout, the developer's and the tests', which never touch each other."""
+"""A stack: one local cloud with Terraform's resources in it. Its files, its ports, its lock, its environment."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import random
-from collections.abc import Iterator, Mapping
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import requests
 from dotenv import dotenv_values
 
 from scripts.console import Progress
-from scripts.infra.health import LOOPBACK, port_is_taken
 from shopflow.config import ENV_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORD = "stack.json"
+LOOPBACK = "127.0.0.1"
+HEALTH_PATH = "/_localstack/health"
+START_SECONDS = 120
+"""The longest wait for a local cloud. The embedded one starts in half a second, LocalStack's container in about 20."""
 SAVE_SECONDS = 5.0
-"""How often the developer's local AWS saves what it holds."""
+"""How often the developer's local cloud saves its state."""
 DEFAULT_PORT = 4566
-"""The port that LocalStack and the emulators like it are found at."""
+"""Where LocalStack and compatible emulators listen."""
 PORTS_FOR_TESTS = range(20_000, 30_000)
-"""Below the ports that operating systems hand out for outgoing connections."""
+"""Below the range that operating systems use for outgoing connections."""
+RECEIVE_WAIT_SECONDS = 2
+"""A short long poll, so that Ctrl-C does not have to wait 20 s for one."""
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+"""A local cloud wants credentials and accepts any."""
+API_URL = "SHOPFLOW_API_URL"
+"""Set when the services run as Lambda functions: where their HTTP API answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Where one stack keeps its things, and what sets its resources apart from another stack's.
+    """The names and places of one stack. Two stacks share nothing.
 
-    ``port`` is where its own emulator listens. Everything under ``folder`` can be made again. ``save_seconds``: how
-    often the emulator saves what it holds; None: only when it stops.
+    Everything in ``folder`` can be made again. The stack's own cloud listens on ``port``. It saves its state every
+    ``save_seconds``; None: only when it stops.
     """
 
     name: str
@@ -48,17 +60,17 @@ class Stack:
         return f"http://{LOOPBACK}:{self.port}"
 
     def record(self) -> dict[str, Any]:
-        """What is known: the stack's port, its cloud, what Terraform applied last. Empty before the first up."""
-        return read_json(self.folder / RECORD) or {}
+        """What earlier commands noted: port, cloud, endpoint, Terraform's last outputs. Empty before the first up."""
+        return read_json(_record_file(self.folder)) or {}
 
     def remember(self, **facts: Any) -> None:
         """Add ``facts`` to the record."""
-        write_atomically(self.folder / RECORD, json.dumps(self.record() | facts, indent=2))
+        write_atomically(_record_file(self.folder), json.dumps(self.record() | facts, indent=2))
 
     def environment(self, exported: Mapping[str, str]) -> dict[str, str]:
-        """The whole environment of a process that runs against this stack.
+        """The whole environment of a process that runs on this stack.
 
-        Nothing of AWS or of another stack comes from ``exported``: this stack's env file decides.
+        The env file alone says what is AWS and where: exported variables of AWS or of another stack are dropped.
         """
         inherited = {name: value for name, value in exported.items() if not name.startswith(("AWS_", "SHOPFLOW_"))}
         own = {name: value for name, value in dotenv_values(self.env_file).items() if value is not None}
@@ -66,7 +78,7 @@ class Stack:
 
     @contextmanager
     def lock(self, progress: Progress, purpose: str = "change") -> Iterator[None]:
-        """Let one process at a time do that with the stack; the others wait here, and say so."""
+        """Let one process at a time do ``purpose`` with the stack. Others wait, and say so."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f"{purpose}.lock").open("w") as file:
             try:
@@ -78,22 +90,26 @@ class Stack:
 
 
 def stack_for_developer(port: int | None = None, root: Path = ROOT) -> Stack:
-    """The stack of `make infra-up`, on `.env.local`; on the port it had last when none is given."""
+    """The stack of `make infra-up`, with `.env.local`. Without a ``port`` it uses the last one, at first 4566."""
     folder = root / ".local" / "dev"
     port = port or _last_port(folder) or DEFAULT_PORT
     return Stack("dev", folder, root / ENV_FILE, port, "shopflow", save_seconds=SAVE_SECONDS)
 
 
 def stack_for_tests(name: str = "test", root: Path = ROOT) -> Stack:
-    """The stack of `make test`, on a free port that it keeps. What a session does to it outlives no kill."""
+    """A stack of `make test`. It takes a free port and keeps it. Only a stop saves its state, a kill does not."""
     folder = root / ".local" / name
     stack = Stack(name, folder, folder / "env", _last_port(folder) or _free_port(), "shopflow-test")
     stack.remember(port=stack.port)
     return stack
 
 
+def _record_file(folder: Path) -> Path:
+    return folder / "stack.json"
+
+
 def _last_port(folder: Path) -> int | None:
-    port: int | None = (read_json(folder / RECORD) or {}).get("port")
+    port: int | None = (read_json(_record_file(folder)) or {}).get("port")
     return port
 
 
@@ -101,8 +117,64 @@ def _free_port() -> int:
     return next(port for port in random.sample(PORTS_FOR_TESTS, 100) if not port_is_taken(port))
 
 
+def render_env(outputs: Mapping[str, Any], endpoint: str) -> str:
+    """The text of the env file: Terraform's outputs as the variables that `shopflow.config` reads."""
+    variables = {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": outputs["region"],
+        **CREDENTIALS,
+        "SQS_WAIT_SECONDS": RECEIVE_WAIT_SECONDS,
+        "SHOPFLOW_TOPIC_ARN": outputs["topic_arn"],
+        "SHOPFLOW_ORDERS_TABLE": outputs["orders_table"],
+        "SHOPFLOW_INVENTORY_TABLE": outputs["inventory_table"],
+        "SHOPFLOW_EVENTS_TABLE": outputs["events_table"],
+        "SHOPFLOW_OPEN_ORDERS_INDEX": outputs["open_orders_index"],
+    }
+    for kind, urls in (("QUEUE_URL", outputs["queue_urls"]), ("DLQ_URL", outputs["dlq_urls"])):
+        for service, url in sorted(urls.items()):  # of the host and port where the queue was made
+            variables[f"SHOPFLOW_{service.upper()}_{kind}"] = endpoint + urlsplit(url).path
+    if overlay := outputs.get("catalog_overlay"):
+        variables["SHOPFLOW_CATALOG_OVERLAY"] = overlay
+    if url := outputs.get("api_url"):  # names like <id>.execute-api.localhost do not resolve everywhere
+        api_id = (urlsplit(url).hostname or "").partition(".")[0]
+        variables[API_URL] = f"{endpoint}/_aws/execute-api/{api_id}/$default"
+    header = (
+        "# Written by `make infra-up` from Terraform's outputs. An exported variable wins over a line of this file.\n"
+    )
+    return header + "".join(f"{name}={value}\n" for name, value in variables.items())
+
+
+def port_is_taken(port: int) -> bool:
+    """Whether a program listens on ``port`` of this machine."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def answers(url: str) -> bool:
+    """Whether ``url`` answers within a second, without a server error. Uses no proxy."""
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.get(url, timeout=1).status_code < 500
+    except requests.RequestException:
+        return False
+
+
+def wait_until_healthy(endpoint: str, still_starting: Callable[[], bool]) -> bool:
+    """Wait until a cloud is healthy. False when it is no longer starting, or after `START_SECONDS`."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if answers(endpoint + HEALTH_PATH):
+            return True
+        if not still_starting():
+            return False
+        time.sleep(0.05)
+    return False
+
+
 def read_json(file: Path) -> Any | None:
-    """The content of ``file``, None when there is no such file or it is cut short."""
+    """The content of ``file``; None when it does not exist or was cut short."""
     try:
         return json.loads(file.read_text())
     except (FileNotFoundError, ValueError):
@@ -110,7 +182,7 @@ def read_json(file: Path) -> Any | None:
 
 
 def write_atomically(file: Path, text: str) -> None:
-    """Replace ``file`` at once, readable by its owner only."""
+    """Replace ``file`` in one step, readable by its owner only."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f"{file.name}.new")
     draft.touch(mode=0o600)

@@ -1,7 +1,7 @@
-"""Terraform's part: the module of terraform/ applied to a local AWS by tflocal.
+"""Applies the module in terraform/ to a local cloud, with tflocal.
 
-tflocal writes a file into the folder it runs in, so it runs in a copy of the module in the stack's folder, where the
-state is too: stacks, `terraform validate` and an interrupted run cannot get into each other's way.
+tflocal writes a file into the folder it runs in. So it runs in a copy of the module in the stack's folder, where
+Terraform's state is too: two stacks, or a stack and `terraform validate`, never disturb each other.
 """
 
 from __future__ import annotations
@@ -14,36 +14,45 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.console import CommandError, Progress
 from scripts.infra.stack import ROOT, Stack
-from scripts.infra.terraform_log import ApplyLog
 from scripts.package import Package
 
 MINIMUM_VERSION = (1, 9)
 """As in terraform/versions.tf."""
 PROVIDER = "registry.terraform.io/hashicorp/aws"
-GET_IT = "from https://developer.hashicorp.com/terraform/install"
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """The files that say what is applied, and the values of its variables."""
+    """What is applied: the files, and the values of their variables.
+
+    With a ``package`` the services run from it as Lambda functions. Without one they are processes.
+    """
 
     stack: Stack
     endpoint: str
     catalog_overlay: Path | None = None
     package: Package | None = None
-    """What the services run from as Lambda functions; None: they are processes."""
 
     @property
     def variables(self) -> dict[str, str]:
-        overlay = {"catalog_overlay": str(self.catalog_overlay)} if self.catalog_overlay else {}
-        return {"name_prefix": self.stack.name_prefix, "region": self.stack.region} | overlay | self._compute()
+        variables = {"name_prefix": self.stack.name_prefix, "region": self.stack.region}
+        if self.catalog_overlay:
+            variables["catalog_overlay"] = str(self.catalog_overlay)
+        if self.package:
+            variables |= {
+                "compute": "lambda",
+                "lambda_package": str(self.package.file),
+                "lambda_runtime": self.package.target.runtime,
+                "lambda_architecture": self.package.target.architecture,
+            }
+        return variables
 
     @property
     def folder(self) -> Path:
@@ -51,7 +60,7 @@ class Module:
         return self.stack.folder / "module" / "terraform"
 
     def fingerprint(self) -> str:
-        """Changes when an apply would have something else to apply, or somewhere else to apply it."""
+        """Differs from the last one when an apply would apply something else, or to somewhere else."""
         digest = hashlib.sha256(json.dumps([self.variables, self.endpoint]).encode())
         for source in _sources():
             digest.update(f"\0{source.relative_to(ROOT)}\0".encode() + source.read_bytes())
@@ -66,131 +75,95 @@ class Module:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
 
-    def _compute(self) -> dict[str, str]:
-        if self.package is None:
-            return {}
-        return {
-            "compute": "lambda",
-            "lambda_package": str(self.package.file),
-            "lambda_runtime": self.package.target.runtime,
-            "lambda_architecture": self.package.target.architecture,
+    def command(self, *arguments: str) -> list[str]:
+        """A tflocal command. It starts with this Python, so that it works in a moved virtual environment too."""
+        return [sys.executable, str(Path(sys.executable).parent / "tflocal"), *arguments, "-input=false", "-no-color"]
+
+    def changing(self, action: str, *options: str) -> list[str]:
+        """A plan, apply or destroy, with the values of the variables."""
+        return self.command(action, *options, *(f"-var={name}={value}" for name, value in self.variables.items()))
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a run. No profile and no real credentials reach a local cloud."""
+        return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_DEFAULT_REGION": self.stack.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "TF_DATA_DIR": str(self.stack.folder / "terraform-data"),
+            "TF_IN_AUTOMATION": "1",
+            "CHECKPOINT_DISABLE": "1",
+            "DISABLE_DEPRECATION_NOTICE": "1",
         }
 
 
 def _sources() -> list[Path]:
-    """What the root module is made of: all but its tests, and the catalogue that it reads."""
+    """The files of the root module without its tests, and the catalogue, which it reads."""
     terraform = ROOT / "terraform"
     files = [*terraform.glob("*.tf"), *terraform.glob("modules/**/*.tf"), terraform / ".terraform.lock.hcl"]
     return [*sorted(files), ROOT / "schemas" / "catalog.json"]
 
 
 def apply(module: Module, progress: Progress) -> dict[str, Any]:
-    """Make the resources be what the module says, and return Terraform's outputs."""
+    """Make the resources as the module says. Returns Terraform's outputs. Raises `CommandError` when it fails."""
     with progress.step("Preparing Terraform"):
         init(module)
     with progress.step("Applying Terraform (about a minute the first time)") as show:
-        _run_json(module, ["apply", "-auto-approve"], ApplyLog(show))
+        _follow(module, "apply", show)
     answer = _run(module, [require_terraform(), "output", "-json"])
     return {name: output["value"] for name, output in json.loads(answer.stdout).items()}
 
 
 def destroy(module: Module, progress: Progress) -> None:
-    """Remove every resource of the stack from the endpoint."""
-    with progress.step("Removing Terraform's resources"):
+    """Remove all resources of the stack from the endpoint."""
+    with progress.step("Removing Terraform's resources") as show:
         init(module)
-        _run_json(module, ["destroy", "-auto-approve"], ApplyLog(lambda _: None))
+        _follow(module, "destroy", show)
 
 
 def init(module: Module) -> None:
-    """Copy the module and get its provider: from a mirror on this machine if there is one, else from the registry."""
+    """Copy the module and get its provider, from a mirror on this machine or else from the registry."""
     module.copy()
     state = f"-backend-config=path={module.stack.folder / 'terraform.tfstate'}"
-    options = ["-input=false", "-no-color", "-reconfigure", "-lockfile=readonly", state]
-    _run(module, [*_tflocal(), "init", *options, *provider_arguments(os.environ)])
+    options = ("-reconfigure", "-lockfile=readonly", state, *provider_arguments(os.environ))
+    _run(module, module.command("init", *options))
 
 
 def has_drift(module: Module) -> bool:
-    """Whether a second apply would change anything (`plan -detailed-exitcode`). Needs `init` before."""
-    command = [*_tflocal(), "plan", "-detailed-exitcode", "-input=false", "-no-color", *_variables(module)]
-    return _run(module, command, allowed=(0, 2)).returncode == 2
+    """Whether an apply would change anything. Needs `init` first."""
+    return _run(module, module.changing("plan", "-detailed-exitcode"), allowed=(0, 2)).returncode == 2
 
 
 def require_terraform() -> str:
     """The path of a Terraform that is new enough. Raises `CommandError` when there is none."""
     path = shutil.which("terraform")
     minimum = ".".join(map(str, MINIMUM_VERSION))
+    advice = f"install version {minimum} or later from https://developer.hashicorp.com/terraform/install"
     if path is None:
-        raise CommandError(f"Terraform is not installed: get version {minimum} or later {GET_IT}")
-    answer = subprocess.run([path, "version", "-json"], env=quiet(os.environ), capture_output=True, text=True)
+        raise CommandError(f"Terraform is not installed: {advice}")
+    answer = subprocess.run([path, "version", "-json"], capture_output=True, text=True)
     found = re.search(r'"terraform_version":\s*"((\d+)\.(\d+)[^"]*)"', answer.stdout)
     if not found:
-        raise CommandError(f"{path} does not run as Terraform: install version {minimum} or later {GET_IT}")
+        raise CommandError(f"{path} does not run as Terraform: {advice}")
     if (int(found[2]), int(found[3])) < MINIMUM_VERSION:
-        raise CommandError(f"Terraform {found[1]} is too old: get version {minimum} or later {GET_IT}")
+        raise CommandError(f"Terraform {found[1]} is too old: {advice}")
     return path
 
 
 def provider_arguments(env: Mapping[str, str]) -> list[str]:
-    """What `terraform init` needs to be told to find the provider on this machine, if anything."""
-    mirror = provider_mirror(env)
-    return [f"-plugin-dir={mirror}"] if mirror else []
+    """Options of `terraform init` for a machine that cannot reach the registry but has the provider in a folder.
 
-
-def provider_mirror(env: Mapping[str, str]) -> Path | None:
-    """A folder on this machine that holds the AWS provider, for a machine that cannot reach the registry.
-
-    TF_PLUGIN_DIR, then the folders where Terraform itself looks for mirrors, then any folder in /opt.
+    Looks in TF_PLUGIN_DIR, then in each folder of /opt. Terraform itself looks in its implied mirror folders.
     """
-    return next((folder for folder in _mirror_candidates(env) if (folder / PROVIDER).is_dir()), None)
-
-
-def _mirror_candidates(env: Mapping[str, str]) -> Iterator[Path]:
-    if named := env.get("TF_PLUGIN_DIR"):
-        yield Path(named)
-    home = Path.home()
-    yield home / ".terraform.d" / "plugins"
-    yield Path(env.get("XDG_DATA_HOME") or home / ".local" / "share") / "terraform" / "plugins"
-    yield home / "Library" / "Application Support" / "io.terraform" / "plugins"
-    for shared in (env.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(":"):
-        yield Path(shared) / "terraform" / "plugins"
-    yield from sorted(Path("/opt").glob("*/"))
-
-
-def _tflocal() -> list[str]:
-    """The command beside this Python. Called through it, since a moved virtual environment breaks its first line."""
-    return [sys.executable, str(Path(sys.executable).parent / "tflocal")]
-
-
-def _variables(module: Module) -> list[str]:
-    return [f"-var={name}={value}" for name, value in module.variables.items()]
-
-
-def _environment(module: Module, inherited: Mapping[str, str]) -> dict[str, str]:
-    """No profile and no real credentials reach a run against a local AWS."""
-    kept = {name: value for name, value in quiet(inherited).items() if not name.startswith("AWS_")}
-    return kept | {
-        "AWS_ENDPOINT_URL": module.endpoint,
-        "AWS_DEFAULT_REGION": module.stack.region,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "TF_DATA_DIR": str(module.stack.folder / "terraform-data"),
-        "TF_IN_AUTOMATION": "1",
-        "CHECKPOINT_DISABLE": "1",
-        "DISABLE_DEPRECATION_NOTICE": "1",
-    }
-
-
-def quiet(inherited: Mapping[str, str]) -> dict[str, str]:
-    """``inherited`` without a TF_CLI_CONFIG_FILE that is not there: Terraform would warn of it at every call."""
-    named = inherited.get("TF_CLI_CONFIG_FILE")
-    missing = named is not None and not Path(named).is_file()
-    return {name: value for name, value in inherited.items() if not (missing and name == "TF_CLI_CONFIG_FILE")}
+    named = [Path(env["TF_PLUGIN_DIR"])] if env.get("TF_PLUGIN_DIR") else []
+    folders = [*named, *sorted(Path("/opt").glob("*/"))]
+    return next(([f"-plugin-dir={folder}"] for folder in folders if (folder / PROVIDER).is_dir()), [])
 
 
 def _run(module: Module, command: list[str], allowed: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
     answer = subprocess.run(
         command,
         cwd=module.folder,
-        env=_environment(module, os.environ),
+        env=module.environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -198,19 +171,21 @@ def _run(module: Module, command: list[str], allowed: tuple[int, ...] = (0,)) ->
     )
     if answer.returncode not in allowed:
         print(answer.stdout + answer.stderr, file=sys.stderr)
-        raise CommandError("Terraform failed: its own words are above")
+        raise CommandError("Terraform failed: its messages are above")
     return answer
 
 
-def _run_json(module: Module, arguments: list[str], log: ApplyLog) -> None:
-    """Run ``arguments`` with -json, handing each line to ``log``.
+def _follow(module: Module, action: str, show: Callable[[str], None]) -> None:
+    """Run ``action`` and show how far it is.
 
-    In a session of its own: a Ctrl-C must reach Terraform once, through tflocal. Twice makes it leave without a state.
+    It runs in a session of its own, because a Ctrl-C must reach Terraform only once, through tflocal. At a second one
+    Terraform leaves without saving its state.
     """
+    log = ApplyLog(show)
     process = subprocess.Popen(
-        [*_tflocal(), *arguments, "-json", "-input=false", *_variables(module)],
+        module.changing(action, "-auto-approve", "-json"),
         cwd=module.folder,
-        env=_environment(module, os.environ),
+        env=module.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -222,8 +197,61 @@ def _run_json(module: Module, arguments: list[str], log: ApplyLog) -> None:
             for line in process.stdout or ():
                 log.read(line)
         except KeyboardInterrupt:
-            print("Stopping Terraform, which ends what it has begun (up to 30 s) …", file=sys.stderr)
+            print("Stopping Terraform, which first finishes what it has started (up to 30 s) …", file=sys.stderr)
             process.send_signal(signal.SIGINT)
             raise
     if process.returncode != 0:
-        raise CommandError(f"'terraform {arguments[0]}' failed: {log.failure()}")
+        raise CommandError(f"'terraform {action}' failed: {log.failure()}")
+
+
+class ApplyLog:
+    """Reads Terraform's log of an apply in JSON, and calls ``show`` with a short text at each progress.
+
+    The format: https://developer.hashicorp.com/terraform/internals/machine-readable-ui
+    """
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+        self._planned = 0
+        self._done = 0
+        self._under_way: dict[str, str] = {}
+        self._errors: list[str] = []
+        self._other_lines: list[str] = []
+
+    def read(self, line: str) -> None:
+        """Take the next line of the log."""
+        try:
+            message = json.loads(line)
+        except ValueError:
+            self._other_lines.append(line.strip())
+            return
+        hook = message.get("hook", {})
+        match message.get("type"):
+            case "change_summary" if message["changes"]["operation"] == "plan":
+                self._planned = sum(message["changes"][kind] for kind in ("add", "change", "remove"))
+            case "diagnostic" if message["diagnostic"]["severity"] == "error":
+                self._errors.append(_one_line(message["diagnostic"]))
+            case "apply_start" | "apply_progress" if hook["action"] != "read":
+                self._started(hook["resource"], int(hook.get("elapsed_seconds", 0)))
+            case "apply_complete" | "apply_errored" if hook["action"] != "read":
+                self._ended(hook["resource"]["addr"])
+
+    def failure(self) -> str:
+        """Why it failed, in one line."""
+        return "; ".join(self._errors) or " ".join(self._other_lines[-3:]) or "it gave no reason"
+
+    def _started(self, resource: Mapping[str, str], seconds: int) -> None:
+        self._under_way[resource["addr"]] = resource["resource_type"]
+        kinds = ", ".join(sorted(set(self._under_way.values())))
+        waited = f" ({seconds} s)" if seconds else ""
+        self._show(f"{self._done} of {self._planned}, waiting for {kinds}{waited}")
+
+    def _ended(self, address: str) -> None:
+        self._under_way.pop(address, None)
+        self._done += 1
+        self._show(f"{self._done} of {self._planned}: {address.removeprefix('module.')}")
+
+
+def _one_line(diagnostic: Mapping[str, Any]) -> str:
+    where = f"{diagnostic['address']}: " if diagnostic.get("address") else ""
+    return f"{where}{diagnostic['summary']}. {' '.join(diagnostic.get('detail', '').split())}".strip()

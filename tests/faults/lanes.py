@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 import requests
 
-from scripts.infra.health import LOOPBACK
+from scripts.infra.stack import LOOPBACK
 from shopflow.aws.calls import PATIENT
 from shopflow.config import Config, Resources, load_config
 

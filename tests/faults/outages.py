@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.console import FAILED, OK, Progress, run_command
-from scripts.infra.stack import read_json
+from scripts.infra.emulator import Embedded
 from scripts.services import Command, LogFiles, Services
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import Aws, connect
@@ -128,12 +128,13 @@ def topic_fails(shop: Shop) -> Iterator[None]:
 @contextmanager
 def aws_frozen(shop: Shop) -> Iterator[None]:
     """Nothing that the local AWS is asked is answered; what it was asked meanwhile it does afterwards."""
-    pid: int = (read_json(shop.stack.stack.folder / "emulator" / "process.json") or {})["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    process = Embedded(shop.stack.stack).process
+    assert process
+    os.kill(process.pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        os.kill(pid, signal.SIGCONT)
+        os.kill(process.pid, signal.SIGCONT)
 
 
 OUTAGES: Mapping[str, Callable[[Shop], AbstractContextManager[None]]] = {

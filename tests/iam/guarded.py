@@ -25,9 +25,7 @@ import requests
 
 from scripts.console import Progress
 from scripts.infra.emulator import Embedded
-from scripts.infra.envfile import CREDENTIALS
-from scripts.infra.health import LOOPBACK
-from scripts.infra.stack import Stack
+from scripts.infra.stack import CREDENTIALS, LOOPBACK, Stack
 from scripts.services import ORDER, LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import requests
 
-from scripts.infra.envfile import CREDENTIALS
+from scripts.infra.stack import CREDENTIALS
 from shopflow.clock import Clock, HeaderFactory, SystemClock
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Line, Order, Status, Transition, create, decline, notify, release, reserve

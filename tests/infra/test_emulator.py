@@ -1,69 +1,55 @@
-"""The embedded local AWS: what it keeps, and whom it leaves alone. On a stack of this module's own."""
+"""The embedded local cloud: what it keeps over a stop and a crash, and what it leaves alone. On a stack of its own."""
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 
 from scripts.console import CommandError, Progress
 from scripts.infra.emulator import Embedded
-from scripts.infra.envfile import CREDENTIALS
-from scripts.infra.health import HEALTH_PATH, LOOPBACK, answers, port_is_taken
-from scripts.infra.stack import Stack
+from scripts.infra.stack import CREDENTIALS, HEALTH_PATH, LOOPBACK, Stack, answers, port_is_taken
+from tests.faults.lanes import free_port
 from tests.live import eventually
 
 QUIET = Progress()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def stack_in(folder: Path, port: int, save_seconds: float | None = None) -> Stack:
-    return Stack("own", folder, folder / "env", port, "shopflow-own", save_seconds=save_seconds)
+ALWAYS = 0.01
+"""Seconds between two saves: it saves all the time."""
+NewEmulator = Callable[..., Embedded]
 
 
 @pytest.fixture
-def emulator(tmp_path: Path) -> Iterator[Embedded]:
-    """Saves when it stops, and never meanwhile."""
-    emulator = Embedded(stack_in(tmp_path, free_port()))
-    yield emulator
-    emulator.kill()
+def new_emulator(tmp_path: Path) -> Iterator[NewEmulator]:
+    """Makes an emulator in `tmp_path`. Without ``save_seconds`` it saves only when it stops."""
+    made: list[Embedded] = []
+
+    def new(save_seconds: float | None = None, port: int | None = None) -> Embedded:
+        stack = Stack("own", tmp_path, tmp_path / "env", port or free_port(), "shopflow-own", save_seconds=save_seconds)
+        made.append(Embedded(stack))
+        return made[-1]
+
+    yield new
+    for emulator in made:
+        emulator.kill()
 
 
-@pytest.fixture
-def saving(tmp_path: Path) -> Iterator[Embedded]:
-    """Saves all the time."""
-    emulator = Embedded(stack_in(tmp_path, free_port(), save_seconds=0.01))
-    yield emulator
-    emulator.kill()
+def client(emulator: Embedded, service: str) -> Any:
+    session = boto3.session.Session(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+    return session.client(service, region_name="us-east-1", endpoint_url=emulator.endpoint)  # type: ignore[call-overload]
 
 
-def saved(folder: Path) -> str:
-    """The tables in the newest save, as text."""
-    saves = sorted((folder / "emulator" / "saves").glob("[0-9]*/dynamodb.json"), key=lambda file: int(file.parent.name))
-    try:
-        return saves[-1].read_text() if saves else ""
-    except FileNotFoundError:  # a newer one has come
-        return ""
-
-
-def table_names(emulator: Embedded) -> list[str]:
-    names: list[str] = dynamodb(emulator).list_tables()["TableNames"]
+def tables(emulator: Embedded) -> list[str]:
+    names: list[str] = client(emulator, "dynamodb").list_tables()["TableNames"]
     return names
 
 
 def create_table(emulator: Embedded, name: str) -> None:
-    dynamodb(emulator).create_table(
+    client(emulator, "dynamodb").create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
@@ -71,56 +57,61 @@ def create_table(emulator: Embedded, name: str) -> None:
     )
 
 
-def dynamodb(emulator: Embedded):  # type: ignore[no-untyped-def]
-    session = boto3.session.Session(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
-    return session.client("dynamodb", region_name="us-east-1", endpoint_url=emulator.endpoint)
+def saved(folder: Path) -> str:
+    """The tables in the newest save, as text."""
+    saves = sorted((folder / "emulator" / "saves").glob("[0-9]*/dynamodb.json"), key=lambda file: int(file.parent.name))
+    try:
+        return saves[-1].read_text() if saves else ""
+    except FileNotFoundError:  # a newer save has replaced it
+        return ""
 
 
-def sqs(emulator: Embedded):  # type: ignore[no-untyped-def]
-    session = boto3.session.Session(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
-    return session.client("sqs", region_name="us-east-1", endpoint_url=emulator.endpoint)
+def port_of(emulator: Embedded) -> int:
+    return int(emulator.endpoint.rpartition(":")[2])
 
 
-def test_after_a_kill_it_has_what_was_saved(saving: Embedded, tmp_path: Path) -> None:
-    saving.start(QUIET)
-    create_table(saving, "first")
-    eventually(lambda: saved(tmp_path), lambda text: "first" in text)
-    saving.kill()
-    saving.start(QUIET)
-    create_table(saving, "second")
-    eventually(lambda: saved(tmp_path), lambda text: "second" in text)
-    saving.kill()
-    saving.start(QUIET)
-    assert table_names(saving) == ["first", "second"]
+def test_a_crash_loses_nothing_that_was_saved(new_emulator: NewEmulator, tmp_path: Path) -> None:
+    emulator = new_emulator(save_seconds=ALWAYS)
+    for name in ("first", "second"):
+        emulator.start(QUIET)
+        create_table(emulator, name)
+        eventually(lambda: saved(tmp_path), lambda text, name=name: name in text)  # type: ignore[misc]
+        emulator.kill()
+        assert not port_is_taken(port_of(emulator)), "a save that was under way keeps the port"
+    emulator.start(QUIET)
+    assert tables(emulator) == ["first", "second"]
 
 
-def test_queues_and_tables_are_saved_as_they_were_at_the_same_moment(saving: Embedded, tmp_path: Path) -> None:
-    """Each message is sent after the item of its number was put, so of no moment there is one without its item."""
-    saving.start(QUIET)
-    create_table(saving, "items")
-    url = sqs(saving).create_queue(QueueName="messages")["QueueUrl"]
-    put, send = dynamodb(saving).put_item, sqs(saving).send_message
+def test_a_save_has_all_queues_and_tables_of_one_moment(new_emulator: NewEmulator) -> None:
+    """Each item is put before the message with its number is sent, so at no moment is there a message without item."""
+    emulator = new_emulator(save_seconds=ALWAYS)
+    emulator.start(QUIET)
+    create_table(emulator, "items")
+    sqs, dynamodb = client(emulator, "sqs"), client(emulator, "dynamodb")
+    url = sqs.create_queue(QueueName="messages")["QueueUrl"]
     for number in range(300):
-        put(TableName="items", Item={"id": {"S": str(number)}})
-        send(QueueUrl=url, MessageBody=str(number))
-    saving.kill()
-    saving.start(QUIET)
-    items = dynamodb(saving).scan(TableName="items", Select="COUNT")["Count"]
-    attributes = sqs(saving).get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+        dynamodb.put_item(TableName="items", Item={"id": {"S": str(number)}})
+        sqs.send_message(QueueUrl=url, MessageBody=str(number))
+    emulator.kill()
+    emulator.start(QUIET)
+    items = dynamodb.scan(TableName="items", Select="COUNT")["Count"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
     assert items > 0
-    assert items - int(attributes["Attributes"]["ApproximateNumberOfMessages"]) in (0, 1)
+    assert items - int(attributes["ApproximateNumberOfMessages"]) in (0, 1)
 
 
-def test_a_stop_saves_more_than_the_save_before_it(saving: Embedded, tmp_path: Path) -> None:
-    saving.start(QUIET)
+def test_a_stop_keeps_what_came_after_the_last_save(new_emulator: NewEmulator) -> None:
+    emulator = new_emulator(save_seconds=ALWAYS)
+    emulator.start(QUIET)
     for number in range(20):
-        create_table(saving, f"table-{number:02}")
-    saving.stop(QUIET)
-    saving.start(QUIET)
-    assert len(table_names(saving)) == 20
+        create_table(emulator, f"table-{number:02}")
+    emulator.stop(QUIET)
+    emulator.start(QUIET)
+    assert len(tables(emulator)) == 20
 
 
-def test_a_save_that_was_cut_off_is_not_loaded(emulator: Embedded, tmp_path: Path) -> None:
+def test_a_save_that_was_cut_off_is_not_loaded(new_emulator: NewEmulator, tmp_path: Path) -> None:
+    emulator = new_emulator()
     emulator.start(QUIET)
     create_table(emulator, "before")
     emulator.stop(QUIET)
@@ -128,73 +119,58 @@ def test_a_save_that_was_cut_off_is_not_loaded(emulator: Embedded, tmp_path: Pat
     draft.mkdir(parents=True)
     (draft / "dynamodb.json").write_text('{"__ministack_format__": 2, "payload": {"tables"')
     emulator.start(QUIET)
-    assert table_names(emulator) == ["before"]
+    assert tables(emulator) == ["before"]
 
 
-def test_while_it_saves_it_keeps_no_port_and_no_connection_open(saving: Embedded) -> None:
-    saving.start(QUIET)
-    create_table(saving, "here")
-    saving.kill()
-    assert not port_is_taken(int(saving.endpoint.rpartition(":")[2]))
-
-
-def test_a_stop_keeps_what_it_holds_and_a_kill_loses_what_came_since(emulator: Embedded) -> None:
+def test_a_stop_keeps_what_it_holds_and_a_kill_loses_what_came_since(new_emulator: NewEmulator) -> None:
+    emulator = new_emulator()
     emulator.start(QUIET)
     create_table(emulator, "before")
     emulator.stop(QUIET)
+    assert not emulator.is_running
+    assert not port_is_taken(port_of(emulator))
     emulator.start(QUIET)
     create_table(emulator, "after")
     emulator.kill()
     emulator.start(QUIET)
-    assert table_names(emulator) == ["before"]
+    assert tables(emulator) == ["before"]
 
 
-def test_starting_it_twice_starts_one(emulator: Embedded) -> None:
+def test_a_second_start_uses_the_running_one(new_emulator: NewEmulator) -> None:
+    emulator = new_emulator()
     emulator.start(QUIET)
-    create_table(emulator, "here")
+    first = emulator.process
     emulator.start(QUIET)
-    assert table_names(emulator) == ["here"]
+    assert emulator.process == first is not None
+    with pytest.raises(CommandError, match=f"already runs on port {port_of(emulator)}"):
+        new_emulator().start(QUIET)
 
 
-def test_it_is_reachable_from_this_machine_only(emulator: Embedded) -> None:
+def test_it_is_reachable_from_this_machine_only(new_emulator: NewEmulator) -> None:
+    emulator = new_emulator()
     emulator.start(QUIET)
     elsewhere = socket.gethostbyname(socket.gethostname())
     if elsewhere.startswith("127."):
-        elsewhere = "127.0.0.2"  # loopback, but not the address it was bound to
-    port = int(emulator.endpoint.rpartition(":")[2])
+        elsewhere = "127.0.0.2"  # loopback, but not the address that it listens on
     with socket.socket() as probe:
         probe.settimeout(1)
-        assert probe.connect_ex((elsewhere, port)) != 0
+        assert probe.connect_ex((elsewhere, port_of(emulator))) != 0
     assert answers(emulator.endpoint + HEALTH_PATH)
 
 
-def test_a_taken_port_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+def test_a_taken_port_is_one_line_that_says_what_to_do(new_emulator: NewEmulator) -> None:
     with socket.create_server((LOOPBACK, 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(CommandError) as raised:
-            Embedded(stack_in(tmp_path, port)).start(QUIET)
+            new_emulator(port=port).start(QUIET)
     assert "\n" not in str(raised.value)
-    assert f"Port {port} is taken" in str(raised.value)
+    assert f"Port {port} is taken by process {os.getpid()}" in str(raised.value)
     assert "SHOPFLOW_PORT" in str(raised.value)
 
 
-def test_another_port_than_the_one_it_runs_on_is_refused(emulator: Embedded, tmp_path: Path) -> None:
-    emulator.start(QUIET)
-    with pytest.raises(CommandError, match="already runs on port"):
-        Embedded(stack_in(tmp_path, free_port())).start(QUIET)
-
-
-def test_a_process_that_took_over_its_number_is_not_signalled(tmp_path: Path) -> None:
+def test_another_process_with_its_old_number_is_not_killed(new_emulator: NewEmulator, tmp_path: Path) -> None:
     (tmp_path / "emulator").mkdir()
-    ours = {"pid": os.getpid(), "started": "long ago", "port": 1}
-    (tmp_path / "emulator" / "process.json").write_text(json.dumps(ours))
-    emulator = Embedded(stack_in(tmp_path, free_port()))
+    (tmp_path / "emulator" / "process").write_text(f"{os.getpid()} 1")
+    emulator = new_emulator()
     assert not emulator.is_running
     emulator.kill()  # would end this test
-
-
-def test_after_a_stop_its_port_is_free(emulator: Embedded) -> None:
-    emulator.start(QUIET)
-    emulator.stop(QUIET)
-    assert not port_is_taken(int(emulator.endpoint.rpartition(":")[2]))
-    assert not emulator.is_running

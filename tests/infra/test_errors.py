@@ -1,4 +1,4 @@
-"""What stands in the way of `make infra-up` is told in one line, with what to do."""
+"""What prevents `make infra-up` is one line on stderr, with what to do."""
 
 from __future__ import annotations
 
@@ -14,41 +14,62 @@ from scripts.infra.__main__ import run
 from scripts.infra.stack import ROOT, Stack
 
 
-@pytest.fixture
-def own_stack(tmp_path: Path) -> Stack:
-    return Stack("own", tmp_path / "own", tmp_path / "env", 1, "shopflow-own")
+def put(folder: Path, name: str, script: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
 
 
-@pytest.fixture
-def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is the whole PATH."""
-    folder = tmp_path / "tools"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-    return folder
+TERRAFORM = """echo '{"terraform_version": "1.11.4"}'"""
+NO_ENGINE = "echo 'Cannot connect to the Docker daemon. Is the docker daemon running?' >&2; exit 1"
 
 
-def put(tools: Path, name: str, script: str) -> None:
-    (tools / name).write_text(f"#!/bin/sh\n{script}\n")
-    (tools / name).chmod(0o755)
-
-
-def put_terraform(tools: Path, version: str) -> None:
-    put(tools, "terraform", f"""echo '{{"terraform_version": "{version}"}}'""")
-
-
-def error_of_up(stack: Stack, settings: dict[str, str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    code = run_command(lambda: run("up", stack, settings))
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1, lines
-    return code, lines[0]
-
-
-def test_a_missing_terraform(own_stack: Stack, tools: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, line = error_of_up(own_stack, {}, capsys)
-    assert code == FAILED
-    assert line.startswith("Terraform is not installed: get version 1.9 or later")
-    assert not own_stack.folder.exists()
+@pytest.mark.parametrize(
+    ("tools", "settings", "code", "start"),
+    [
+        ({}, {}, FAILED, "Terraform is not installed: install version 1.9 or later"),
+        (
+            {"terraform": TERRAFORM.replace("1.11.4", "1.8.5")},
+            {},
+            FAILED,
+            "Terraform 1.8.5 is too old: install version 1.9 or later",
+        ),
+        (
+            {"terraform": TERRAFORM},
+            {"CLOUD": "localstack"},
+            FAILED,
+            "CLOUD=localstack needs Docker, which is not installed. Install it. Or leave CLOUD unset",
+        ),
+        (
+            {"terraform": TERRAFORM, "docker": NO_ENGINE},
+            {"CLOUD": "localstack"},
+            FAILED,
+            "'docker compose ps' failed: Cannot connect to the Docker daemon. Is the docker daemon running? Or leave",
+        ),
+        ({"terraform": TERRAFORM}, {"CLOUD": "azure"}, MISUSED, "CLOUD=azure must be embedded or localstack."),
+        (
+            {"terraform": TERRAFORM},
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+            FAILED,
+            "AWS_ENDPOINT_URL=http://127.0.0.1:1 does not answer.",
+        ),
+    ],
+)
+def test_what_prevents_an_up_is_one_line(
+    tools: dict[str, str],
+    settings: dict[str, str],
+    code: int,
+    start: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name, script in tools.items():
+        put(tmp_path, name, script)
+    stack = Stack("own", tmp_path / "own", tmp_path / "env", 1, "shopflow-own")
+    assert run_command(lambda: run("up", stack, settings)) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(start)
 
 
 def test_the_command_itself_without_terraform(tmp_path: Path) -> None:
@@ -57,46 +78,3 @@ def test_the_command_itself_without_terraform(tmp_path: Path) -> None:
     assert answer.returncode == FAILED
     assert answer.stderr.startswith("Terraform is not installed")
     assert answer.stderr.count("\n") == 1
-
-
-def test_a_terraform_that_is_too_old(own_stack: Stack, tools: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    put_terraform(tools, "1.8.5")
-    code, line = error_of_up(own_stack, {}, capsys)
-    assert code == FAILED
-    assert line.startswith("Terraform 1.8.5 is too old: get version 1.9 or later")
-
-
-def test_localstack_without_docker(own_stack: Stack, tools: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    put_terraform(tools, "1.11.4")
-    code, line = error_of_up(own_stack, {"CLOUD": "localstack"}, capsys)
-    assert code == FAILED
-    assert line.startswith("CLOUD=localstack needs Docker, which is not installed: install it, or leave CLOUD unset")
-
-
-def test_localstack_without_a_docker_engine(own_stack: Stack, tools: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    put_terraform(tools, "1.11.4")
-    put(tools, "docker", "exit 1")
-    code, line = error_of_up(own_stack, {"CLOUD": "localstack"}, capsys)
-    assert code == FAILED
-    assert "whose engine does not answer: start it" in line
-
-
-def test_localstack_without_compose(own_stack: Stack, tools: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    put_terraform(tools, "1.11.4")
-    put(tools, "docker", '[ "$1" = info ]')
-    code, line = error_of_up(own_stack, {"CLOUD": "localstack"}, capsys)
-    assert code == FAILED
-    assert "'docker compose', which is missing" in line
-
-
-def test_an_unknown_cloud(own_stack: Stack, tools: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    put_terraform(tools, "1.11.4")
-    code, line = error_of_up(own_stack, {"CLOUD": "azure"}, capsys)
-    assert (code, line) == (MISUSED, "CLOUD=azure must be embedded or localstack.")
-
-
-def test_an_endpoint_that_does_not_answer(own_stack: Stack, tools: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    put_terraform(tools, "1.11.4")
-    code, line = error_of_up(own_stack, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, capsys)
-    assert code == FAILED
-    assert line.startswith("AWS_ENDPOINT_URL=http://127.0.0.1:1 does not answer.")

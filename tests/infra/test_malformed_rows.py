@@ -1,4 +1,4 @@
-"""A row that cannot be read makes no command a traceback: it is named in one line, the others are shown, exit 1."""
+"""A malformed row stops no command: one line names the row, the other rows are shown, and the exit code is 1."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rich.console import Console
 
 from scripts.check_order import main as check_order
 from scripts.console import FAILED
-from scripts.infra.status import status
-from scripts.products import SEED
+from scripts.infra.lifecycle import status
 from scripts.replay.__main__ import main as replay
+from scripts.restock import SEED
 from scripts.restock import main as restock
 from shopflow.aws.items import order_to_item
 from tests.commands import Ran, Run, runner
@@ -43,7 +43,7 @@ MALFORMED_ORDERS: dict[str, dict[str, Any]] = {
 
 
 class Rows:
-    """Rows put past the code that writes them, and taken away after the test."""
+    """Writes rows that ShopFlow would not write, and deletes them after the test."""
 
     def __init__(self, stack: AppliedStack) -> None:
         self._client = boto3.client("dynamodb", region_name=stack.config.region, endpoint_url=stack.config.endpoint_url)
@@ -59,7 +59,7 @@ class Rows:
         self._client.put_item(TableName=self._names.orders_table, Item=item)
         self._put.append((self._names.orders_table, {"orderId": item["orderId"]}))
 
-    def take_away(self) -> None:
+    def delete(self) -> None:
         for table, key in self._put:
             self._client.delete_item(TableName=table, Key=key)
 
@@ -68,7 +68,7 @@ class Rows:
 def rows(stack: AppliedStack) -> Iterator[Rows]:
     rows = Rows(stack)
     yield rows
-    rows.take_away()
+    rows.delete()
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def run(stack: AppliedStack, tmp_path: Path) -> Run:
 
 
 def names_once(ran: Ran, row: str) -> bool:
-    """Whether the row is on one line of stderr, and nothing is a traceback."""
+    """Whether exactly one line of stderr names the row, and there is no traceback."""
     named = [line for line in ran.stderr.splitlines() if row in line]
     return len(named) == 1 and "Traceback" not in ran.stderr
 
@@ -97,7 +97,7 @@ def test_infra_status_shows_the_other_products(stack: AppliedStack, rows: Rows, 
 
 
 @pytest.mark.parametrize("item", MALFORMED_PRODUCTS.values(), ids=MALFORMED_PRODUCTS)
-def test_restock_fills_up_the_others_and_refuses_that_one(rows: Rows, run: Run, item: dict[str, Any]) -> None:
+def test_restock_goes_on_with_the_others(rows: Rows, run: Run, item: dict[str, Any]) -> None:
     rows.product(item)
     everything = run(restock)
     assert (everything.returncode, names_once(everything, "PROD-BAD")) == (FAILED, True), everything.stderr
@@ -108,7 +108,7 @@ def test_restock_fills_up_the_others_and_refuses_that_one(rows: Rows, run: Run, 
 
 @pytest.mark.parametrize("changes", MALFORMED_ORDERS.values(), ids=MALFORMED_ORDERS)
 @pytest.mark.parametrize("main", [check_order, replay])
-def test_an_order_whose_row_cannot_be_read_is_named(rows: Rows, run: Run, main: Any, changes: dict[str, Any]) -> None:
+def test_an_order_whose_row_is_malformed_is_named(rows: Rows, run: Run, main: Any, changes: dict[str, Any]) -> None:
     rows.order(changes)
     ran = run(main, ORDER_ID)
     assert ran.returncode == FAILED
@@ -116,7 +116,7 @@ def test_an_order_whose_row_cannot_be_read_is_named(rows: Rows, run: Run, main: 
     assert [line for line in ran.stderr.splitlines() if line.startswith("row left out") and ORDER_ID in line]
 
 
-def test_a_rebuild_of_all_goes_on_after_an_order_whose_row_cannot_be_read(rows: Rows, run: Run) -> None:
+def test_a_rebuild_of_all_goes_on_after_a_malformed_row(rows: Rows, run: Run) -> None:
     rows.order(MALFORMED_ORDERS["no status"])
     ran = run(replay, "--all")
     assert (ran.returncode, names_once(ran, ORDER_ID)) == (FAILED, True), ran.stderr

@@ -1,4 +1,4 @@
-"""`make infra-up` on the tests' stack."""
+"""`make infra-up` and `make infra-status`, on the tests' stack."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import pytest
 from rich.console import Console
 
 from scripts.console import OK, Progress
-from scripts.infra.lifecycle import up
-from scripts.infra.status import DEAD_LETTERS, status
+from scripts.infra.lifecycle import DEAD_LETTERS, status, up
 from scripts.infra.terraform import Module, has_drift, init
-from scripts.products import SEED, seed
+from scripts.restock import SEED, seed
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import connect
@@ -22,16 +21,11 @@ from shopflow.ports import Outgoing
 from tests.stack import AppliedStack
 
 
-def recorded() -> tuple[Progress, io.StringIO]:
-    text = io.StringIO()
-    return Progress(Console(file=text, width=200)), text
-
-
 def test_a_second_up_has_nothing_to_apply(stack: AppliedStack) -> None:
-    progress, said = recorded()
-    assert up(stack.stack, {}, progress) == stack.config
-    assert "nothing to apply" in said.getvalue()
-    assert "Terraform" not in said.getvalue()
+    text = io.StringIO()
+    assert up(stack.stack, {}, Progress(Console(file=text, width=200))) == stack.config
+    assert "nothing to apply" in text.getvalue()
+    assert "Terraform" not in text.getvalue()
 
 
 def test_a_second_plan_finds_no_drift(stack: AppliedStack) -> None:
@@ -40,27 +34,20 @@ def test_a_second_plan_finds_no_drift(stack: AppliedStack) -> None:
     assert not has_drift(module)
 
 
-def test_every_resource_is_there_and_every_service_of_the_catalogue_has_its_queue(stack: AppliedStack) -> None:
-    findings = inspect(stack.config)
-    assert findings.complete
-    assert set(findings.queues) == set(findings.dlqs) == {service.name for service in load_catalog().consumers}
-
-
-def test_a_missing_resource_is_found_missing(stack: AppliedStack) -> None:
+def test_every_resource_exists_and_every_consumer_of_the_catalogue_has_its_queues(stack: AppliedStack) -> None:
+    report = inspect(stack.config)
+    assert report.complete
+    assert set(report.queues) == set(report.dlqs) == {service.name for service in load_catalog().consumers}
     resources = replace(stack.config.resources, orders_table="shopflow-test-nowhere")
     assert not inspect(replace(stack.config, resources=resources)).complete
 
 
-def test_seeding_again_leaves_the_stock_as_it_is(stack: AppliedStack) -> None:
+def test_the_products_of_the_specification_are_seeded_once(stack: AppliedStack) -> None:
     products = connect(stack.config, PATIENT).products
     restocked = products.restock("PROD-001", 3)
-    assert restocked is not None
     assert seed(products) == []
-    assert products.read(["PROD-001"])["PROD-001"] == restocked
-
-
-def test_the_three_products_of_the_specification_are_seeded(stack: AppliedStack) -> None:
-    found = connect(stack.config, PATIENT).products.read([product.product_id for product in SEED])
+    found = products.read([product.product_id for product in SEED])
+    assert found["PROD-001"] == restocked
     assert [(one.product_name, str(one.price)) for one in map(found.get, sorted(found)) if one] == [
         ("Wireless Headphones", "49.99"),
         ("Mechanical Keyboard", "89.99"),
@@ -68,15 +55,16 @@ def test_the_three_products_of_the_specification_are_seeded(stack: AppliedStack)
     ]
 
 
-def test_status_shows_the_depths_and_its_exit_code_tells_of_dead_letters(stack: AppliedStack) -> None:
+def test_status_shows_the_resources_and_its_exit_code_says_if_there_are_dead_letters(stack: AppliedStack) -> None:
     text = io.StringIO()
-    assert status(stack.stack, Console(file=text, width=120)) in (OK, DEAD_LETTERS)
+    code = status(stack.stack, Console(file=text, width=120))
+    assert code == (DEAD_LETTERS if inspect(stack.config).dead_letters else OK)
     for shown in ("shopflow-test-orders", "inventory", "Dead letters", "PROD-003", stack.stack.own_endpoint):
         assert shown in text.getvalue()
 
 
 @pytest.fixture
-def quiet_queues(stack: AppliedStack) -> AppliedStack:
+def empty_queues(stack: AppliedStack) -> AppliedStack:
     aws = connect(stack.config, PATIENT)
     for service in stack.config.resources.queue_urls:
         queue = aws.queue(service)
@@ -85,14 +73,14 @@ def quiet_queues(stack: AppliedStack) -> AppliedStack:
     return stack
 
 
-def test_status_counts_what_waits_and_what_is_in_flight(quiet_queues: AppliedStack) -> None:
-    aws = connect(quiet_queues.config, PATIENT)
-    before = inspect(quiet_queues.config).queues["payment"]
-    assert before is not None
+def test_the_report_counts_messages_that_wait_and_messages_in_flight(empty_queues: AppliedStack) -> None:
+    aws = connect(empty_queues.config, PATIENT)
+    before = inspect(empty_queues.config).queues["payment"]
     batch = [Outgoing(str(number), EventType.INVENTORY_RESERVED, "{}") for number in range(3)]
     assert aws.topic.publish(batch) == frozenset()
     received = aws.queue("payment").receive(1, 2)
-    after = inspect(quiet_queues.config).queues["payment"]
+    after = inspect(empty_queues.config).queues["payment"]
     aws.queue("payment").delete([*received, *aws.queue("payment").receive(10, 0)])
-    assert after is not None
+    assert before
+    assert after
     assert (after.waiting - before.waiting, after.in_flight - before.in_flight) == (2, 1)

@@ -1,4 +1,4 @@
-"""What alarms and dashboard are made of is there: the metrics that the services report, and the runbook."""
+"""Alarms and dashboard use only metrics that exist, and every alarm leads to the runbook."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OF_AWS = {
     "Throttles",
     "WriteThrottleEvents",
 }
-"""Metrics that AWS itself reports."""
+"""Metrics that AWS reports."""
 _METRIC = re.compile(r'metric_name += "(\w+)"|\[(?:local\.own_metrics|"\.|"AWS/\w+"|"\.")[",]* ?"(\w+)"')
 _ANCHOR = re.compile(r"\$\{local\.runbook\}([a-z-]+)")
 
@@ -28,7 +28,7 @@ def text_of(*names: str) -> str:
     return "".join((MODULE / name).read_text() for name in names)
 
 
-def test_alarms_and_dashboard_name_metrics_that_somebody_reports() -> None:
+def test_alarms_and_dashboard_use_metrics_that_exist_and_all_of_ours() -> None:
     text = text_of("main.tf", "dashboard.tf")
     named = {one or other for one, other in _METRIC.findall(text)} | {"Requests", "Errors"}
     assert named - UNITS.keys() - OF_AWS == set()

@@ -1,4 +1,4 @@
-"""The security scan of `make terraform-check`: it finds what it is there for, and what it skips has a reason."""
+"""The security scan of `make terraform-check` finds faults, and each check that it skips has a reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scripts.terraform_check import MODULE, passes, require_scanner, scan
 SKIP = re.compile(r"#checkov:skip=(\w*):?(.*)")
 FEWEST_WORDS = 5
 
-PLANTED = {
+FAULTS = {
     "a policy for everything": """
 resource "aws_iam_role_policy" "planted" {
   name   = "planted"
@@ -23,7 +23,7 @@ resource "aws_iam_role_policy" "planted" {
   policy = jsonencode({ Statement = [{ Effect = "Allow", Action = "*", Resource = "*" }] })
 }
 """,
-    "a queue in the clear": """
+    "a queue without encryption": """
 resource "aws_sqs_queue" "planted" {
   name                    = "planted"
   sqs_managed_sse_enabled = false
@@ -36,7 +36,7 @@ resource "aws_dynamodb_table" "planted" {
   hash_key     = "id"
 }
 """,
-    "a topic for everybody": """
+    "a topic that everybody may publish to": """
 resource "aws_sns_topic_policy" "planted" {
   arn    = "planted"
   policy = jsonencode({
@@ -47,9 +47,9 @@ resource "aws_sns_topic_policy" "planted" {
 }
 
 
-@pytest.mark.parametrize("fault", PLANTED)
-def test_the_scan_finds_what_would_be_unsafe(fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "planted.tf").write_text(PLANTED[fault])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_scan_finds_a_fault(fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "planted.tf").write_text(FAULTS[fault])
     shutil.copy(MODULE / "aws.tfvars", tmp_path)
     with pytest.raises(CommandError, match=r"^'checkov' found what is above: mend it, or skip it"):
         passes(scan(require_scanner(), tmp_path), tmp_path)
@@ -65,9 +65,9 @@ def test_without_point_in_time_recovery_on_aws_the_scan_fails(tmp_path: Path) ->
         passes(scan(require_scanner(), module), module)
 
 
-def test_whatever_is_skipped_has_a_reason_beside_it() -> None:
+def test_every_skipped_check_has_a_reason_beside_it() -> None:
     skips = [found.groups() for file in MODULE.rglob("*.tf") for found in SKIP.finditer(file.read_text())]
-    assert skips, "nothing is skipped: this test looks for something else than checkov does"
+    assert skips, "no skipped check was found: the pattern is wrong"
     assert [skip for skip in skips if not skip[0] or len(skip[1].split()) < FEWEST_WORDS] == []
 
 

@@ -1,4 +1,4 @@
-"""A service ends when whoever started it is gone, and finishes what is in flight first."""
+"""A service stops when the process that started it is gone, and first finishes its work in flight."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ folder = Path(sys.argv[1])
 commands = [Command(n, n, (sys.executable, "-c", sys.argv[2], str(folder / n))) for n in ("inventory", "audit")]
 services = Services(commands, {"PYTHONPATH": "."}, LogFiles(folder / "logs"))
 services.start()
-services.restart("audit")
+services.kill("audit", 15)
+services.start("audit")
 time.sleep(600)
 """
 SERVICE = """
@@ -53,7 +54,7 @@ def pid_of(folder: Path, name: str) -> int:
     return int((folder / name).read_text())
 
 
-def test_services_whose_supervisor_is_killed_finish_what_is_in_flight_and_end(
+def test_services_whose_supervisor_is_killed_finish_their_work_and_end(
     supervisor: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     pids = [pid_of(tmp_path, name) for name in ("inventory", "audit")]
@@ -75,7 +76,7 @@ while True:
 """
 
 
-def test_one_that_does_not_stop_is_ended() -> None:
+def test_a_service_that_does_not_stop_is_ended() -> None:
     reading, writing = os.pipe()
     command = [sys.executable, "-c", DEAF, str(reading)]
     with subprocess.Popen(command, cwd=ROOT, pass_fds=[reading], stdout=subprocess.PIPE) as process:
@@ -90,7 +91,9 @@ RESOURCES = dict.fromkeys(("TOPIC_ARN", "ORDERS_TABLE", "INVENTORY_TABLE", "EVEN
 ENV = {f"SHOPFLOW_{name}": value for name, value in RESOURCES.items()}
 
 
-def test_the_pipe_is_part_of_the_configuration_and_no_grandchild_learns_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_configuration_has_the_pipe_and_no_grandchild_inherits_its_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     reading, writing = os.pipe()
     for name, value in (ENV | {SUPERVISOR_FD: str(reading)}).items():
         monkeypatch.setenv(name, value)
@@ -98,13 +101,10 @@ def test_the_pipe_is_part_of_the_configuration_and_no_grandchild_learns_of_it(mo
     assert SUPERVISOR_FD not in os.environ
     for end in (reading, writing):
         os.close(end)
-
-
-def test_without_a_supervisor_there_is_nothing_to_watch() -> None:
     assert load_config(ENV).supervisor_fd is None
 
 
 @pytest.mark.parametrize("text", ["0x1", "-1", "99999", "99999999999999999999", "pipe"])
-def test_what_is_no_inherited_pipe_is_a_wrong_setting(text: str) -> None:
+def test_a_descriptor_that_is_not_an_inherited_pipe_is_a_wrong_setting(text: str) -> None:
     with pytest.raises(ConfigError, match=SUPERVISOR_FD):
         load_config(ENV | {SUPERVISOR_FD: text})
