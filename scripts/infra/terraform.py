@@ -214,7 +214,6 @@ class ApplyLog:
         self._show = show
         self._planned = 0
         self._done = 0
-        self._under_way: dict[str, str] = {}
         self._errors: list[str] = []
         self._other_lines: list[str] = []
 
@@ -226,32 +225,20 @@ class ApplyLog:
             self._other_lines.append(line.strip())
             return
         hook = message.get("hook", {})
+        changes = hook.get("action") != "read"
         match message.get("type"):
             case "change_summary" if message["changes"]["operation"] == "plan":
                 self._planned = sum(message["changes"][kind] for kind in ("add", "change", "remove"))
             case "diagnostic" if message["diagnostic"]["severity"] == "error":
-                self._errors.append(_one_line(message["diagnostic"]))
-            case "apply_start" | "apply_progress" if hook["action"] != "read":
-                self._started(hook["resource"], int(hook.get("elapsed_seconds", 0)))
-            case "apply_complete" | "apply_errored" if hook["action"] != "read":
-                self._ended(hook["resource"]["addr"])
+                error = message["diagnostic"]
+                text = f"{error.get('address', 'Terraform')}: {error['summary']}. {error.get('detail', '')}"
+                self._errors.append(" ".join(text.split()))
+            case "apply_progress" if changes:
+                self._show(f"{self._done} of {self._planned} done, waiting ({hook['elapsed_seconds']} s)")
+            case "apply_complete" | "apply_errored" if changes:
+                self._done += 1
+                self._show(f"{self._done} of {self._planned} done: {hook['resource']['addr'].removeprefix('module.')}")
 
     def failure(self) -> str:
         """Why it failed, in one line."""
         return "; ".join(self._errors) or " ".join(self._other_lines[-3:]) or "it gave no reason"
-
-    def _started(self, resource: Mapping[str, str], seconds: int) -> None:
-        self._under_way[resource["addr"]] = resource["resource_type"]
-        kinds = ", ".join(sorted(set(self._under_way.values())))
-        waited = f" ({seconds} s)" if seconds else ""
-        self._show(f"{self._done} of {self._planned}, waiting for {kinds}{waited}")
-
-    def _ended(self, address: str) -> None:
-        self._under_way.pop(address, None)
-        self._done += 1
-        self._show(f"{self._done} of {self._planned}: {address.removeprefix('module.')}")
-
-
-def _one_line(diagnostic: Mapping[str, Any]) -> str:
-    where = f"{diagnostic['address']}: " if diagnostic.get("address") else ""
-    return f"{where}{diagnostic['summary']}. {' '.join(diagnostic.get('detail', '').split())}".strip()

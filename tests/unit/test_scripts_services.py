@@ -16,7 +16,6 @@ from scripts.console import MISUSED, OK
 from scripts.run_all import BACK_OFF_SECONDS, STEADY_SECONDS, ServiceLog, keep_running, with_token
 from scripts.services import Command, Ended, Lines, LogFiles, Services, parse_scale, service_commands
 from shopflow.catalog import load_catalog
-from shopflow.errors import ConfigError
 
 CATALOG = load_catalog()
 WAIT_SECONDS = 20
@@ -109,15 +108,6 @@ def test_a_killed_service_can_be_started_again(heard: Heard) -> None:
             assert running.ended() == []
 
 
-def test_a_start_of_what_runs_starts_no_second_process(heard: Heard) -> None:
-    with services(heard, audit=SLEEP) as running:
-        running.start()
-        heard.until("audit", "ready")
-        running.start()
-        assert running.kill("audit", signal.SIGTERM) == -signal.SIGTERM
-        assert running.stop() == []
-
-
 def test_a_service_that_ignores_sigterm_is_killed_and_named(heard: Heard) -> None:
     running = services(heard, deaf=DEAF, audit=SLEEP)
     running.start()
@@ -142,21 +132,6 @@ def test_each_service_has_one_process_and_a_scaled_one_has_numbered_ones() -> No
     assert [command.label for command in commands] == labels
     assert commands[0].argv[-1] == "api"
     assert commands[1].argv[-2:] == ("workers", "inventory")
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("order=2", "order runs once here"),
-        ("inventory=3, fraud=2", "'fraud' is none of inventory, payment, notification, audit"),
-        ("audit", "needs a number from 1 to 32"),
-        ("audit=0", "needs a number from 1 to 32"),
-        ("audit=33", "needs a number from 1 to 32"),
-    ],
-)
-def test_a_scale_that_cannot_be_is_a_wrong_setting(text: str, reason: str) -> None:
-    with pytest.raises(ConfigError, match=reason):
-        parse_scale(text, CATALOG)
 
 
 RECORD = {"time": "2026-01-02T03:04:05.678Z", "level": "INFO", "service": "inventory-service"}
