@@ -127,8 +127,6 @@ def parse_scale(text: str, catalog: Catalog) -> dict[str, int]:
     scale = {}
     for part in filter(None, map(str.strip, text.split(","))):
         service, _, number = part.partition("=")
-        if service == ORDER:
-            raise ConfigError("SCALE: order runs once here, since only one process can listen on its port.")
         if service not in workers:
             raise ConfigError(
                 f"SCALE: {service!r} is none of {', '.join(workers)}. Write it like SCALE=inventory=3,payment=2"
