@@ -1,4 +1,4 @@
-"""Run the Order Service: ``python -m api``. SIGTERM or Ctrl-C: finish what is in flight, then exit 0."""
+"""Run the Order Service: ``python -m api``. On SIGTERM or Ctrl-C it finishes what is in flight and exits with 0."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from shopflow.log import start_logging
 DESCRIPTION = "Run ShopFlow's Order Service: the HTTP API, the storefront, and the relay of unpublished events."
 SETTINGS = """settings (exported, or in .env.local, which 'make infra-up' writes):
   HOST=127.0.0.1  PORT=3000           where to listen
-  RELAY=on|off                        whether to republish what a crash left unpublished
+  RELAY=on|off                        whether to publish events that a crash left unpublished
   RELAY_INTERVAL_SECONDS=30           how often to look for it
-  OPS_TOKEN=…                         who knows it is the operator; without it /ops is off
+  OPS_TOKEN=…                         the operator's token; without it /ops is off
   LOG_FORMAT=auto|json|text           auto: text on a terminal, else JSON
 """
 

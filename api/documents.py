@@ -1,6 +1,6 @@
 """Bytes that do not change while the process runs: the storefront's files, the catalogue, the OpenAPI document.
 
-Each is held with its hash and its compressed form, so that a request costs nothing but the answer.
+Each is kept in memory with its hash and its compressed form.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-from api.http_message import JSON, HttpError, Request, Response
+from api.http_message import JSON, NOT_STORED, HttpError, Request, Response
 
 HTML = "text/html; charset=utf-8"
 CONTENT_TYPES: Mapping[str, str] = {
@@ -31,7 +31,6 @@ CONTENT_SECURITY_POLICY = (
     "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 REVALIDATED = {"Cache-Control": "no-cache"}
-NOT_STORED = {"Cache-Control": "no-store"}
 HASH_CHARACTERS = 32
 _REFUSED = re.compile(r"q=0(\.0*)?", re.ASCII)
 
@@ -46,7 +45,7 @@ class Variant:
 
 
 class Document:
-    """``content`` as an answer to GET, with a content security policy if it is a page or a part of one."""
+    """``content`` as an answer to GET. Pages and their parts have a content security policy."""
 
     def __init__(self, content: bytes, content_type: str) -> None:
         compressed = gzip.compress(content, mtime=0)
@@ -59,7 +58,7 @@ class Document:
         self._headers = {"Vary": "Accept-Encoding", **policy}
 
     def answer(self, request: Request) -> Response:
-        """The document, or 304 when the client has it. It may be kept, and is asked for again each time."""
+        """The document, or 304 when the client has it. The client may cache it, but must revalidate it each time."""
         variant = self._variant(request)
         headers = {**self._headers, **REVALIDATED, "ETag": variant.etag}
         if _has(request, variant.etag):
@@ -69,17 +68,17 @@ class Document:
     def answer_private(
         self, request: Request, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
     ) -> Response:
-        """The document for this client alone: nobody may keep it."""
+        """The document for this client only: nobody may cache it."""
         variant = self._variant(request)
-        mine = {**self._headers, **NOT_STORED, **variant.headers, **(headers or {})}
-        return Response(status, variant.body, self._content_type, mine)
+        all_headers = {**self._headers, **NOT_STORED, **variant.headers, **(headers or {})}
+        return Response(status, variant.body, self._content_type, all_headers)
 
     def _variant(self, request: Request) -> Variant:
         return self._gzip if self._smaller and accepts_gzip(request) else self._plain
 
 
 class Files:
-    """The files of a folder and of those in it, read once: no request ever names a file."""
+    """The files of a folder and its subfolders, read once. So no request ever opens a file."""
 
     def __init__(self, folder: Path) -> None:
         files = sorted(file for file in folder.rglob("*") if file.suffix in CONTENT_TYPES)
@@ -89,11 +88,11 @@ class Files:
         }
 
     def page(self, name: str) -> Document:
-        """The document of that name. Raises ``KeyError`` when there was no such file."""
+        """Raises ``KeyError`` when there was no such file."""
         return self._documents[name]
 
     def part(self, request: Request, name: str) -> Response:
-        """What a page is made of. Raises `HttpError` 404, for pages too: they have paths of their own."""
+        """A file that pages include. Raises `HttpError` 404, also for pages: those have paths of their own."""
         document = None if name.endswith(".html") else self._documents.get(name)
         if document is None:
             raise HttpError(HTTPStatus.NOT_FOUND, f"no such file: {name}")
@@ -101,7 +100,7 @@ class Files:
 
 
 def accepts_gzip(request: Request) -> bool:
-    """Whether the client names gzip and does not refuse it (RFC 9110, 12.5.3)."""
+    """Whether Accept-Encoding names gzip and does not refuse it (RFC 9110, 12.5.3)."""
     for entry in ",".join(request.head.headers.get("accept-encoding", ())).split(","):
         coding, _, weight = entry.strip().lower().partition(";")
         if coding.strip() == "gzip":

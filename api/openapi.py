@@ -1,8 +1,8 @@
 """The OpenAPI document of the API: ``openapi.json``, made complete and self-contained.
 
-The file says once what holds for all operations, points to the contracts of ``schemas/``, and names each limit where
-its number belongs (``$MAX_REDRIVEN``). Here that is spread over the operations, HEAD and OPTIONS come to each path
-that has them, and the contracts and the numbers move in.
+The file says only once what holds for all operations, refers to the contracts in ``schemas/``, and names limits instead
+of numbers (``$MAX_REDRIVEN``). This module copies the common parts to every operation, adds HEAD and OPTIONS, and
+inserts the contracts and the numbers.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urljoin
 
-from api import flow, placing, recent, stream
-from api.http_rules import MAX_BODY_BYTES, MAX_FRAMING_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_REQUEST_LINE_BYTES
-from api.ops import dead_letters, metrics, session, waiting
+from api import http_message, placing, recent, streams
+from api.ops import dead_letters, session, state
 from api.ops import routes as ops_routes
 from shopflow import jsontext
 from shopflow.catalog import SCHEMAS
@@ -24,33 +23,33 @@ from workers.dry_run import Kind
 
 SOURCE = Path(__file__).with_name("openapi.json")
 SOURCE_URI = "https://shopflow.example/api/openapi.json"
-"""Where ``openapi.json`` stands, seen from the ``$id`` of the contracts."""
+"""The address of ``openapi.json`` relative to the ``$id`` of the contracts."""
 
 KIB = 1024
 LIMITS: Mapping[str, int] = {
-    "BODY_KIB": MAX_BODY_BYTES // KIB,
-    "FRAMING_KIB": MAX_FRAMING_BYTES // KIB,
-    "LINE_KIB": MAX_REQUEST_LINE_BYTES // KIB,
-    "HEADERS_KIB": MAX_HEADER_BYTES // KIB,
-    "MAX_HEADERS": MAX_HEADERS,
+    "BODY_KIB": http_message.MAX_BODY_BYTES // KIB,
+    "FRAMING_KIB": http_message.MAX_FRAMING_BYTES // KIB,
+    "LINE_KIB": http_message.MAX_REQUEST_LINE_BYTES // KIB,
+    "HEADERS_KIB": http_message.MAX_HEADER_BYTES // KIB,
+    "MAX_HEADERS": http_message.MAX_HEADERS,
     "MAX_QUANTITY": placing.MAX_QUANTITY,
-    "STREAM_MINUTES": stream.TIME_LIMIT_MS // 60_000,
-    "FLOW_MINUTES": flow.TIME_LIMIT_MS // 60_000,
+    "STREAM_MINUTES": streams.OrderStream.limit_ms // 60_000,
+    "FLOW_MINUTES": streams.FlowStream.limit_ms // 60_000,
     "SESSION_SECONDS": session.SESSION_SECONDS,
     "SESSION_HOURS": session.SESSION_SECONDS // 3600,
     "MAX_TOKEN_CHARACTERS": ops_routes.MAX_TOKEN_CHARACTERS,
-    "MAX_ID_CHARACTERS": ops_routes.MAX_ID_CHARACTERS,
+    "MAX_ID_CHARACTERS": dead_letters.MAX_ID_CHARACTERS,
     "MAX_REDRIVEN": dead_letters.MAX_REDRIVEN,
     "LOOK_SECONDS": dead_letters.LOOK_SECONDS,
     "MAX_LETTERS": dead_letters.MAX_SHOWN,
     "MAX_GROUPS": MAX_REASONS + len(Kind),
     "MAX_LETTER_CHARACTERS": dead_letters.MAX_BODY_CHARACTERS,
-    "WINDOW_MINUTES": metrics.WINDOW_MINUTES,
-    "MAX_REMEMBERED": recent.MAX_REMEMBERED,
-    "MAX_OPEN_ORDERS": waiting.MAX_SHOWN,
-    "MAX_ORDERS_READ": waiting.MAX_READ,
+    "WINDOW_MINUTES": state.WINDOW_MINUTES,
+    "MAX_REMEMBERED": recent.MAX_RECENT,
+    "MAX_OPEN_ORDERS": state.MAX_SHOWN,
+    "MAX_ORDERS_READ": state.MAX_READ,
 }
-"""The numbers of the document, from where each is kept to."""
+"""The numbers in the document, each taken from the code that enforces it."""
 _LIMIT = re.compile(r"\$([A-Z_]+)")
 
 Json = dict[str, Any]
@@ -73,7 +72,7 @@ def _name(contract: Json) -> str:
 
 
 def _limited(value: Any) -> Any:
-    """``value`` with the number of each limit in the place of its name."""
+    """``value`` with each limit's number in place of its name."""
     if isinstance(value, dict):
         return {key: _limited(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -85,7 +84,7 @@ def _limited(value: Any) -> Any:
 
 
 def _moved(value: Any, uri: str, places: Mapping[str, str]) -> Any:
-    """``value`` of the file at ``uri``, with each reference to where its target stands in the document."""
+    """``value`` from the file at ``uri``, with each reference changed to its target's place in the document."""
     if isinstance(value, list):
         return [_moved(item, uri, places) for item in value]
     if not isinstance(value, dict):
@@ -98,7 +97,7 @@ def _moved(value: Any, uri: str, places: Mapping[str, str]) -> Any:
 
 
 def _spread(document: Json) -> Json:
-    """``document`` with its ``x-`` entries, which say what holds everywhere, put wherever they hold."""
+    """``document`` with its ``x-`` entries, which hold everywhere, copied to every operation."""
     plain = {key: value for key, value in document.items() if not key.startswith("x-")}
     common = document["x-every-operation"]["responses"]
     headers = document["x-every-response"]["headers"]
@@ -128,7 +127,7 @@ def _with(headers: Json, response: Json) -> Json:
 
 
 def _head(get: Json, responses: Json) -> Json:
-    """GET without the bodies of its answers."""
+    """The GET operation without the bodies of its responses."""
     whole = {
         status: responses[_last(value)] if "$ref" in value else value for status, value in get["responses"].items()
     }

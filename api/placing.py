@@ -1,7 +1,7 @@
 """Placing an order: one write, whatever is lost or repeated on the way.
 
-Every order has an idempotency key: the client's, or one made for it alone. Its id is a hash of that key, so a put whose
-answer was lost, a client's repetition and a collision of ids are told apart by looking at the order that stands there.
+Every order has an idempotency key: the client's, or one generated for it. The order's id is a hash of that key. So when
+the id is taken, the order under it shows why: a put whose answer was lost, a client's retry, or a collision of ids.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from api.product_cache import ProductCache
+from api.caches import ProductCache
 from shopflow import jsontext
 from shopflow.clock import HeaderFactory
 from shopflow.domain import order as orders_domain
@@ -27,9 +27,9 @@ from shopflow.ports import Orders, Outgoing
 log = logging.getLogger(__name__)
 
 MAX_QUANTITY = 1000
-"""Of one product in one order, all its lines together (schemas/common.schema.json has the bound of a single line)."""
+"""Units of one product in one order, all lines together (schemas/common.schema.json bounds a single line)."""
 MAX_PROBES = 8
-"""Ids tried for one key. An id has 40 bits: even among a billion orders eight collisions in a row do not happen."""
+"""Ids tried for one key. An id has 40 bits: eight collisions in a row do not happen, even among a billion orders."""
 ID_CHARACTERS = 8
 HASH_BYTES = 16
 _CROCKFORD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHJKMNPQRSTVWXYZ")
@@ -40,12 +40,12 @@ class ProductNotFound(InvalidRequest):
 
 
 class KeyReused(InvalidRequest):
-    """The idempotency key stands for another request."""
+    """The idempotency key was used for another request."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """What the client asks for, with the lines of a product merged, in the order of their first mention."""
+    """What the client orders. Lines of one product are merged, in the order of their first mention."""
 
     customer_id: str
     quantities: Mapping[str, int]
@@ -53,7 +53,7 @@ class OrderRequest:
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> OrderRequest:
-        """The request in a body that has passed its contract. Raises `InvalidRequest`."""
+        """``body`` has passed its contract. Raises `InvalidRequest`."""
         quantities: dict[str, int] = {}
         for item in body["items"]:
             product_id = item["productId"]
@@ -64,14 +64,14 @@ class OrderRequest:
 
     @property
     def hash(self) -> str:
-        """The same for the same request, 128 bits of SHA-256."""
+        """128 bits of SHA-256, equal for equal requests."""
         text = jsontext.dumps([self.customer_id, list(self.quantities.items()), self.payment_method])
         return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:HASH_BYTES]).decode().rstrip("=")
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """The order that stands. ``replayed``: it was placed by an earlier request with the same key."""
+    """The order under the key. ``replayed``: an earlier request with the same key placed it."""
 
     order: Order
     replayed: bool
@@ -80,8 +80,8 @@ class Placed:
 class PlaceOrder:
     """The use case behind ``POST /orders``.
 
-    ``publish`` sends events as far as the topic takes them; ``new_key`` makes a key that nobody can guess and that was
-    never made before.
+    ``publish`` publishes events as far as the topic accepts them. ``new_key`` returns a unique key that
+    nobody can guess.
     """
 
     def __init__(
@@ -102,10 +102,11 @@ class PlaceOrder:
         self._new_key = new_key
 
     def place(self, body: Any, idempotency_key: str | None = None, trace_parent: str | None = None) -> Placed:
-        """Place the order that ``body``, any JSON value, asks for, as part of the work that ``trace_parent`` names.
+        """Place the order that ``body`` (any JSON value) asks for, within the trace of ``trace_parent``.
 
-        Raises, with nothing saved, `InvalidRequest` naming the field, `ProductNotFound`, or `KeyReused` when the key
-        came with another body; and `Unavailable` when the outcome is unknown: the same key makes it safe to try again.
+        Raises `InvalidRequest`, which names the field, `ProductNotFound`, or `KeyReused` when the key came with another
+        body before: then nothing was saved. Raises `Unavailable` when the outcome is unknown: a retry with the same key
+        is safe.
         """
         self._outbox.contracts.check_request(body)
         request = OrderRequest.from_json(body)
@@ -119,7 +120,7 @@ class PlaceOrder:
             return Placed(earlier, replayed=True)
         order, created = self._save(draft, key, request)
         replayed = order.outbox != draft.outbox
-        if not replayed:  # else the request that saved it publishes, or the relay does
+        if not replayed:  # an earlier request publishes its own event, or the relay does
             self._publish_created(created)
         return Placed(order, replayed)
 
@@ -140,7 +141,7 @@ class PlaceOrder:
     def _priced(self, quantities: Mapping[str, int]) -> tuple[Line, ...]:
         try:
             products = self._products.read(quantities.keys())
-        except MalformedRow as malformed:  # the shop does not show it either
+        except MalformedRow as malformed:  # GET /products does not show it either
             log.error("%s", malformed)
             raise ProductNotFound(f"Product not found: {min(malformed.keys)}") from None
         for product_id in quantities:
@@ -149,7 +150,7 @@ class PlaceOrder:
         return tuple(_line(products[product_id], quantity) for product_id, quantity in quantities.items())
 
     def _save(self, draft: Order, key: str, request: OrderRequest) -> tuple[Order, Outgoing]:
-        """The order that stands under ``key`` (``draft``, or an earlier request's), and the event of ``draft``."""
+        """Returns the order under ``key`` (``draft``, or an earlier request's), and the event of ``draft``."""
         for probe in range(MAX_PROBES):
             order = replace(draft, order_id=order_id(key, probe))
             created = self._publishable(order)
@@ -159,7 +160,7 @@ class PlaceOrder:
         raise Unavailable(f"no free order id in {MAX_PROBES} probes")
 
     def _publishable(self, order: Order) -> Outgoing:
-        """The event of ``order``. Better no order than one that nobody will ever hear of: raises `InvalidRequest`."""
+        """The event of ``order``. Raises `InvalidRequest` when no consumer would accept it."""
         try:
             return self._outbox.outgoing(order)
         except ContractBreach as breach:
@@ -174,12 +175,12 @@ class PlaceOrder:
         try:
             self._publish([event])
         except Exception:
-            # The order is saved and the relay will publish its event: an error here would make the client order again.
+            # The order is saved and the relay will publish its event. An error would make the client order again.
             log.exception("not published: stays in the outbox for the relay", extra=about(event))
 
 
 def order_id(key: str, probe: int) -> str:
-    """``ORD-`` and 8 characters: the id to try for ``key`` when ``probe`` ids before it were taken by other keys."""
+    """``ORD-`` and 8 characters: the id to try for ``key`` after other keys had taken ``probe`` ids before it."""
     digest = hashlib.sha256(f"{key}\n{probe}".encode()).digest()
     return "ORD-" + base64.b32encode(digest).decode().translate(_CROCKFORD)[:ID_CHARACTERS]
 
@@ -189,7 +190,7 @@ def _line(product: Product, quantity: int) -> Line:
 
 
 def _answers(standing: Order, key: str, request: OrderRequest) -> bool:
-    """Whether ``standing`` is what ``request`` under ``key`` placed. Raises `KeyReused`."""
+    """Whether ``request`` with ``key`` placed the order ``standing``. Raises `KeyReused`."""
     if standing.idempotency_key != key:
         return False
     if standing.request_hash != request.hash:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
-MAX_REMEMBERED = 50_000
+MAX_RECENT = 50_000
 """About 15 MB: ten minutes at 80 orders a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The ``number``-th order that was accepted, from 1. ``at_ms``: when it was created."""
+    """An accepted order. ``number`` counts from 1; ``at_ms`` is when it was created."""
 
     number: int
     order_id: str
@@ -22,10 +21,10 @@ class Accepted:
 
 
 class RecentOrders:
-    """A bounded memory of orders, each added once. Thread-safe."""
+    """The latest ``max_orders`` accepted orders, each added once. Thread-safe."""
 
-    def __init__(self, most: int = MAX_REMEMBERED) -> None:
-        self._orders: deque[Accepted] = deque(maxlen=most)
+    def __init__(self, max_orders: int = MAX_RECENT) -> None:
+        self._orders: deque[Accepted] = deque(maxlen=max_orders)
         self._count = 0
         self._lock = threading.Lock()
 
@@ -34,21 +33,12 @@ class RecentOrders:
             self._count += 1
             self._orders.append(Accepted(self._count, order_id, at_ms))
 
-    @property
-    def count(self) -> int:
-        """How many were ever accepted, which is the number of the latest."""
-        return self._count
-
     def after(self, number: int) -> list[Accepted]:
-        """Those that were accepted after the one of that number, in their order; the oldest may be forgotten."""
+        """The orders accepted after that ``number``, the oldest first."""
         with self._lock:
-            return self._tail(takewhile(lambda one: one.number > number, reversed(self._orders)))
+            return list(takewhile(lambda order: order.number > number, reversed(self._orders)))[::-1]
 
     def since(self, at_ms: int) -> list[Accepted]:
-        """Those created at that time or later, in their order."""
+        """The orders created at ``at_ms`` or later, the oldest first."""
         with self._lock:
-            return self._tail(takewhile(lambda one: one.at_ms >= at_ms, reversed(self._orders)))
-
-    @staticmethod
-    def _tail(newest_first: Iterator[Accepted]) -> list[Accepted]:
-        return list(newest_first)[::-1]
+            return list(takewhile(lambda order: order.at_ms >= at_ms, reversed(self._orders)))[::-1]

@@ -1,80 +1,81 @@
-"""From a request's method and path to what answers it, and from the errors of the use cases to HTTP."""
+"""From a request to its handler, from a handler's error to HTTP, and what telemetry hears of both."""
 
 from __future__ import annotations
 
 import logging
 import re
-import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from api.http_message import Endpoint, HttpError, Request, Response, Stream
+from api.http_message import MAX_LOGGED_TARGET, Endpoint, HttpError, Request, Response
 from api.placing import KeyReused, ProductNotFound
 from shopflow import jsontext
 from shopflow.errors import InvalidRequest, Unavailable
+from shopflow.telemetry import SILENT, TRACE_PARENT, Telemetry, well_formed
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER = {"Retry-After": "1"}
-EVENT_STREAM = "text/event-stream"
-STREAMED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-"""The second has nginx, and others that took it over, pass each event on at once."""
 
 Handler = Callable[..., Response]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``handler`` is called with the request and the groups of ``path``."""
+    """``handler`` gets the request and the groups of ``path``, a regular expression."""
 
     method: str
-    path: re.Pattern[str]
+    path: str
     handler: Handler
     takes_json: bool = False
 
 
-def route(method: str, path: str, handler: Handler, *, takes_json: bool = False) -> Route:
-    """``path`` is a regular expression."""
-    return Route(method, re.compile(path), handler, takes_json)
-
-
 class Router:
-    """An `api.http_message.Application` of ``routes``."""
+    """An `api.http_message.Application` of ``routes``. It counts each answer; a POST is a span of the client's trace.
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    Requests that reach no route are in the access log only.
+    """
+
+    def __init__(self, routes: Sequence[Route], telemetry: Telemetry = SILENT) -> None:
         self.routes = tuple(routes)
+        self._telemetry = telemetry
 
     def endpoint(self, method: str, path: str) -> Endpoint:
-        found = [(route, match) for route in self.routes if (match := route.path.fullmatch(path))]
+        found = [(route, match) for route in self.routes if (match := re.fullmatch(route.path, path))]
         if not found and path != "*":
             raise HttpError(HTTPStatus.NOT_FOUND, f"no such path: {path}")
         allowed = _allowed({route.method for route, _ in found})
         if method == "OPTIONS":
-            return Endpoint(lambda _: Response(HTTPStatus.NO_CONTENT, headers={"Allow": allowed}))
+            options = Response(HTTPStatus.NO_CONTENT, headers={"Allow": allowed})
+            return Endpoint(partial(self._answer, lambda _: options, ()))
         for route, match in found:
             if route.method == ("GET" if method == "HEAD" else method):
-                return Endpoint(_translating(route.handler, match.groups()), route.takes_json)
-        message = f"{method} is not allowed here, but {allowed}"
+                return Endpoint(partial(self._answer, route.handler, match.groups()), route.takes_json)
+        message = f"{method} is not allowed here, only {allowed}"
         raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, message, {"Allow": allowed})
 
-
-class StreamSlots:
-    """So many streams at a time and no more."""
-
-    def __init__(self, most: int) -> None:
-        self._slots = threading.BoundedSemaphore(most)
-
-    def answer(self, open_stream: Callable[[Callable[[], None]], Stream], order_id: str | None = None) -> Response:
-        """The stream that ``open_stream(release)`` makes; it calls ``release`` once, when it is closed.
-
-        Raises `HttpError` 503 when there is no place left.
-        """
-        if not self._slots.acquire(blocking=False):
-            raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "too many streams: try again later", RETRY_AFTER)
-        stream = open_stream(self._slots.release)
-        return Response(HTTPStatus.OK, stream, EVENT_STREAM, STREAMED, order_id)
+    def _answer(self, handler: Handler, arguments: Sequence[str], request: Request) -> Response:
+        started = time.monotonic()
+        head = request.head
+        tracing = self._telemetry.tracing if head.method == "POST" else SILENT.tracing
+        [trace_parent, *_] = head.headers.get(TRACE_PARENT, (None,))
+        span = tracing.request(f"{head.method} {head.path}", well_formed(trace_parent))
+        failure: Exception | None = None
+        try:
+            response = handler(replace(request, trace_parent=span.trace_parent), *arguments)
+        except Exception as error:
+            failure = error
+            response = _http_error(error, request).response
+        # Only the server's own faults are errors (OpenTelemetry, HTTP semantic conventions).
+        our_fault = response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        span.end(failure if our_fault else None)
+        milliseconds = round((time.monotonic() - started) * 1000)
+        self._telemetry.metrics.put(Requests=1, Errors=int(our_fault), LatencyMs=milliseconds)
+        return response
 
 
 def json_body(request: Request) -> Any:
@@ -89,25 +90,19 @@ def _allowed(methods: set[str]) -> str:
     return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set()) | {"OPTIONS"}))
 
 
-def _translating(handler: Handler, arguments: tuple[Any, ...]) -> Callable[[Request], Response]:
-    """``handler`` for one request, its errors told in HTTP."""
-
-    def answer(request: Request) -> Response:
-        try:
-            return handler(request, *arguments)
-        except ProductNotFound as error:
-            raise HttpError(HTTPStatus.NOT_FOUND, str(error)) from error
-        except KeyReused as error:
-            raise HttpError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
-        except InvalidRequest as error:
-            raise HttpError(HTTPStatus.BAD_REQUEST, str(error)) from error
-        except Unavailable as error:
-            raise _unavailable(error) from error
-
-    return answer
-
-
-def _unavailable(error: Unavailable) -> HttpError:
-    # What AWS said is for the log, not for the client.
-    log.warning("unavailable: %s", error)
-    return HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "a dependency is unavailable: try again", RETRY_AFTER)
+def _http_error(error: Exception, request: Request) -> HttpError:
+    """How ``error`` is answered. What AWS or Python said is for the log, not for the client."""
+    match error:
+        case HttpError():
+            return error
+        case ProductNotFound():
+            return HttpError(HTTPStatus.NOT_FOUND, str(error))
+        case KeyReused():
+            return HttpError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+        case InvalidRequest():
+            return HttpError(HTTPStatus.BAD_REQUEST, str(error))
+        case Unavailable():
+            log.warning("unavailable: %s", error)
+            return HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "a dependency is unavailable: try again", RETRY_AFTER)
+    log.error("%s %s failed", request.head.method, request.head.target[:MAX_LOGGED_TARGET], exc_info=error)
+    return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")

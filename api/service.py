@@ -1,4 +1,4 @@
-"""The Order Service as a process: its parts put together, and its life from start to drain."""
+"""The Order Service as a process: how its parts are connected, and its life from start to shutdown."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from api.caches import CachedValue, ProductCache
 from api.documents import Files
-from api.following import Follower
-from api.http_message import Application
 from api.http_server import BoundedServer
-from api.observed import Observed
 from api.ops.dead_letters import DeadLetterDesk
 from api.ops.routes import OperatorApi
 from api.ops.session import Sessions
 from api.ops.state import State
 from api.placing import PlaceOrder
-from api.product_cache import ProductCache
-from api.queues import QueueWatch, recent_backlogs
+from api.pollers import OrderPoller, QueuePoller
 from api.recent import RecentOrders
 from api.routes import OrderApi, ShopApi
 from api.routing import Router
+from api.streams import Streams
 from shopflow.aws.calls import INTERACTIVE
 from shopflow.aws.wiring import connect
 from shopflow.catalog import Catalog
@@ -49,12 +47,14 @@ log = logging.getLogger(__name__)
 NAME = "order"
 KEY_BYTES = 16
 STATIC = Path(__file__).parent / "static"
+BACKLOGS_MAX_AGE_MS = 800
+"""Less than the time between two polls of the queues, so that each poll reads them anew."""
 RELAY_STOP_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class ApiPorts:
-    """What the service needs of the world; ``dead_letters`` gives those of a service."""
+    """What the service needs of the outside world. ``dead_letters`` returns those of a service."""
 
     orders: Orders
     products: Products
@@ -65,17 +65,16 @@ class ApiPorts:
 
 
 def ports_on(config: Config) -> ApiPorts:
-    """The real world. Nobody waits long for a message here."""
+    """The ports on AWS, with short waits for messages: an operator is waiting for the answer."""
     aws = connect(replace(config, receive_wait_seconds=WAIT_SECONDS), INTERACTIVE)
     return ApiPorts(aws.orders, aws.products, aws.audit, aws.topic, aws.backlogs(), aws.dead_letters)
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The API, by way of its ``router``, and the relay that runs beside it."""
+    """The HTTP API, and the relay that runs beside it."""
 
-    api: Application
-    router: Router
+    api: Router
     relay: Relay
 
 
@@ -89,41 +88,11 @@ def build(
     static: Path = STATIC,
     telemetry: Telemetry = SILENT,
 ) -> Parts:
-    """The service over its ports, whichever family they are of. ``static``: the folder of the storefront's files."""
+    """Connect the service's parts. ``static`` is the folder of the storefront's files."""
     clock = clock or SystemClock()
     outbox = Outbox(catalog, Contracts(catalog))
     publisher = Publisher(ports.topic)
-    files, recent = Files(static), RecentOrders()
-    follower = Follower(ports.orders, ports.audit, recent, clock)
-    backlogs = recent_backlogs(ports.backlogs, [service.name for service in catalog.consumers], clock)
-    order_api = OrderApi(
-        place_order=_place_order(outbox, ports, publisher, clock),
-        orders=ports.orders,
-        audit=ports.audit,
-        recent=recent,
-        follower=follower,
-        clock=clock,
-    )
-    shop_api = ShopApi(
-        service=catalog.services[NAME].source,
-        catalog=catalog,
-        products=ports.products,
-        follower=follower,
-        queues=QueueWatch(backlogs),
-        files=files,
-        clock=clock,
-    )
-    state = State(ports.orders, recent, backlogs, clock)
-    dry_run = DryRun(outbox, ports.orders, ports.products, ports.audit, clock)
-    desk = DeadLetterDesk(ports.dead_letters, clock, judge or judging(dry_run))
-    operator_api = OperatorApi(Sessions(ops_token, clock), state, desk, catalog, files)
-    router = Router([*order_api.routes, *shop_api.routes, *operator_api.routes])
-    relay = Relay(ports.orders, ports.audit, publisher, outbox, clock, telemetry.metrics)
-    return Parts(Observed(router, telemetry), router, relay)
-
-
-def _place_order(outbox: Outbox, ports: ApiPorts, publisher: Publisher, clock: Clock) -> PlaceOrder:
-    return PlaceOrder(
+    place_order = PlaceOrder(
         outbox=outbox,
         products=ProductCache(ports.products, clock),
         orders=ports.orders,
@@ -131,17 +100,28 @@ def _place_order(outbox: Outbox, ports: ApiPorts, publisher: Publisher, clock: C
         headers=HeaderFactory(clock),
         new_key=lambda: secrets.token_urlsafe(KEY_BYTES),
     )
+    services = [service.name for service in catalog.consumers]
+    backlogs = CachedValue(lambda: {name: ports.backlogs.of(name) for name in services}, clock, BACKLOGS_MAX_AGE_MS)
+    files, recent = Files(static), RecentOrders()
+    streams = Streams(OrderPoller(ports.orders, ports.audit, recent, clock), QueuePoller(backlogs.get), clock)
+    order_api = OrderApi(place_order, ports.orders, ports.audit, recent, streams)
+    shop_api = ShopApi(catalog.services[NAME].source, catalog, ports.products, streams, files, clock)
+    state = State(ports.orders, recent, backlogs.get, clock)
+    judge = judge or judging(DryRun(outbox, ports.orders, ports.products, ports.audit, clock))
+    desk = DeadLetterDesk(ports.dead_letters, clock, judge)
+    operator_api = OperatorApi(Sessions(ops_token, clock), state, desk, catalog, files)
+    router = Router([*order_api.routes, *shop_api.routes, *operator_api.routes], telemetry)
+    return Parts(router, Relay(ports.orders, ports.audit, publisher, outbox, clock, telemetry.metrics))
 
 
 def run(config: Config, catalog: Catalog) -> None:
-    """Serve until SIGTERM or SIGINT, or until the supervisor is gone; then finish what is in flight. A second signal
-    ends the process at once.
+    """Serve until SIGTERM or SIGINT, or until the supervisor has gone; then finish what is in flight.
 
-    Raises `ConfigError` when the port is taken or is none that this user may listen on.
+    A second signal stops at once. Raises `ConfigError` when we cannot listen on the configured address.
     """
     telemetry = telemetry_of(catalog.services[NAME], config)
     parts = build(catalog, ports_on(config), ops_token=config.ops_token, telemetry=telemetry)
-    server = _bind(config, parts.api)
+    server = _listen(config, parts.api)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: _stop_once(number, stop))
@@ -153,11 +133,16 @@ def run(config: Config, catalog: Catalog) -> None:
         relay.start()
     log.info("listening on %s", server.url)
     stop.wait()
-    _drain(server, relay)
+    log.info("stopping: finishing the requests in flight")
+    if not server.stop():
+        log.warning("some requests did not finish in time and were cut off")
+    if relay.is_alive():
+        relay.join(RELAY_STOP_SECONDS)
+    log.info("stopped")
     telemetry.tracing.close()
 
 
-def _bind(config: Config, api: Application) -> BoundedServer:
+def _listen(config: Config, api: Router) -> BoundedServer:
     try:
         return BoundedServer(config.host, config.port, api)
     except OSError as error:
@@ -171,12 +156,3 @@ def _bind(config: Config, api: Application) -> BoundedServer:
 def _stop_once(number: int, stop: threading.Event) -> None:
     signal.signal(number, signal.SIG_DFL)
     stop.set()
-
-
-def _drain(server: BoundedServer, relay: threading.Thread) -> None:
-    log.info("stopping: finishing the requests in flight")
-    if not server.stop():
-        log.warning("some requests did not finish in time and were cut off")
-    if relay.is_alive():
-        relay.join(RELAY_STOP_SECONDS)
-    log.info("stopped")

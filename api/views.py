@@ -1,4 +1,4 @@
-"""What clients see of orders, products and the audit trail: the public fields, and nothing of how they are stored."""
+"""What clients see of orders, products and the audit trail: the public fields, and nothing about their storage."""
 
 from __future__ import annotations
 
@@ -71,8 +71,19 @@ def audit_view(entry: AuditEntry) -> dict[str, Any]:
     }
 
 
+def stream_event_view(entry: AuditEntry) -> dict[str, Any]:
+    """An audit entry as a message of an order's stream."""
+    event = entry.event
+    return {
+        "type": "audit",
+        "eventId": event.event_id,
+        "eventType": str(event.event_type),
+        "recordedAt": to_text(event.time_ms),
+    }
+
+
 def flow_event_view(entry: AuditEntry) -> dict[str, Any]:
-    """An audit entry for those who watch everything."""
+    """An audit entry as a message of the flow."""
     event = entry.event
     return {
         "type": "event",
@@ -86,7 +97,7 @@ def flow_event_view(entry: AuditEntry) -> dict[str, Any]:
 
 
 def backlog_view(backlog: Backlog) -> dict[str, int]:
-    """Messages of one service; a dead letter that is being looked at still is one."""
+    """One service's messages. A dead letter that somebody is looking at (in flight) still counts."""
     return {
         "waiting": backlog.queue.waiting,
         "inFlight": backlog.queue.in_flight,
@@ -95,7 +106,7 @@ def backlog_view(backlog: Backlog) -> dict[str, int]:
 
 
 def catalog_view(catalog: Catalog) -> dict[str, Any]:
-    """The architecture: who produces and who consumes what, in the catalogue's order."""
+    """Which service produces and consumes which events, in the catalogue's order."""
     return {
         "events": {
             str(name): {"producer": spec.producer, "version": spec.version, "status": spec.status and str(spec.status)}
@@ -113,7 +124,6 @@ def catalog_view(catalog: Catalog) -> dict[str, Any]:
 
 
 def _notification(order: Order) -> dict[str, str] | None:
-    """The message that the customer got, if one was sent."""
     if order.notified_at is None:
         return None
     message = mail_text(order)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from api.caches import ProductCache
 from api.placing import PlaceOrder
-from api.product_cache import ProductCache
 from shopflow.catalog import load_catalog
 from shopflow.clock import HeaderFactory
 from shopflow.config import GatewaySettings

@@ -1,1 +1,1 @@
-"""The operator's page and its API: only for who knows the token."""
+"""The operator's page and its API, for whoever has the operator's token."""

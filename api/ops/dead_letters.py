@@ -1,10 +1,10 @@
-"""Dead letters as the operator's page shows them, and what becomes of them there: sent again, or deleted."""
+"""Dead letters on the operator's page: why each is there, and redriving or purging them."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from shopflow import jsontext
 from shopflow.clock import Clock
 from shopflow.dead_letters import Walk
 from shopflow.domain.times import to_text
-from shopflow.errors import Unavailable
+from shopflow.errors import InvalidRequest, Unavailable
 from shopflow.ports import DeadLetter, DeadLetters
 from workers.dead_letters import Group, Judge, Judged, Survey, best_first
 
@@ -21,135 +21,151 @@ log = logging.getLogger(__name__)
 
 MAX_SHOWN = 100
 MAX_REDRIVEN = 100
-LOOK_SECONDS = 5
-"""Nothing more is looked at after so long: the answer tells how many were. Giving back takes about as long again."""
-HIDE_SECONDS = 120
-"""For how long others do not see what is looked at, if this process dies meanwhile."""
-BUSY_SECONDS = 2
-"""How long to wait for somebody else's look. All in all an answer comes before the page gives up (15 s)."""
-BATCH = 25
-"""Letters looked at between two looks at the clock."""
+MAX_ID_CHARACTERS = 100
 MAX_BODY_CHARACTERS = 8000
+LOOK_SECONDS = 5
+"""How long a request goes through the queue; its answer says how far it came. Returning the letters takes about as
+long again."""
+HIDE_SECONDS = 120
+"""How long the letters of a request stay hidden if this process dies meanwhile."""
+BUSY_SECONDS = 2
+"""How long to wait for another request. All in all an answer comes before the page gives up (15 s)."""
+BATCH = 25
+"""Letters between two looks at the clock."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """Which dead letters to redrive: the named ones, or (None) all that would succeed."""
+class RedriveRequest:
+    """Which dead letters to redrive: those with ``message_ids``, or (None) all that would succeed."""
 
     message_ids: frozenset[str] | None
 
+    @classmethod
+    def from_json(cls, body: Any) -> RedriveRequest:
+        """Raises `InvalidRequest`."""
+        if body == {"all": True} and body["all"] is True:
+            return cls(None)
+        ids = body.get("messageIds") if isinstance(body, dict) and len(body) == 1 else None
+        if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_REDRIVEN or not all(map(_is_id, ids)):
+            raise InvalidRequest(f'body: must be {{"messageIds": ["…"]}}, of up to {MAX_REDRIVEN}, or {{"all": true}}')
+        return cls(frozenset(ids))
+
+
+def check_purge_request(body: Any) -> None:
+    """Raises `InvalidRequest` unless the body says exactly what a purge deletes."""
+    if body != {"wouldFail": True} or body["wouldFail"] is not True:
+        raise InvalidRequest('body: must be {"wouldFail": true}')
+
 
 class DeadLetterDesk:
-    """One look at a time: what one look has taken, another would not find.
+    """Handles one request at a time, because a request hides the letters that it looks at.
 
-    Each goes through as much of the queue as fits into `LOOK_SECONDS`, and says in ``lookedAt`` how many that were, in
-    ``more`` whether the queue goes on. ``queue`` gives the dead letters of a service, ``judge`` tells what would become
-    of some of them now. Every method raises `Unavailable`.
+    Each request goes through as much of the queue as `LOOK_SECONDS` allow. Its answer says in ``lookedAt`` how many
+    letters that were, and in ``more`` whether it stopped early. ``queue`` returns the dead letters of a service,
+    ``judge`` says what would become of them now. Every method raises `Unavailable`.
     """
 
     def __init__(self, queue: Callable[[str], DeadLetters], clock: Clock, judge: Judge) -> None:
         self._queue = queue
         self._clock = clock
         self._judge = judge
-        self._desk = threading.Lock()
+        self._busy = threading.Lock()
 
     def look(self, service: str) -> dict[str, Any]:
-        """How many there are, for which reasons, and `MAX_SHOWN` of them: those first that would succeed."""
+        """How many dead letters there are, their reasons, and `MAX_SHOWN` of them, those that would succeed first."""
         survey, shown = Survey(), list[Judged]()
-        with self._turn(service) as turn:
-            for letters in turn.batches():
+        with self._visit(service) as visit:
+            for letters in visit.batches():
                 judged = self._judge(service, letters)
                 survey.add(judged)
                 shown = best_first([*shown, *judged], MAX_SHOWN)
         return {
-            **turn.looked(),
-            "deadLetters": max(turn.walk.depth, turn.walk.seen),
+            **visit.progress(),
+            "deadLetters": max(visit.walk.depth, visit.walk.seen),
             "wouldSucceed": survey.would_succeed,
             "wouldFail": survey.would_fail,
-            "reasons": [group_view(group) for group in survey.groups],
-            "letters": [letter_view(one) for one in shown],
+            "reasons": [_group_view(group) for group in survey.groups],
+            "letters": [_letter_view(one) for one in shown],
         }
 
-    def redrive(self, service: str, wish: Wish) -> dict[str, Any]:
-        """Send them back to their queue, up to `MAX_REDRIVEN`. One that is sent twice has no second effect."""
+    def redrive(self, service: str, wanted: RedriveRequest) -> dict[str, Any]:
+        """Send up to `MAX_REDRIVEN` letters back to their queue. Sending one twice has no second effect."""
         redriven: list[str] = []
-        sent: set[str] = set()  # the ids that they have now: one that comes back is not sent in circles
-        with self._turn(service) as turn:
-            for letter in self._chosen(service, turn, wish.message_ids):
-                if len(redriven) == MAX_REDRIVEN or turn.is_over:
-                    turn.stopped = True
+        sent: set[str] = set()  # their new ids: a letter that comes back at once is not sent in circles
+        with self._visit(service) as visit:
+            for letter in self._chosen(service, visit, wanted):
+                if len(redriven) == MAX_REDRIVEN or visit.out_of_time:
+                    visit.stopped = True
                     break
                 if letter.message.message_id in sent:
                     continue
-                sent.add(turn.dlq.redrive(letter))
-                turn.walk.took([letter])
+                sent.add(visit.dlq.redrive(letter))
+                visit.walk.took([letter])
                 redriven.append(letter.message.message_id)
-                if len(redriven) == len(wish.message_ids or ()):
+                if len(redriven) == len(wanted.message_ids or ()):
                     break
-            left = turn.dlq.depth()
+            left = visit.dlq.depth()
         log.info("the operator redrove %d dead letter(s) of %s: %s", len(redriven), service, ", ".join(redriven))
-        return {"redriven": len(redriven), "left": left, **turn.looked()}
+        return {"redriven": len(redriven), "left": left, **visit.progress()}
 
     def purge(self, service: str) -> dict[str, Any]:
-        """Delete for good what would fail again: as it is judged now, whatever an earlier look has said."""
+        """Delete for good the letters that would fail now, whatever an earlier look has shown."""
         purged = 0
-        with self._turn(service) as turn:
-            for letters in turn.batches():
-                doomed = [one for one in self._judge(service, letters) if one.kind.would_fail]
-                traces = ", ".join(f"{one.message_id} ({one.reason})" for one in doomed)
-                log.info("the operator purges %d dead letter(s) of %s: %s", len(doomed), service, traces)
-                purged += turn.dlq.delete([one.letter for one in doomed])
-                turn.walk.took([one.letter for one in doomed])
-            left = turn.dlq.depth()
-        return {"purged": purged, "left": left, **turn.looked()}
+        with self._visit(service) as visit:
+            for letters in visit.batches():
+                failing = [one for one in self._judge(service, letters) if one.kind.would_fail]
+                traces = ", ".join(f"{one.message_id} ({one.reason})" for one in failing)
+                log.info("the operator purges %d dead letter(s) of %s: %s", len(failing), service, traces)
+                purged += visit.dlq.delete([one.letter for one in failing])
+                visit.walk.took([one.letter for one in failing])
+            left = visit.dlq.depth()
+        return {"purged": purged, "left": left, **visit.progress()}
 
-    def _chosen(self, service: str, turn: Turn, message_ids: Collection[str] | None) -> Iterator[DeadLetter]:
-        for letters in turn.batches():
-            if message_ids is not None:
-                yield from (letter for letter in letters if letter.message.message_id in message_ids)
+    def _chosen(self, service: str, visit: Visit, wanted: RedriveRequest) -> Iterator[DeadLetter]:
+        for letters in visit.batches():
+            if wanted.message_ids is not None:
+                yield from (letter for letter in letters if letter.message.message_id in wanted.message_ids)
             else:
                 yield from (one.letter for one in self._judge(service, letters) if one.kind.would_succeed)
 
     @contextmanager
-    def _turn(self, service: str) -> Iterator[Turn]:
+    def _visit(self, service: str) -> Iterator[Visit]:
         dlq = self._queue(service)
-        if not self._desk.acquire(timeout=BUSY_SECONDS):
-            raise Unavailable("another look at the dead letters takes its time")
+        if not self._busy.acquire(timeout=BUSY_SECONDS):
+            raise Unavailable("another request is looking at the dead letters")
         try:
             with Walk(dlq, self._clock, HIDE_SECONDS) as walk:
-                yield Turn(dlq, walk, self._clock)
+                yield Visit(dlq, walk, self._clock)
         finally:
-            self._desk.release()
+            self._busy.release()
 
 
-class Turn:
-    """One walk of the desk's, and the time that it has. ``stopped``: it was ended before it had done all."""
+class Visit:
+    """One request's walk through a dead-letter queue. ``stopped``: it ended before it had done everything."""
 
     def __init__(self, dlq: DeadLetters, walk: Walk, clock: Clock) -> None:
         self.dlq = dlq
         self.walk = walk
+        self.stopped = False
         self._clock = clock
         self._ends_at = clock.now_ms() + LOOK_SECONDS * 1000
-        self.stopped = False
 
     @property
-    def is_over(self) -> bool:
+    def out_of_time(self) -> bool:
         return self._clock.now_ms() >= self._ends_at
 
     def batches(self) -> Iterator[list[DeadLetter]]:
         for letters in self.walk.batches(BATCH):
             yield letters
-            if self.is_over and not self.walk.ended:
+            if self.out_of_time and not self.walk.ended:
                 self.stopped = True
                 return
 
-    def looked(self) -> dict[str, Any]:
-        """How many were looked at, and whether there may be others that this turn did not get to."""
+    def progress(self) -> dict[str, Any]:
         return {"lookedAt": self.walk.seen, "more": self.stopped}
 
 
-def group_view(group: Group) -> dict[str, Any]:
-    """The dead letters of one reason."""
+def _group_view(group: Group) -> dict[str, Any]:
     return {
         "kind": group.kind.name.lower(),
         "reason": group.reason,
@@ -158,8 +174,8 @@ def group_view(group: Group) -> dict[str, Any]:
     }
 
 
-def letter_view(judged: Judged) -> dict[str, Any]:
-    """A dead letter and why it is there; of which order and event, if its text tells."""
+def _letter_view(judged: Judged) -> dict[str, Any]:
+    """A dead letter, why it is there, and its order and event if its text names them."""
     message = judged.letter.message
     envelope = _envelope(message.body)
     return {
@@ -185,3 +201,7 @@ def _envelope(body: str) -> dict[str, Any]:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and 1 <= len(value) <= MAX_ID_CHARACTERS

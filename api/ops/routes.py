@@ -5,23 +5,20 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from api.documents import NOT_STORED, Files
-from api.http_message import HttpError, Request, Response, json_response
-from api.ops.dead_letters import MAX_REDRIVEN, DeadLetterDesk, Wish
-from api.ops.origin import check_same_origin
-from api.ops.session import Sessions
+from api.documents import Files
+from api.http_message import NOT_STORED, HttpError, Request, Response, json_response
+from api.ops.dead_letters import DeadLetterDesk, RedriveRequest, check_purge_request
+from api.ops.session import Sessions, check_same_origin
 from api.ops.state import State
-from api.routing import Handler, Route, json_body, route
+from api.routing import Handler, Route, json_body
 from shopflow.catalog import Catalog
 from shopflow.errors import InvalidRequest
 
 MAX_TOKEN_CHARACTERS = 512
-MAX_ID_CHARACTERS = 100
-WOULD_FAIL = {"wouldFail": True}
 
 
 class OperatorApi:
-    """What only the operator may see and do. Whatever changes something is refused to pages of other sites."""
+    """What only the operator may see and do. Requests that change something must not come from pages of other sites."""
 
     def __init__(self, sessions: Sessions, state: State, desk: DeadLetterDesk, catalog: Catalog, files: Files) -> None:
         self._sessions = sessions
@@ -34,16 +31,16 @@ class OperatorApi:
     def routes(self) -> list[Route]:
         letters = r"/ops/dead-letters/([^/]+)"
         return [
-            route("GET", "/ops", self._get_page),
-            route("POST", "/ops/session", _same_origin(self._sign_in), takes_json=True),
-            route("DELETE", "/ops/session", _same_origin(self._sign_out)),
-            route("GET", "/ops/state", self._operators(self._get_state)),
-            route("GET", letters, self._operators(self._get_letters)),
-            route("POST", letters + "/redrive", _same_origin(self._operators(self._redrive)), takes_json=True),
-            route("POST", letters + "/purge", _same_origin(self._operators(self._purge)), takes_json=True),
+            Route("GET", "/ops", self._get_page),
+            Route("POST", "/ops/session", _same_origin(self._sign_in), takes_json=True),
+            Route("DELETE", "/ops/session", _same_origin(self._sign_out)),
+            Route("GET", "/ops/state", self._operator_only(self._get_state)),
+            Route("GET", letters, self._operator_only(self._get_letters)),
+            Route("POST", letters + "/redrive", _same_origin(self._operator_only(self._redrive)), takes_json=True),
+            Route("POST", letters + "/purge", _same_origin(self._operator_only(self._purge)), takes_json=True),
         ]
 
-    def _operators(self, handler: Handler) -> Handler:
+    def _operator_only(self, handler: Handler) -> Handler:
         def answer(request: Request, *arguments: str) -> Response:
             self._sessions.check(request.head)
             return handler(request, *arguments)
@@ -54,14 +51,17 @@ class OperatorApi:
         try:
             self._sessions.check(request.head)
         except HttpError as refusal:
-            if refusal.status is HTTPStatus.UNAUTHORIZED and self._sessions.on:
+            if refusal.status is HTTPStatus.UNAUTHORIZED and self._sessions.enabled:
                 return self._sign_in_page.answer_private(request, refusal.status, refusal.headers)
             raise
         return self._page.answer_private(request)
 
     def _sign_in(self, request: Request) -> Response:
-        cookie = self._sessions.sign_in(_token(json_body(request)))
-        return Response(HTTPStatus.NO_CONTENT, headers={**NOT_STORED, "Set-Cookie": cookie})
+        body = json_body(request)
+        token = body.get("token") if isinstance(body, dict) and len(body) == 1 else None
+        if not isinstance(token, str) or not 1 <= len(token) <= MAX_TOKEN_CHARACTERS:
+            raise InvalidRequest(f'body: must be {{"token": "…"}}, of up to {MAX_TOKEN_CHARACTERS} characters')
+        return Response(HTTPStatus.NO_CONTENT, headers={**NOT_STORED, "Set-Cookie": self._sessions.sign_in(token)})
 
     def _sign_out(self, _: Request) -> Response:
         return Response(HTTPStatus.NO_CONTENT, headers={**NOT_STORED, "Set-Cookie": self._sessions.sign_out()})
@@ -73,13 +73,12 @@ class OperatorApi:
         return json_response(HTTPStatus.OK, self._desk.look(self._known(service)))
 
     def _redrive(self, request: Request, service: str) -> Response:
-        known, wish = self._known(service), _wish(json_body(request))
-        return json_response(HTTPStatus.OK, self._desk.redrive(known, wish))
+        known, wanted = self._known(service), RedriveRequest.from_json(json_body(request))
+        return json_response(HTTPStatus.OK, self._desk.redrive(known, wanted))
 
     def _purge(self, request: Request, service: str) -> Response:
-        known, body = self._known(service), json_body(request)
-        if body != WOULD_FAIL or body["wouldFail"] is not True:
-            raise InvalidRequest('body: must be {"wouldFail": true}')
+        known = self._known(service)
+        check_purge_request(json_body(request))
         return json_response(HTTPStatus.OK, self._desk.purge(known))
 
     def _known(self, service: str) -> str:
@@ -89,28 +88,8 @@ class OperatorApi:
 
 
 def _same_origin(handler: Handler) -> Handler:
-    def answer(request: Request, *arguments: str) -> Response:
+    def answer(request: Request, *arguments: Any) -> Response:
         check_same_origin(request.head)
         return handler(request, *arguments)
 
     return answer
-
-
-def _token(body: Any) -> str:
-    token = body.get("token") if isinstance(body, dict) and len(body) == 1 else None
-    if not isinstance(token, str) or not 1 <= len(token) <= MAX_TOKEN_CHARACTERS:
-        raise InvalidRequest(f'body: must be {{"token": "…"}}, of up to {MAX_TOKEN_CHARACTERS} characters')
-    return token
-
-
-def _wish(body: Any) -> Wish:
-    if body == {"all": True} and body["all"] is True:
-        return Wish(None)
-    ids = body.get("messageIds") if isinstance(body, dict) and len(body) == 1 else None
-    if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_REDRIVEN or not all(map(_is_id, ids)):
-        raise InvalidRequest(f'body: must be {{"messageIds": ["…"]}}, of up to {MAX_REDRIVEN}, or {{"all": true}}')
-    return Wish(frozenset(ids))
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, str) and 1 <= len(value) <= MAX_ID_CHARACTERS

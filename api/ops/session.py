@@ -1,6 +1,6 @@
-"""Who is the operator: whoever knows the token, and for twelve hours the browser that signed in with it.
+"""Who the operator is: whoever sends the token, and for twelve hours the browser that signed in with it.
 
-Nothing is stored: the cookie carries its own end, sealed with a key that is the token.
+Nothing is stored: the cookie carries its own end, signed with the token as the key.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ COOKIE = "ops"
 SESSION_SECONDS = 12 * 3600
 MAX_FAILURES = 10
 FAILURES_SECONDS = 60
-"""After so many wrong tokens in that time the next wrong one is 429. The right one is always taken: else anybody could
-lock the operator out. What keeps the token from being guessed is its length."""
+"""After so many wrong tokens in that time, the next wrong one is 429. The right one is always accepted: otherwise
+anybody could lock the operator out. The token's length protects it from being guessed."""
+OFF = "the operator's page is off: set OPS_TOKEN to turn it on"
 _ATTRIBUTES = "HttpOnly; SameSite=Strict; Path=/ops"
 _MAX_DIGITS = 15
-OFF = "the operator's page is off: it needs OPS_TOKEN to be set"
+_OWN_SITES = frozenset({"same-origin", "none"})
+"""Of Sec-Fetch-Site. ``none``: the user opened it, not a page. Another port of this host is only ``same-site``."""
 
 
 class Sessions:
-    """Thread-safe. ``token`` None: there is no operator, and every call raises `HttpError` 401."""
+    """The operator's sessions. Without a ``token`` every call raises `HttpError` 401. Thread-safe."""
 
     def __init__(self, token: str | None, clock: Clock) -> None:
         self._token = token.encode() if token else None
@@ -35,25 +37,24 @@ class Sessions:
         self._lock = threading.Lock()
 
     @property
-    def on(self) -> bool:
-        """Whether there is an operator at all."""
+    def enabled(self) -> bool:
         return self._token is not None
 
     def sign_in(self, token: str) -> str:
         """The Set-Cookie header of a new session. Raises `HttpError` 401 for a wrong token, 429 for too many."""
         self._check_token(token.encode(errors="surrogatepass"))
         ends = str(self._clock.now_ms() + SESSION_SECONDS * 1000)
-        return f"{COOKIE}={ends}.{self._seal(ends)}; {_ATTRIBUTES}; Max-Age={SESSION_SECONDS}"
+        return f"{COOKIE}={ends}.{self._sign(ends)}; {_ATTRIBUTES}; Max-Age={SESSION_SECONDS}"
 
     def sign_out(self) -> str:
         """The Set-Cookie header that ends a session."""
-        if not self.on:
+        if not self.enabled:
             raise _unauthorised(OFF)
         return f"{COOKIE}=; {_ATTRIBUTES}; Max-Age=0"
 
     def check(self, head: Head) -> None:
-        """Check that the request is the operator's. Raises `HttpError` 401, and 429 for too many wrong tokens."""
-        if self._token is None:
+        """Check that the operator sent the request. Raises `HttpError` 401, and 429 for too many wrong tokens."""
+        if not self.enabled:
             raise _unauthorised(OFF)
         if any(self._is_valid(cookie) for cookie in _cookies(head)):
             return
@@ -70,24 +71,39 @@ class Sessions:
         with self._lock:
             now = self._clock.now_ms()
             if len(self._failures) == MAX_FAILURES and 0 <= now - self._failures[0] < FAILURES_SECONDS * 1000:
-                message = "this is not the operator's token, and too many others were not: wait a minute"
+                message = "this is not the operator's token, and there were too many wrong ones: wait a minute"
                 raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, message, {"Retry-After": str(FAILURES_SECONDS)})
             self._failures.append(now)
         raise _unauthorised("this is not the operator's token")
 
     def _is_valid(self, cookie: str) -> bool:
-        ends, _, seal = cookie.partition(".")
+        ends, _, signature = cookie.partition(".")
         if not (ends.isascii() and ends.isdecimal() and len(ends) <= _MAX_DIGITS):
             return False
-        genuine = hmac.compare_digest(_bytes(seal), self._seal(ends).encode())
+        genuine = hmac.compare_digest(_bytes(signature), self._sign(ends).encode())
         return genuine and self._clock.now_ms() < int(ends)
 
-    def _seal(self, ends: str) -> str:
+    def _sign(self, ends: str) -> str:
         return hmac.digest(self._token or b"", f"operator's session until {ends}".encode(), hashlib.sha256).hex()
 
 
+def check_same_origin(head: Head) -> None:
+    """Raises `HttpError` 403 for a request that a browser sends for a page of another site.
+
+    Browsers say so in Sec-Fetch-Site. Without it, Origin is compared with Host, which a proxy may have rewritten. A
+    client that is no browser sends neither, and has no cookies that another site could abuse.
+    """
+    site, origin = head.only("Sec-Fetch-Site"), head.only("Origin")
+    if site is not None:
+        own = site.lower() in _OWN_SITES
+    else:
+        own = origin is None or origin.partition("://")[2].lower() == (head.only("Host") or "").lower()
+    if not own:
+        raise HttpError(HTTPStatus.FORBIDDEN, "refused: a page of another site sent this")
+
+
 def _bytes(value: str) -> bytes:
-    """A header's value as it was sent. From a socket each character is a byte; Lambda's may be any."""
+    """The bytes of a header's value. From a socket each character is one byte; from Lambda it may be any character."""
     try:
         return value.encode("latin-1")
     except UnicodeEncodeError:
@@ -95,7 +111,6 @@ def _bytes(value: str) -> bytes:
 
 
 def _cookies(head: Head) -> list[str]:
-    """The values of the cookies of our name."""
     pairs = ";".join(head.headers.get("cookie", ())).split(";")
     return [value.strip() for name, _, value in (pair.partition("=") for pair in pairs) if name.strip() == COOKIE]
 

@@ -11,8 +11,8 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
 
+from api.caches import ProductCache
 from api.placing import PlaceOrder
-from api.product_cache import ProductCache
 from shopflow.aws.calls import INTERACTIVE
 from shopflow.aws.tables import DynamoOrders
 from shopflow.catalog import load_catalog

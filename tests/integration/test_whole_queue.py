@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api.ops.dead_letters import DeadLetterDesk, Wish
+from api.ops.dead_letters import DeadLetterDesk, RedriveRequest
 from scripts.dlq.__main__ import main
 from shopflow.catalog import load_catalog
 from shopflow.clock import SystemClock
@@ -72,7 +72,7 @@ def test_the_page_shows_the_good_letter_first_redrives_it_and_purges_the_rest(li
     shown = desk.look("payment")
     assert [(group["kind"], group["count"]) for group in shown["reasons"]] == [("done", 1), ("breach", POISON)]
     assert shown["letters"][0]["eventType"] == "inventory.reserved"
-    assert desk.redrive("payment", Wish(None))["redriven"] == 1
+    assert desk.redrive("payment", RedriveRequest(None))["redriven"] == 1
     assert desk.purge("payment")["purged"] == POISON
     assert live.aws.dead_letters("payment").depth() == 0
 

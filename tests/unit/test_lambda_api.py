@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 
 from api import lambda_handler
-from api.gateway import answer
-from api.http_message import Response
-from api.http_rules import MAX_BODY_BYTES
-from api.lambda_handler import OVERLAP_MS, Service
-from api.routing import Router, route
+from api.http_message import MAX_BODY_BYTES, Response
+from api.lambda_handler import OVERLAP_MS, Service, answer
+from api.routing import Route, Router
 from shopflow.errors import Unavailable
 from tests.unit.api.shop import FINISHED_ID, OPS_TOKEN, SAMPLE, Shop
 
@@ -97,7 +95,7 @@ def test_a_token_of_any_text_is_no_error(shop: Shop) -> None:
 
 
 def test_the_access_log_tells_whose_request_it_was(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO", logger="api.gateway"):
+    with caplog.at_level("INFO", logger="api.http_message"):
         ask(shop, "GET", "/nowhere")
     [record] = caplog.records
     assert record.getMessage().startswith("192.0.2.1 GET /nowhere 404 ")
@@ -163,7 +161,7 @@ class Silence:
 
 def test_a_stream_is_closed_even_if_only_its_head_was_asked_for() -> None:
     stream = Silence()
-    router = Router([route("GET", "/stream", lambda _: Response(HTTPStatus.OK, stream, "text/event-stream"))])
+    router = Router([Route("GET", "/stream", lambda _: Response(HTTPStatus.OK, stream, "text/event-stream"))])
     assert answer(router, event("HEAD", "/stream"))["body"] == ""
     assert stream.closed == 1
 

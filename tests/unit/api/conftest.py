@@ -24,6 +24,6 @@ def client(shop: Shop) -> Iterator[Client]:
 def short_flow() -> Iterator[None]:
     """The flow ends by itself soon, so that its answer can be read whole."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("api.flow.TIME_LIMIT_MS", 20)
-        patch.setattr("api.flow.WAIT_SECONDS", 0.02)
+        patch.setattr("api.streams.FlowStream.limit_ms", 20)
+        patch.setattr("api.streams.WAIT_SECONDS", 0.02)
         yield

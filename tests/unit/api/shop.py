@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -13,8 +14,9 @@ from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
 from api.http_server import BoundedServer, Limits
+from api.pollers import OrderPoller, QueuePoller
+from api.recent import RecentOrders
 from api.service import ApiPorts, build
-from shopflow.aws.tables import MAX_BATCH_GET
 from shopflow.catalog import load_catalog
 from shopflow.clock import Clock, SystemClock
 from shopflow.domain.order import Order, Transition, notify
@@ -67,7 +69,6 @@ class CountingOrders:
     def read(self, order_ids: Collection[str]) -> dict[str, Order]:
         if self.unavailable:
             raise Unavailable("BatchGetItem")
-        assert len(order_ids) <= MAX_BATCH_GET
         self.reads.append(tuple(order_ids))
         return self._orders.read(order_ids)
 
@@ -150,6 +151,14 @@ class Shop:
             CATALOG, self.ports, self.clock, ops_token=self.ops_token, judge=self.judge, telemetry=self.telemetry
         )
 
+    def order_poller(self, clock: Clock) -> OrderPoller:
+        """A poller without a thread."""
+        return OrderPoller(self.orders, self.audit, RecentOrders(), clock, in_background=lambda _: None)
+
+    def queue_poller(self) -> QueuePoller:
+        """A poller without a thread."""
+        return QueuePoller(dict, in_background=lambda _: None)
+
     def dead_letters(self, service: str) -> MemoryDeadLetters:
         return MemoryDeadLetters(self.dlqs[service], self.queues[service])
 
@@ -198,6 +207,13 @@ class Answer:
         return cls(response.status, response.read().decode(), headers)
 
 
+def eventually(condition: Callable[[], bool], within_seconds: float = 10) -> None:
+    deadline = time.monotonic() + within_seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.005)
+
+
 @contextmanager
 def serving(shop: Shop, limits: Limits = QUICK) -> Iterator[BoundedServer]:
     server = BoundedServer("127.0.0.1", 0, shop.parts.api, limits)
@@ -216,7 +232,7 @@ class Client:
 
     @property
     def address(self) -> tuple[str, int]:
-        return "127.0.0.1", self.server.server_address[1]
+        return "127.0.0.1", self.server.port
 
     def connect(self) -> HTTPConnection:
         return HTTPConnection(*self.address, timeout=10)

@@ -6,8 +6,7 @@ import pytest
 
 from api.http_server import Limits
 from tests.swarm import Attack, Latencies, attacking
-from tests.unit.api.shop import Client, Shop, serving
-from tests.unit.api.test_bounds import eventually
+from tests.unit.api.shop import Client, Shop, eventually, serving
 from tests.unit.api.test_http import ORDER, get, post
 
 pytestmark = pytest.mark.alone

@@ -17,8 +17,7 @@ import pytest
 
 from tests.conformance.samples import made, reserved
 from tests.faults.lanes import free_port
-from tests.unit.api.shop import OPS_TOKEN, SAMPLE, Answer, Client, Shop, ask, serving
-from tests.unit.api.test_bounds import eventually
+from tests.unit.api.shop import OPS_TOKEN, SAMPLE, Answer, Client, Shop, ask, eventually, serving
 from tests.unit.api.test_http import chunked, statuses, until_closed
 
 NEEDS = "There is no nginx: apt-get install nginx"
@@ -81,7 +80,7 @@ def proxied(nginx: str, shop: Shop, tmp_path: Path) -> Iterator[Proxied]:
     with serving(shop) as server:
         port = free_port()
         config = tmp_path / "nginx.conf"
-        config.write_text(CONFIG.format(folder=tmp_path, port=port, upstream=server.server_address[1]))
+        config.write_text(CONFIG.format(folder=tmp_path, port=port, upstream=server.port))
         command = [nginx, "-p", str(tmp_path), "-c", str(config), "-e", "stderr"]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             client = Proxied(server, port)

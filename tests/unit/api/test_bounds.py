@@ -6,24 +6,17 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
 import pytest
 
 from api.http_server import BoundedServer, Connections
-from tests.unit.api.shop import QUICK, Client, Shop, ask, serving
+from tests.unit.api.shop import QUICK, Client, Shop, ask, eventually, serving
 from tests.unit.api.test_http import ORDER, get, post, statuses, talking, until_closed
 
 SMALL = replace(QUICK, connections=8, receive_seconds=30)
-
-
-def eventually(condition: Callable[[], bool], within_seconds: float = 10) -> None:
-    deadline = time.monotonic() + within_seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.005)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 import pytest
 import requests
 
-from api.http_rules import MAX_HEADER_BYTES, MAX_HEADERS, MAX_REQUEST_LINE_BYTES
+from api.http_message import MAX_HEADER_BYTES, MAX_HEADERS, MAX_REQUEST_LINE_BYTES
 from tests.unit.api.shop import SAMPLE, Client, Shop, ask
 
 ORDER = json.dumps(SAMPLE).encode()
@@ -289,7 +289,7 @@ def test_the_access_log_tells_client_method_path_status_time_and_order(
         order_id = ask(connection, "POST", "/orders", SAMPLE).json["orderId"]
         ask(connection, "GET", "/nowhere")
         ask(connection, "GET", "/health")  # on one connection: by then the line of the request before it is written
-    placed, missed = [record for record in caplog.records if record.name == "api.http_connection"][:2]
+    placed, missed = [record for record in caplog.records if record.name == "api.http_message"][:2]
     assert re.fullmatch(r"127\.0\.0\.1 POST /orders 201 \d+\.\d ms", placed.getMessage())
     assert placed.__dict__["orderId"] == order_id
     assert missed.getMessage().startswith("127.0.0.1 GET /nowhere 404 ")

@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from api.ops import dead_letters
-from api.ops.dead_letters import LOOK_SECONDS, MAX_BODY_CHARACTERS, MAX_REDRIVEN, MAX_SHOWN, DeadLetterDesk, Wish
+from api.ops.dead_letters import (
+    LOOK_SECONDS,
+    MAX_BODY_CHARACTERS,
+    MAX_REDRIVEN,
+    MAX_SHOWN,
+    DeadLetterDesk,
+    RedriveRequest,
+)
 from shopflow.domain.times import to_text
 from shopflow.errors import Unavailable
 from shopflow.memory.queues import MemoryDeadLetters
@@ -152,7 +159,7 @@ def test_what_takes_too_long_stops_and_tells_what_is_left() -> None:
             return super().redrive(letter)
 
     desk = DeadLetterDesk(lambda _: Slow(shop.dlqs["payment"], shop.queues["payment"]), clock, judged_by_name)
-    assert desk.redrive("payment", Wish(None)) == {"redriven": 2, "left": 1, "lookedAt": 3, "more": True}
+    assert desk.redrive("payment", RedriveRequest(None)) == {"redriven": 2, "left": 1, "lookedAt": 3, "more": True}
     assert shop.dlqs["payment"].depth().waiting == 1
 
 
@@ -160,8 +167,8 @@ def test_one_redrive_takes_so_many_and_no_more(shop: Shop, monkeypatch: pytest.M
     monkeypatch.setattr(dead_letters, "MAX_REDRIVEN", 15)
     bury(shop, *(["message"] * 20))
     desk = DeadLetterDesk(shop.dead_letters, shop.clock, judged_by_name)
-    assert desk.redrive("payment", Wish(None)) == {"redriven": 15, "left": 5, "lookedAt": 20, "more": True}
-    assert desk.redrive("payment", Wish(None)) == {"redriven": 5, "left": 0, "lookedAt": 5, "more": False}
+    assert desk.redrive("payment", RedriveRequest(None)) == {"redriven": 15, "left": 5, "lookedAt": 20, "more": True}
+    assert desk.redrive("payment", RedriveRequest(None)) == {"redriven": 5, "left": 0, "lookedAt": 5, "more": False}
 
 
 def test_a_good_letter_behind_three_thousand_poison_ones_comes_first_and_is_redriven(
@@ -233,7 +240,10 @@ def test_one_that_comes_back_at_once_is_not_sent_in_circles(shop: Shop) -> None:
 
     bury(shop, "message")
     dlq = Returning(shop.dlqs["payment"], shop.queues["payment"])
-    assert DeadLetterDesk(lambda _: dlq, shop.clock, judged_by_name).redrive("payment", Wish(None))["redriven"] == 1
+    assert (
+        DeadLetterDesk(lambda _: dlq, shop.clock, judged_by_name).redrive("payment", RedriveRequest(None))["redriven"]
+        == 1
+    )
     assert shop.dlqs["payment"].depth().waiting == 1
 
 

@@ -1,4 +1,4 @@
-"""GET /ops/state: queues, throughput, times to complete, and orders that are open for long."""
+"""GET /ops/state: queues, throughput, times to complete, and orders that are open too long."""
 
 from __future__ import annotations
 
@@ -7,16 +7,25 @@ from typing import Any
 
 import pytest
 
-from api.ops import throughput, waiting
-from api.ops.metrics import MINUTE_MS, WINDOW_MINUTES, Finish, finish_of, percentile, summary, window_start
-from api.ops.throughput import Throughput
-from api.ops.waiting import owed
+from api.ops import state as state_module
+from api.ops.state import (
+    MINUTE_MS,
+    WINDOW_MINUTES,
+    Finish,
+    Throughput,
+    awaited_services,
+    finish_of,
+    percentile,
+    read_open_orders,
+    summary,
+    window_start,
+)
 from api.recent import RecentOrders
 from shopflow.domain import order as steps
 from shopflow.domain.order import Order, Status
 from shopflow.domain.times import to_text
 from tests.clocks import ManualClock
-from tests.conformance.samples import a_declined_order, an_order, charged, made, refused, released, reserved
+from tests.conformance.samples import a_declined_order, an_order, charged, made, released, reserved
 from tests.unit.api.shop import AS_OPERATOR, SAMPLE, Client, Shop, serving
 
 NOW = ManualClock().now
@@ -26,87 +35,67 @@ def state(client: Client) -> Any:
     return client.get("/ops/state", AS_OPERATOR).json
 
 
-@pytest.mark.parametrize(("percent", "value"), [(1, 10), (50, 50), (51, 60), (95, 100), (99, 100), (100, 100)])
-def test_a_percentile_is_a_value_that_was_measured(percent: int, value: int) -> None:
-    assert percentile(range(10, 101, 10), percent) == value
-
-
-def test_there_is_no_percentile_of_nothing_and_each_of_one_value_is_it() -> None:
-    assert percentile([], 50) is None
-    assert [percentile([7], percent) for percent in (1, 50, 99)] == [7, 7, 7]
-
-
-def test_orders_are_counted_in_the_minute_they_were_accepted_in_and_finished_in() -> None:
-    start = window_start(NOW)
-    finishes = [Finish(start + MINUTE_MS, 1000), Finish(start + MINUTE_MS + 1, 3000), Finish(NOW, 2000)]
-    shown = summary([start - 1, start, start + MINUTE_MS - 1, start + MINUTE_MS, NOW], finishes, NOW)
-    assert (shown["windowMinutes"], shown["accepted"], shown["finished"]) == (WINDOW_MINUTES, 4, 3)
-    assert [minute["accepted"] for minute in shown["perMinute"]] == [2, 1, 0, 0, 0, 0, 0, 0, 0, 1]
-    assert shown["perMinute"][1] == {
-        "at": to_text(start + MINUTE_MS),
-        "accepted": 1,
-        "finished": 2,
-        "p50Ms": 1000,
-        "p95Ms": 3000,
-    }
-    assert shown["timeToComplete"] == {"count": 3, "p50Ms": 2000, "p95Ms": 3000, "p99Ms": 3000}
-
-
-def test_the_last_minute_is_the_one_that_goes_on() -> None:
-    shown = summary([], [], NOW)["perMinute"]
-    assert len(shown) == WINDOW_MINUTES
-    assert shown[-1]["at"] == to_text(NOW - NOW % MINUTE_MS)
-    assert shown[-1]["p50Ms"] is None
-
-
-def test_an_order_is_finished_when_its_customer_is_told_and_its_stock_released(shop: Shop) -> None:
-    declined = a_declined_order(shop.orders)
-    told = made(shop.orders, steps.notify(declined, declined.created_at + 500))
-    assert finish_of(told) is None
-    settled = made(shop.orders, steps.close(made(shop.orders, released(told))))
-    assert settled.released_at is not None
-    at_ms = max(declined.created_at + 500, settled.released_at)
-    assert finish_of(settled) == Finish(at_ms, at_ms - declined.created_at)
-
-
-def test_a_clock_that_goes_after_makes_no_negative_time() -> None:
-    order = replace(an_order(), opened_at=None, notified_at=1)
-    assert finish_of(order) == Finish(1, 0)
-
-
-def _finished(shop: Shop, order_id: str, after_ms: int) -> None:
+def finish(shop: Shop, order_id: str, after_ms: int) -> None:
     order = shop.tables.orders[order_id]
     paid = made(shop.orders, charged(made(shop.orders, reserved(order))))
     made(shop.orders, steps.notify(paid, order.created_at + after_ms))
 
 
-def test_the_orders_accepted_here_are_seen_through_to_their_end_and_read_no_more() -> None:
+@pytest.mark.parametrize(("percent", "value"), [(1, 10), (50, 50), (51, 60), (95, 100), (100, 100)])
+def test_a_percentile_is_a_measured_value(percent: int, value: int) -> None:
+    assert percentile(range(10, 101, 10), percent) == value
+    assert percentile([], percent) is None
+
+
+def test_orders_are_counted_in_the_minutes_in_which_they_were_accepted_and_finished() -> None:
+    start = window_start(NOW)
+    finishes = [Finish(start + MINUTE_MS, 3000), Finish(start + MINUTE_MS + 1, 1000), Finish(NOW, 2000)]
+    shown = summary([start - 1, start, start + MINUTE_MS - 1, start + MINUTE_MS, NOW], finishes, NOW)
+    assert (shown["windowMinutes"], shown["accepted"], shown["finished"]) == (WINDOW_MINUTES, 4, 3)
+    assert [minute["accepted"] for minute in shown["perMinute"]] == [2, 1, 0, 0, 0, 0, 0, 0, 0, 1]
+    second_minute = {"at": to_text(start + MINUTE_MS), "accepted": 1, "finished": 2, "p50Ms": 1000, "p95Ms": 3000}
+    assert shown["perMinute"][1] == second_minute
+    assert shown["perMinute"][-1]["at"] == to_text(NOW - NOW % MINUTE_MS)
+    assert shown["timeToComplete"] == {"count": 3, "p50Ms": 2000, "p95Ms": 3000, "p99Ms": 3000}
+
+
+def test_an_order_is_finished_when_its_customer_is_notified_and_its_stock_released(shop: Shop) -> None:
+    declined = a_declined_order(shop.orders)
+    notified = made(shop.orders, steps.notify(declined, declined.created_at + 500))
+    assert finish_of(notified) is None
+    closed = made(shop.orders, steps.close(made(shop.orders, released(notified))))
+    at_ms = max(declined.created_at + 500, closed.released_at or 0)
+    assert finish_of(closed) == Finish(at_ms, at_ms - declined.created_at)
+    assert finish_of(replace(closed, released_at=None, notified_at=1)) == Finish(1, 0)  # a clock was behind
+
+
+def test_accepted_orders_are_followed_to_their_end_and_then_not_read_again() -> None:
     clock = ManualClock()
     shop = Shop(clock)
     with serving(shop) as server:
         client = Client(server)
         order_ids = [client.post().json["orderId"] for _ in range(3)]
-        client.ask("POST", "/orders", SAMPLE, {"Idempotency-Key": "one"})
-        client.ask("POST", "/orders", SAMPLE, {"Idempotency-Key": "one"})
-        _finished(shop, order_ids[0], 800)
+        for _ in range(2):
+            client.ask("POST", "/orders", SAMPLE, {"Idempotency-Key": "one"})
+        finish(shop, order_ids[0], 800)
         seen = state(client)["orders"]
         assert (seen["accepted"], seen["finished"]) == (4, 1)
         assert seen["timeToComplete"] == {"count": 1, "p50Ms": 800, "p95Ms": 800, "p99Ms": 800}
         shop.orders.reads.clear()
         clock.advance(1)
         assert state(client)["orders"]["finished"] == 1
-        assert order_ids[0] not in {each for ids in shop.orders.reads for each in ids}
+        checked, _ = shop.orders.reads  # the open orders are read too
+        assert order_ids[0] not in checked
         clock.advance(WINDOW_MINUTES * 60)
         seen = state(client)["orders"]
         assert (seen["accepted"], seen["finished"], seen["timeToComplete"]["count"]) == (0, 0, 0)
 
 
-def test_a_state_is_shared_for_a_second() -> None:
+def test_the_state_is_cached_for_a_second() -> None:
     clock = ManualClock()
     shop = Shop(clock)
     with serving(shop) as server:
         client = Client(server)
-        client.post()
         for _ in range(5):
             state(client)
         assert set(shop.backlogs.looks.values()) == {1}
@@ -115,29 +104,20 @@ def test_a_state_is_shared_for_a_second() -> None:
         assert set(shop.backlogs.looks.values()) == {2}
 
 
-def test_orders_are_looked_at_in_turns_when_they_are_many(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throughput, "MAX_READ", 2)
+def test_too_many_orders_are_checked_in_turns(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_module, "MAX_CHECKED", 2)
     clock, recent = ManualClock(), RecentOrders()
-    looked = Throughput(recent, shop.orders, clock)
+    throughput = Throughput(recent, shop.orders, clock)
     for _ in range(3):
-        order = shop.orders.create(an_order())
-        recent.accept(order.order_id, clock.now_ms())
+        recent.accept(shop.orders.create(an_order()).order_id, clock.now_ms())
     shop.orders.reads.clear()
-    looked.summary()
-    looked.summary()
+    for _ in range(2):
+        throughput.summary()
+    assert [len(ids) for ids in shop.orders.reads] == [2, 2]
     assert len({each for ids in shop.orders.reads for each in ids}) == 3
 
 
-def test_the_memory_of_accepted_orders_is_bounded() -> None:
-    recent = RecentOrders(most=3)
-    for number in range(1, 6):
-        recent.accept(f"ORD-{number}", at_ms=number)
-    assert [one.order_id for one in recent.after(0)] == ["ORD-3", "ORD-4", "ORD-5"]
-    assert [one.order_id for one in recent.after(4)] == ["ORD-5"]
-    assert [one.order_id for one in recent.since(4)] == ["ORD-4", "ORD-5"]
-
-
-def test_the_queues_are_shown_with_the_age_of_the_oldest_event_not_acted_on() -> None:
+def test_queues_are_shown_with_the_age_of_the_oldest_event_that_was_not_acted_on() -> None:
     clock = ManualClock()
     shop = Shop(clock)
     with serving(shop) as server:
@@ -161,7 +141,7 @@ def test_orders_open_for_over_a_minute_are_listed_the_oldest_first() -> None:
         oldest = client.post().json["orderId"]
         clock.advance(30)
         older = client.post().json["orderId"]
-        _finished(shop, client.post().json["orderId"], 10)
+        finish(shop, client.post().json["orderId"], 10)
         clock.advance(61)
         client.post()
         shown = state(client)["openOrders"]
@@ -174,17 +154,16 @@ def test_orders_open_for_over_a_minute_are_listed_the_oldest_first() -> None:
     }
 
 
-def test_a_great_many_open_orders_are_counted_and_few_of_them_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "MAX_READ", 150)
+def test_of_very_many_open_orders_all_are_counted_and_only_the_oldest_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_module, "MAX_READ", 150)
     shop, clock = Shop(), ManualClock()
     for number in range(300):
-        order = replace(an_order(), order_id=f"ORD-{number:08}", opened_at=clock.now - 120_000 + number)
-        shop.orders.create(order)
+        shop.orders.create(replace(an_order(), order_id=f"ORD-{number:08}", opened_at=clock.now - 120_000 + number))
     shop.orders.reads.clear()
-    found = waiting.look(shop.orders, clock)
-    assert found.open_orders["total"] == 300
-    assert [one["orderId"] for one in found.open_orders["oldest"]] == [f"ORD-{number:08}" for number in range(50)]
-    assert [len(ids) for ids in shop.orders.reads] == [100, 50]
+    shown = read_open_orders(shop.orders, clock).view
+    assert shown["total"] == 300
+    assert [one["orderId"] for one in shown["oldest"]] == [f"ORD-{number:08}" for number in range(50)]
+    assert [len(ids) for ids in shop.orders.reads] == [150]
 
 
 def _in(status: Status, **fields: Any) -> Order:
@@ -207,13 +186,4 @@ def _in(status: Status, **fields: Any) -> Order:
     ids=lambda value: str(getattr(value, "status", "")),
 )
 def test_an_order_waits_for_the_services_whose_step_it_lacks(order: Order, services: set[str]) -> None:
-    assert owed(order) == dict.fromkeys(services, NOW)
-
-
-def test_who_keeps_an_order_waiting_agrees_with_the_state_machine(shop: Shop) -> None:
-    order = shop.orders.create(an_order())
-    assert set(owed(order)) == {"inventory"}
-    failed = made(shop.orders, refused(order))
-    assert set(owed(failed)) == {"notification"}
-    declined = a_declined_order(shop.orders)
-    assert set(owed(declined)) == {"notification", "inventory"}
+    assert awaited_services(order) == services

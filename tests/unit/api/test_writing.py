@@ -13,8 +13,7 @@ import pytest
 
 from api.http_message import Endpoint, Request, Response
 from api.http_server import BoundedServer, Connections
-from tests.unit.api.shop import QUICK, Client, ask
-from tests.unit.api.test_bounds import eventually
+from tests.unit.api.shop import QUICK, Client, ask, eventually
 from tests.unit.api.test_http import get, statuses, talking, until_closed
 
 LARGE = b"x" * 8_000_000

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
 
-from api.product_cache import ProductCache
+from api.caches import ProductCache
 from shopflow.domain.stock import Product
 from shopflow.memory.tables import MemoryProducts, Tables
 from tests.unit.api.shop import HEADPHONES, KEYBOARD
@@ -76,7 +76,7 @@ def test_a_clock_that_is_set_back_holds_nothing_for_long() -> None:
 
 def test_no_more_are_held_than_the_bound() -> None:
     products = Counted()
-    recent = ProductCache(products, TurnedClock(), most_held=1)
+    recent = ProductCache(products, TurnedClock(), max_products=1)
     for product_id in ("PROD-001", "PROD-002", "PROD-002", "PROD-001"):
         recent.read([product_id])
     assert products.reads == [["PROD-001"], ["PROD-002"], ["PROD-001"]]
