@@ -7,11 +7,10 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +18,7 @@ from tests.conformance.samples import made, reserved
 from tests.faults.lanes import free_port
 from tests.unit.api.shop import OPS_TOKEN, SAMPLE, Answer, Client, Shop, ask, eventually, serving
 from tests.unit.api.test_http import chunked, statuses, until_closed
+from tests.unit.api.test_streams import first, messages_of, streaming
 
 NEEDS = "There is no nginx: apt-get install nginx"
 CONFIG = """
@@ -62,17 +62,13 @@ class Proxied(Client):
         return f"http://127.0.0.1:{self.port}"
 
 
-def nginx_in(path: str) -> str:
+@pytest.fixture
+def nginx() -> str:
     """Skips where there is no nginx, except in CI, where that is a failure."""
-    found = shutil.which("nginx", path=path)
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if found is None and os.environ.get("CI"):
         pytest.fail(NEEDS)
     return found or pytest.skip(NEEDS)
-
-
-@pytest.fixture
-def nginx() -> str:
-    return nginx_in(f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 @pytest.fixture
@@ -99,23 +95,7 @@ def _answers(client: Proxied) -> bool:
         return False
 
 
-@contextmanager
-def streaming(client: Client, path: str) -> Iterator[Iterator[Any]]:
-    """The messages of a stream, one by one as they come."""
-    with closing(client.connect()) as connection:
-        connection.request("GET", path)
-        with connection.getresponse() as response:
-            assert response.headers["Content-Type"] == "text/event-stream"
-            yield _messages(response)
-
-
-def _messages(response: HTTPResponse) -> Iterator[Any]:
-    while line := response.readline():
-        if line.startswith(b"data: "):
-            yield json.loads(line.removeprefix(b"data: "))
-
-
-def test_an_order_is_placed_whether_its_length_is_known_or_not(proxied: Proxied, shop: Shop) -> None:
+def test_an_order_is_placed_with_and_without_content_length(proxied: Proxied, shop: Shop) -> None:
     assert proxied.post().status == 201
     with closing(proxied.connect()) as connection:
         connection.connect()
@@ -126,7 +106,8 @@ def test_an_order_is_placed_whether_its_length_is_known_or_not(proxied: Proxied,
 
 def test_an_orders_stream_arrives_message_by_message(proxied: Proxied, shop: Shop) -> None:
     order_id = proxied.post().json["orderId"]
-    with streaming(proxied, f"/orders/{order_id}/stream") as messages:
+    with streaming(proxied, f"/orders/{order_id}/stream") as (_, response):
+        messages = messages_of(response)
         assert next(messages)["status"] == "PENDING"
         [order] = shop.saved
         made(shop.orders, reserved(order))
@@ -134,10 +115,11 @@ def test_an_orders_stream_arrives_message_by_message(proxied: Proxied, shop: Sho
 
 
 def test_the_flow_arrives_message_by_message(proxied: Proxied) -> None:
-    with streaming(proxied, "/flow/stream") as messages:
+    with streaming(proxied, "/flow/stream") as (_, response):
+        messages = messages_of(response)
         assert next(messages)["type"] == "queues"
         order_id = proxied.post().json["orderId"]
-        assert next(message for message in messages if message["type"] == "status")["orderId"] == order_id
+        assert first(messages, "status")["orderId"] == order_id
 
 
 def sign_in(client: Client, headers: dict[str, str], prefix: str = "") -> Answer:
@@ -145,9 +127,7 @@ def sign_in(client: Client, headers: dict[str, str], prefix: str = "") -> Answer
         return ask(connection, "POST", f"{prefix}/ops/session", {"token": OPS_TOKEN}, headers)
 
 
-def test_the_operator_signs_in_and_acts_from_a_browser_that_tells_where_the_page_is_from(
-    proxied: Proxied, shop: Shop
-) -> None:
+def test_the_operator_signs_in_and_acts_from_a_browser_that_sends_sec_fetch_site(proxied: Proxied, shop: Shop) -> None:
     browser = {"Origin": proxied.origin, "Sec-Fetch-Site": "same-origin"}
     signed_in = sign_in(proxied, browser)
     assert signed_in.status == 204
@@ -163,15 +143,6 @@ def test_a_page_of_another_site_is_refused_all_the_same(proxied: Proxied) -> Non
     assert sign_in(proxied, {"Origin": "https://elsewhere.example"}).status == 403
 
 
-def test_a_browser_that_does_not_tell_needs_a_proxy_that_passes_its_host_on(proxied: Proxied) -> None:
+def test_an_older_browser_needs_a_proxy_that_passes_host_on(proxied: Proxied) -> None:
     assert sign_in(proxied, {"Origin": proxied.origin}).status == 403
     assert sign_in(proxied, {"Origin": proxied.origin}, "/named").status == 204
-
-
-def test_without_nginx_these_tests_are_skipped_and_fail_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CI", raising=False)
-    with pytest.raises(pytest.skip.Exception, match=NEEDS):
-        nginx_in("/nowhere")
-    monkeypatch.setenv("CI", "true")
-    with pytest.raises(pytest.fail.Exception, match=NEEDS):
-        nginx_in("/nowhere")

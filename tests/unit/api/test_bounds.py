@@ -1,32 +1,73 @@
-"""Slow, idle, too many and too patient clients; and the way the server stops."""
+"""Slow, idle, deaf and too many clients, those that send many requests at once, and how the server stops."""
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from http import HTTPStatus
 
 import pytest
 
+from api.http_message import Endpoint, Request, Response
 from api.http_server import BoundedServer, Connections
 from tests.unit.api.shop import QUICK, Client, Shop, ask, eventually, serving
 from tests.unit.api.test_http import ORDER, get, post, statuses, talking, until_closed
 
 SMALL = replace(QUICK, connections=8, receive_seconds=30)
+LARGE = b"x" * 8_000_000
+"""More than the kernel takes for a client that does not read."""
 
 
 @contextmanager
 def many(client: Client, count: int, data: bytes = b"") -> Iterator[list[socket.socket]]:
-    """So many connections, each of which sends ``data`` and no more."""
+    """``count`` connections, each of which sends ``data`` and no more."""
     with ExitStack() as stack:
         connections = [stack.enter_context(talking(client)) for _ in range(count)]
         for connection in connections:
             connection.sendall(data)
         yield connections
+
+
+@contextmanager
+def admitted(connections: Connections, count: int) -> Iterator[list[socket.socket]]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        assert all(connections.admit(each) for each in sockets)
+        yield sockets
+
+
+def test_the_connection_that_has_waited_longest_goes_first() -> None:
+    connections = Connections(2)
+    with admitted(connections, 2) as (first, second), socket.socket() as third:
+        assert connections.waiting(first)  # its next request is a new wait
+        assert connections.admit(third)
+        assert connections.waiting(first)
+        assert not connections.waiting(second)
+
+
+def test_a_client_that_takes_some_of_its_answer_begins_a_new_wait() -> None:
+    connections = Connections(2)
+    with admitted(connections, 2) as (slow, deaf), socket.socket() as other:
+        for each in (slow, deaf):
+            connections.working(each)
+        assert not connections.admit(other)  # who is being worked for is never displaced
+        for each in (slow, deaf, slow):
+            assert connections.waiting(each, socket.SHUT_RDWR)
+        assert connections.admit(other)
+        assert connections.waiting(slow)
+        assert not connections.waiting(deaf)
+
+
+def test_displaced_connections_that_do_not_leave_are_bounded_too() -> None:
+    connections = Connections(2)
+    with admitted(connections, 4) as (first, *_), socket.socket() as fifth:
+        assert not connections.admit(fifth)
+        connections.leave(first)
+        assert connections.admit(fifth)
 
 
 @pytest.mark.parametrize("part", [b"G", get()[:-2], post()[:-1]])
@@ -57,17 +98,6 @@ def test_an_idle_connection_is_closed_without_a_word(shop: Shop) -> None:
         assert until_closed(connection) == b""
 
 
-def test_a_client_that_does_not_read_is_given_up(shop: Shop) -> None:
-    limits = replace(QUICK, write_seconds=0.3)
-    with serving(shop, limits) as server, socket.socket() as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        deaf.connect(Client(server).address)
-        deaf.settimeout(0.2)
-        with contextlib.suppress(OSError):  # the server stops reading, too
-            deaf.sendall(get("/app.js") * 100_000)
-        eventually(lambda: not server.connections._open)
-
-
 @pytest.mark.parametrize("data", [b"", b"GET /slow HTTP/1.1\r\n", post()[:-1]])
 def test_600_connections_that_send_nothing_more_lock_nobody_out(shop: Shop, data: bytes) -> None:
     limits = replace(QUICK, connections=512, idle_seconds=60, receive_seconds=60)
@@ -78,19 +108,7 @@ def test_600_connections_that_send_nothing_more_lock_nobody_out(shop: Shop, data
             assert len(server.connections._open) - len(server.connections._displaced) <= 512
 
 
-def test_the_longest_waiting_connection_goes_first(shop: Shop) -> None:
-    with serving(shop, SMALL) as server:
-        client = Client(server)
-        with many(client, 2) as (first, second), closing(client.connect()) as honest:
-            ask(honest, "GET", "/health")
-            with many(client, 6):
-                assert until_closed(first) == b""
-                with many(client, 1):
-                    assert until_closed(second) == b""
-                    assert ask(honest, "GET", "/health").status == 200
-
-
-def test_a_displaced_client_that_has_begun_a_request_is_told(shop: Shop) -> None:
+def test_a_displaced_client_that_has_begun_a_request_gets_a_408(shop: Shop) -> None:
     with serving(shop, replace(SMALL, connections=1)) as server:
         client = Client(server)
         with many(client, 1, b"GET /") as (slow,):
@@ -98,41 +116,20 @@ def test_a_displaced_client_that_has_begun_a_request_is_told(shop: Shop) -> None
             assert statuses(until_closed(slow)) == [408]
 
 
-def test_a_new_request_begins_a_new_wait() -> None:
-    connections = Connections(2)
-    with socket.socket() as first, socket.socket() as second, socket.socket() as third:
-        assert all(connections.admit(each) for each in (first, second))
-        assert connections.waiting(first)
-        assert connections.admit(third)
-        assert connections.waiting(first)
-        assert not connections.waiting(second)
-
-
-def test_a_request_being_answered_is_never_displaced(shop: Shop) -> None:
+def test_when_every_connection_is_worked_for_a_new_one_gets_a_503(shop: Shop) -> None:
     gate = shop.orders.create_gate = threading.Event()
-    limits = replace(SMALL, connections=2)
-    with serving(shop, limits) as server:
+    with serving(shop, replace(SMALL, connections=2)) as server:
         client = Client(server)
         with many(client, 2, post(ORDER, "Connection: close")) as busy:
             eventually(lambda: len(server.connections._open) == 2 and not server.connections._waiting)
             refused = client.get("/health")
             gate.set()
             assert [statuses(until_closed(connection)) for connection in busy] == [[201], [201]]
-        assert refused.status == 503
-        assert refused.headers["Retry-After"] == "1"
+        assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
         assert client.get("/health").status == 200
 
 
-def test_displaced_connections_that_will_not_leave_are_bounded_too() -> None:
-    connections = Connections(2)
-    with ExitStack() as stack:
-        ends = [stack.enter_context(socket.socket()) for _ in range(5)]
-        assert [connections.admit(end) for end in ends] == [True, True, True, True, False]
-        connections.leave(ends[0])
-        assert connections.admit(ends[4])
-
-
-def test_stopping_finishes_the_request_in_flight(shop: Shop) -> None:
+def test_stopping_finishes_the_request_in_flight_and_takes_no_more_connections(shop: Shop) -> None:
     gate = shop.orders.create_gate = threading.Event()
     server = BoundedServer("127.0.0.1", 0, shop.parts.api, QUICK)
     server.start()
@@ -143,15 +140,15 @@ def test_stopping_finishes_the_request_in_flight(shop: Shop) -> None:
         stopped: list[bool] = []
         stopping = threading.Thread(target=lambda: stopped.append(server.stop()))
         stopping.start()
-        for other in idle:
-            assert until_closed(other) == b""
+        assert [until_closed(other) for other in idle] == [b""] * 3
         gate.set()
         answer = until_closed(connection)
         stopping.join()
     assert statuses(answer) == [201]
     assert b"\r\nConnection: close" in answer
-    assert stopped == [True]
-    assert len(shop.saved) == 1
+    assert (stopped, len(shop.saved)) == ([True], 1)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(client.address, timeout=5)
 
 
 def test_stopping_does_not_wait_for_ever(shop: Shop) -> None:
@@ -167,8 +164,141 @@ def test_stopping_does_not_wait_for_ever(shop: Shop) -> None:
         eventually(lambda: not server.connections._open)
 
 
-def test_a_stopped_server_takes_no_more_connections(shop: Shop) -> None:
-    with serving(shop) as server:
-        address = Client(server).address
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(address, timeout=5)
+class Gated:
+    """A stream of a large message, and of another one when the gate opens."""
+
+    def __init__(self, gate: threading.Event) -> None:
+        self._gate = gate
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield LARGE
+        assert self._gate.wait(10)
+        yield b"the end"
+
+    def close(self) -> None:
+        pass
+
+
+class Desk:
+    """An application with something large, a stream, and something that takes until the gate opens."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.entered = 0
+
+    def endpoint(self, method: str, path: str) -> Endpoint:
+        return Endpoint(self._slow if path == "/slow" else lambda _: Response(HTTPStatus.OK, self._body(path)))
+
+    def _body(self, path: str) -> bytes | Gated:
+        if path == "/stream":
+            return Gated(self.gate)
+        return LARGE if path == "/large" else b"quick"
+
+    def _slow(self, _: Request) -> Response:
+        self.entered += 1
+        assert self.gate.wait(10)
+        return Response(HTTPStatus.OK, b"at last")
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@contextmanager
+def patient(desk: Desk, connections: int, write_seconds: float = 60) -> Iterator[Client]:
+    limits = replace(QUICK, connections=connections, write_seconds=write_seconds, receive_seconds=60, idle_seconds=60)
+    server = BoundedServer("127.0.0.1", 0, desk, limits)
+    server.start()
+    try:
+        yield Client(server)
+    finally:
+        desk.gate.set()
+        server.stop()
+
+
+def stalled(client: Client) -> int:
+    """How many connections wait for their client to take something."""
+    return list(client.server.connections._waiting.values()).count(socket.SHUT_RDWR)
+
+
+def cut_off(connection: socket.socket) -> bool:
+    """Whether the connection ends before the whole large answer has come."""
+    try:
+        return len(until_closed(connection)) < len(LARGE)
+    except ConnectionResetError:
+        return True
+
+
+def test_clients_that_do_not_read_make_room_for_one_that_does(desk: Desk) -> None:
+    with patient(desk, 2) as client, talking(client) as first, talking(client) as second:
+        first.sendall(get("/large"))
+        eventually(lambda: stalled(client) == 1)
+        second.sendall(get("/large"))
+        eventually(lambda: stalled(client) == 2)
+        assert client.get("/").status == 200
+        assert cut_off(first)
+
+
+def test_the_server_notes_that_a_slow_client_has_taken_some_of_its_answer(desk: Desk) -> None:
+    with patient(desk, 2) as client, talking(client) as slow, talking(client) as deaf:
+        waiting = client.server.connections._waiting
+        slow.sendall(get("/large"))
+        eventually(lambda: stalled(client) == 1)
+        longest = next(iter(waiting))
+        deaf.sendall(get("/large"))
+        eventually(lambda: stalled(client) == 2)
+        eventually(lambda: len(slow.recv(65536)) > 0 and next(iter(waiting)) is not longest)
+
+
+def test_an_answer_has_one_deadline_however_many_bytes_are_taken_now_and_then(desk: Desk) -> None:
+    with patient(desk, 2, write_seconds=0.3) as client, talking(client) as slow:
+        slow.sendall(get("/large"))
+
+        def is_cut_off() -> bool:
+            try:
+                return not slow.recv(1000)
+            except ConnectionResetError:
+                return True
+
+        eventually(is_cut_off)
+
+
+def test_a_stream_whose_client_has_caught_up_is_not_displaced(desk: Desk) -> None:
+    with patient(desk, 1) as client, talking(client) as watcher:
+        watcher.sendall(get("/stream"))
+        eventually(lambda: stalled(client) == 1)
+        received = b""
+        while len(received) < len(LARGE):
+            received += watcher.recv(65536)
+        eventually(lambda: stalled(client) == 0)
+        assert client.get("/").status == 503
+        desk.gate.set()
+        assert until_closed(watcher).endswith(b"the end\r\n0\r\n\r\n")
+
+
+def test_pipelined_requests_are_processed_one_at_a_time_and_hold_up_nobody_else(desk: Desk) -> None:
+    with patient(desk, 8) as client, talking(client) as first, talking(client) as second:
+        connections = client.server.connections
+        first.sendall(get("/") + get("/slow", "Connection: close"))
+        eventually(lambda: desk.entered == 1)
+        second.sendall(get("/") + get("/slow", "Connection: close"))
+        assert statuses(second.recv(1000)) == [200]
+        eventually(lambda: len(connections._open) == 2 and len(connections._waiting) == 1)
+        with closing(client.connect()) as other:
+            assert [ask(other, "GET", "/").status for _ in range(3)] == [200] * 3
+        assert desk.entered == 1
+        desk.gate.set()
+        assert statuses(until_closed(first)) == [200, 200]
+        assert statuses(until_closed(second)) == [200]
+        assert desk.entered == 2
+
+
+def test_a_pipelined_request_that_arrives_in_part_holds_up_nobody(desk: Desk) -> None:
+    with patient(desk, 8) as client, talking(client) as first, talking(client) as second:
+        first.sendall(get("/") + b"GET / HT")
+        assert statuses(first.recv(1000)) == [200]
+        second.sendall(get("/") + get("/", "Connection: close"))
+        assert statuses(until_closed(second)) == [200, 200]
+        first.sendall(b"TP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert statuses(until_closed(first)) == [200]

@@ -1,4 +1,4 @@
-"""The products that are held for a second."""
+"""What is read at most once a second."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
 
-from api.caches import ProductCache
+import pytest
+
+from api.caches import CachedValue, ProductCache
 from shopflow.domain.stock import Product
 from shopflow.memory.tables import MemoryProducts, Tables
+from tests.clocks import ManualClock
 from tests.unit.api.shop import HEADPHONES, KEYBOARD
 
 
-class Counted(MemoryProducts):
+class CountedProducts(MemoryProducts):
     """Products that remember what was read."""
 
     def __init__(self) -> None:
@@ -28,55 +31,54 @@ class Counted(MemoryProducts):
         return super().read(product_ids, consistent=consistent)
 
 
-class TurnedClock:
-    def __init__(self) -> None:
-        self.now = 1_000_000
-
-    def now_ms(self) -> int:
-        return self.now
+@pytest.fixture
+def products() -> CountedProducts:
+    return CountedProducts()
 
 
-def test_a_product_is_read_once_a_second() -> None:
-    products, clock = Counted(), TurnedClock()
-    recent = ProductCache(products, clock)
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+def test_a_product_is_read_once_a_second(products: CountedProducts, clock: ManualClock) -> None:
+    cache = ProductCache(products, clock)
     for _ in range(3):
-        assert recent.read(["PROD-001"]) == {"PROD-001": HEADPHONES}
+        assert cache.read(["PROD-001"]) == {"PROD-001": HEADPHONES}
     products.tables.products["PROD-001"] = replace(HEADPHONES, price=Decimal("1.00"))
-    clock.now += 999
-    assert recent.read(["PROD-001"])["PROD-001"].price == Decimal("49.99")
-    clock.now += 1
-    assert recent.read(["PROD-001"])["PROD-001"].price == Decimal("1.00")
+    clock.advance(0.999)
+    assert cache.read(["PROD-001"])["PROD-001"].price == Decimal("49.99")
+    clock.advance(0.001)
+    assert cache.read(["PROD-001"])["PROD-001"].price == Decimal("1.00")
     assert len(products.reads) == 2
 
 
-def test_only_what_is_not_held_is_read() -> None:
-    products = Counted()
-    recent = ProductCache(products, TurnedClock())
-    recent.read(["PROD-001"])
-    assert recent.read(["PROD-001", "PROD-002"]).keys() == {"PROD-001", "PROD-002"}
+def test_only_products_that_are_not_cached_are_read(products: CountedProducts, clock: ManualClock) -> None:
+    cache = ProductCache(products, clock)
+    cache.read(["PROD-001"])
+    assert cache.read(["PROD-001", "PROD-002"]).keys() == {"PROD-001", "PROD-002"}
     assert products.reads == [["PROD-001"], ["PROD-002"]]
 
 
-def test_a_new_product_is_known_at_once() -> None:
-    products = Counted()
-    recent = ProductCache(products, TurnedClock())
-    assert recent.read(["PROD-009"]) == {}
+def test_a_new_product_is_known_at_once(products: CountedProducts, clock: ManualClock) -> None:
+    cache = ProductCache(products, clock)
+    assert cache.read(["PROD-009"]) == {}
     products.seed(replace(HEADPHONES, product_id="PROD-009"))
-    assert "PROD-009" in recent.read(["PROD-009"])
+    assert "PROD-009" in cache.read(["PROD-009"])
 
 
-def test_a_clock_that_is_set_back_holds_nothing_for_long() -> None:
-    products, clock = Counted(), TurnedClock()
-    recent = ProductCache(products, clock)
-    recent.read(["PROD-001"])
-    clock.now -= 500_000
-    recent.read(["PROD-001"])
-    assert len(products.reads) == 2
+def test_a_clock_that_is_set_back_keeps_nothing_for_long(products: CountedProducts, clock: ManualClock) -> None:
+    cache, values = ProductCache(products, clock), iter(range(10))
+    value = CachedValue(lambda: next(values), clock, max_age_ms=1000)
+    assert [value.get(), value.get()] == [0, 0]
+    cache.read(["PROD-001"])
+    clock.advance(-500)
+    cache.read(["PROD-001"])
+    assert (len(products.reads), value.get()) == (2, 1)
 
 
-def test_no_more_are_held_than_the_bound() -> None:
-    products = Counted()
-    recent = ProductCache(products, TurnedClock(), max_products=1)
+def test_no_more_products_are_kept_than_the_bound(products: CountedProducts, clock: ManualClock) -> None:
+    cache = ProductCache(products, clock, max_products=1)
     for product_id in ("PROD-001", "PROD-002", "PROD-002", "PROD-001"):
-        recent.read([product_id])
+        cache.read([product_id])
     assert products.reads == [["PROD-001"], ["PROD-002"], ["PROD-001"]]

@@ -1,4 +1,4 @@
-"""Dead letters: what the operator sees of them, and what a redrive sends."""
+"""Dead letters: what the operator sees of them, and what a redrive or a purge does."""
 
 from __future__ import annotations
 
@@ -30,10 +30,15 @@ from workers.dry_run import Kind, Verdict
 
 LETTERS = "/ops/dead-letters/payment"
 ENVELOPE = json.dumps({"correlationId": "ORD-00000001", "eventType": "inventory.reserved"})
+ALL = RedriveRequest(None)
 
 
-def bury(shop: Shop, *bodies: str, service: str = "payment") -> list[str]:
-    return [shop.dlqs[service].send(body) for body in bodies]
+def bury(shop: Shop, *bodies: str) -> list[str]:
+    return [shop.dlqs["payment"].send(body) for body in bodies]
+
+
+def look(client: Client) -> Any:
+    return client.get(LETTERS, AS_OPERATOR).json
 
 
 def redrive(client: Client, body: Any) -> Answer:
@@ -44,8 +49,13 @@ def purge(client: Client, body: Any) -> Answer:
     return client.ask("POST", f"{LETTERS}/purge", body, AS_OPERATOR)
 
 
-def sent(shop: Shop, service: str = "payment") -> list[str]:
-    return [message.body for message in shop.queues[service].receive(10, 0)]
+def sent(shop: Shop) -> list[str]:
+    return [message.body for message in shop.queues["payment"].receive(10, 0)]
+
+
+def left(shop: Shop) -> int:
+    """How many dead letters are visible."""
+    return shop.dlqs["payment"].depth().waiting
 
 
 def test_each_is_shown_with_its_reason_and_what_it_is_about() -> None:
@@ -53,14 +63,14 @@ def test_each_is_shown_with_its_reason_and_what_it_is_about() -> None:
     shop = Shop(clock)
     poison, ready = bury(shop, "poison", ENVELOPE)
     with serving(shop) as server:
-        shown = Client(server).get(LETTERS, AS_OPERATOR).json
+        shown = look(Client(server))
     assert (shown["deadLetters"], shown["lookedAt"], shown["more"]) == (2, 2, False)
     assert (shown["wouldSucceed"], shown["wouldFail"]) == (1, 1)
+    common = {"sentAt": to_text(clock.now), "receiveCount": 1}
     assert shown["letters"] == [
-        {
+        common
+        | {
             "messageId": ready,
-            "sentAt": to_text(clock.now),
-            "receiveCount": 1,
             "kind": "ready",
             "reason": "can be processed: would charge $9.99",
             "redrivable": True,
@@ -68,10 +78,9 @@ def test_each_is_shown_with_its_reason_and_what_it_is_about() -> None:
             "eventType": "inventory.reserved",
             "body": ENVELOPE,
         },
-        {
+        common
+        | {
             "messageId": poison,
-            "sentAt": to_text(clock.now),
-            "receiveCount": 1,
             "kind": "breach",
             "reason": "breaks its contract: not JSON",
             "redrivable": False,
@@ -83,39 +92,31 @@ def test_each_is_shown_with_its_reason_and_what_it_is_about() -> None:
 
 
 @pytest.mark.parametrize("body", ["[1]", "7", "{", '{"correlationId": 1, "eventType": {}}', "\u2028<script>"])
-def test_whatever_a_message_holds_it_is_shown(client: Client, shop: Shop, body: str) -> None:
+def test_any_message_is_shown_as_it_is(client: Client, shop: Shop, body: str) -> None:
     bury(shop, body)
-    [letter] = client.get(LETTERS, AS_OPERATOR).json["letters"]
+    [letter] = look(client)["letters"]
     assert (letter["body"], letter["orderId"], letter["eventType"]) == (body, None, None)
 
 
-def test_so_many_are_shown_and_no_more_and_of_a_long_one_the_beginning(client: Client, shop: Shop) -> None:
+def test_looking_shows_a_bounded_number_and_takes_nothing_away(client: Client, shop: Shop) -> None:
     bury(shop, "x" * (MAX_BODY_CHARACTERS + 1), *(["message"] * MAX_SHOWN))
-    shown = client.get(LETTERS, AS_OPERATOR).json
-    assert (shown["deadLetters"], len(shown["letters"])) == (MAX_SHOWN + 1, MAX_SHOWN)
-    assert len(shown["letters"][0]["body"]) == MAX_BODY_CHARACTERS
-
-
-def test_looking_takes_nothing_away(client: Client, shop: Shop) -> None:
-    bury(shop, "poison", "message")
     for _ in range(2):
-        assert len(client.get(LETTERS, AS_OPERATOR).json["letters"]) == 2
-    assert (shop.dlqs["payment"].depth().waiting, sent(shop)) == (2, [])
+        shown = look(client)
+        assert (shown["deadLetters"], len(shown["letters"])) == (MAX_SHOWN + 1, MAX_SHOWN)
+        assert len(shown["letters"][0]["body"]) == MAX_BODY_CHARACTERS
+    assert (left(shop), sent(shop)) == (MAX_SHOWN + 1, [])
 
 
-def test_all_that_can_be_processed_are_redriven_and_the_others_stay(client: Client, shop: Shop) -> None:
+def test_all_that_would_succeed_are_redriven_and_the_others_stay(client: Client, shop: Shop) -> None:
     bury(shop, "one", "poison", "two")
-    answer = redrive(client, {"all": True})
-    assert (answer.status, answer.json) == (200, {"redriven": 2, "left": 1, "lookedAt": 3, "more": False})
-    assert sent(shop) == ["one", "two"]
-    assert shop.dlqs["payment"].depth().waiting == 1
+    assert redrive(client, {"all": True}).json == {"redriven": 2, "left": 1, "lookedAt": 3, "more": False}
+    assert (sent(shop), left(shop)) == (["one", "two"], 1)
 
 
 def test_the_named_ones_are_redriven_whatever_would_become_of_them(client: Client, shop: Shop) -> None:
     poison, _ = bury(shop, "poison", "message")
     answer = redrive(client, {"messageIds": [poison, "nobody"]}).json
-    assert (answer["redriven"], answer["left"]) == (1, 1)
-    assert sent(shop) == ["poison"]
+    assert (answer["redriven"], answer["left"], sent(shop)) == (1, 1, ["poison"])
 
 
 def test_a_double_click_redrives_once(client: Client, shop: Shop) -> None:
@@ -126,29 +127,29 @@ def test_a_double_click_redrives_once(client: Client, shop: Shop) -> None:
     assert sent(shop) == ["message"]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        *({}, [], None, {"all": False}, {"all": 1}, {"messageIds": []}, {"messageIds": "x"}, {"messageIds": [1]}),
-        *({"messageIds": [""]}, {"messageIds": ["x" * 101]}, {"all": True, "messageIds": ["x"]}, {"some": True}),
-        {"messageIds": ["x"] * (MAX_REDRIVEN + 1)},
-    ],
-    ids=lambda body: str(body)[:40],
-)
-def test_an_unclear_wish_is_a_400_and_nothing_is_sent(client: Client, shop: Shop, body: Any) -> None:
-    bury(shop, "message")
-    assert redrive(client, body if body is not None else b"null").status == 400
-    assert sent(shop) == []
+UNCLEAR: list[Any] = [
+    *({}, [], None, {"all": False}, {"all": 1}, {"messageIds": []}, {"messageIds": "x"}, {"messageIds": [1]}),
+    *({"messageIds": [""]}, {"messageIds": ["x" * 101]}, {"all": True, "messageIds": ["x"]}, {"some": True}),
+    *({"messageIds": ["x"] * (MAX_REDRIVEN + 1)}, {"wouldFail": False}, {"wouldFail": 1}),
+]
+
+
+@pytest.mark.parametrize("body", UNCLEAR, ids=lambda body: str(body)[:40])
+def test_an_unclear_request_is_a_400_and_changes_nothing(client: Client, shop: Shop, body: Any) -> None:
+    bury(shop, "poison", "message")
+    for change in (redrive, purge):
+        assert change(client, body if body is not None else b"null").status == 400
+    assert (sent(shop), left(shop)) == ([], 2)
 
 
 @pytest.mark.parametrize("service", ["order", "nobody", "..", "payment%00"])
 def test_a_service_without_a_queue_is_not_found(client: Client, service: str) -> None:
-    assert client.get(f"/ops/dead-letters/{service}", AS_OPERATOR).status == 404
-    path = f"/ops/dead-letters/{service}/redrive"
-    assert client.ask("POST", path, {"all": True}, AS_OPERATOR).status == 404
+    path = f"/ops/dead-letters/{service}"
+    assert client.get(path, AS_OPERATOR).status == 404
+    assert client.ask("POST", f"{path}/redrive", {"all": True}, AS_OPERATOR).status == 404
 
 
-def test_what_takes_too_long_stops_and_tells_what_is_left() -> None:
+def test_a_redrive_stops_in_time_and_says_what_is_left() -> None:
     clock = ManualClock()
     shop = Shop(clock)
     bury(shop, "one", "two", "three")
@@ -159,60 +160,11 @@ def test_what_takes_too_long_stops_and_tells_what_is_left() -> None:
             return super().redrive(letter)
 
     desk = DeadLetterDesk(lambda _: Slow(shop.dlqs["payment"], shop.queues["payment"]), clock, judged_by_name)
-    assert desk.redrive("payment", RedriveRequest(None)) == {"redriven": 2, "left": 1, "lookedAt": 3, "more": True}
-    assert shop.dlqs["payment"].depth().waiting == 1
+    assert desk.redrive("payment", ALL) == {"redriven": 2, "left": 1, "lookedAt": 3, "more": True}
+    assert left(shop) == 1
 
 
-def test_one_redrive_takes_so_many_and_no_more(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letters, "MAX_REDRIVEN", 15)
-    bury(shop, *(["message"] * 20))
-    desk = DeadLetterDesk(shop.dead_letters, shop.clock, judged_by_name)
-    assert desk.redrive("payment", RedriveRequest(None)) == {"redriven": 15, "left": 5, "lookedAt": 20, "more": True}
-    assert desk.redrive("payment", RedriveRequest(None)) == {"redriven": 5, "left": 0, "lookedAt": 5, "more": False}
-
-
-def test_a_good_letter_behind_three_thousand_poison_ones_comes_first_and_is_redriven(
-    client: Client, shop: Shop
-) -> None:
-    bury(shop, *["poison"] * 3000, "good")
-    shown = client.get(LETTERS, AS_OPERATOR).json
-    assert [letter["body"] for letter in shown["letters"]] == ["good", *["poison"] * (MAX_SHOWN - 1)]
-    assert [(group["count"], group["kind"], group["redrivable"]) for group in shown["reasons"]] == [
-        (1, "ready", True),
-        (3000, "breach", False),
-    ]
-    assert (shown["lookedAt"], shown["wouldSucceed"], shown["wouldFail"]) == (3001, 1, 3000)
-    assert redrive(client, {"all": True}).json == {"redriven": 1, "left": 3000, "lookedAt": 3001, "more": False}
-    assert sent(shop) == ["good"]
-
-
-def test_a_purge_deletes_what_would_fail_again_and_nothing_else(client: Client, shop: Shop) -> None:
-    bury(shop, *["poison"] * 300, "good", *["poison"] * 300)
-    assert purge(client, {"wouldFail": True}).json == {"purged": 600, "left": 1, "lookedAt": 601, "more": False}
-    [letter] = client.get(LETTERS, AS_OPERATOR).json["letters"]
-    assert letter["body"] == "good"
-
-
-def test_what_cannot_be_told_is_neither_purged_nor_redriven(shop: Shop) -> None:
-    unknown = Verdict(Kind.UNKNOWN, "no table")
-    shop.judge = lambda _, letters: [Judged(one, unknown) for one in letters]
-    shop.restart()
-    bury(shop, "message")
-    with serving(shop) as server:
-        client = Client(server)
-        assert purge(client, {"wouldFail": True}).json["purged"] == 0
-        assert redrive(client, {"all": True}).json["redriven"] == 0
-    assert shop.dlqs["payment"].depth().waiting == 1
-
-
-@pytest.mark.parametrize("body", [{}, [], None, {"wouldFail": False}, {"wouldFail": 1}, {"all": True}], ids=str)
-def test_an_unclear_wish_purges_nothing(client: Client, shop: Shop, body: Any) -> None:
-    bury(shop, "poison")
-    assert purge(client, body if body is not None else b"null").status == 400
-    assert shop.dlqs["payment"].depth().waiting == 1
-
-
-def test_a_look_ends_in_time_says_how_far_it_came_and_gives_everything_back() -> None:
+def test_a_look_stops_in_time_and_returns_every_letter() -> None:
     clock = ManualClock()
     shop = Shop(clock)
     bury(shop, *["poison"] * 100)
@@ -224,12 +176,53 @@ def test_a_look_ends_in_time_says_how_far_it_came_and_gives_everything_back() ->
     shown = DeadLetterDesk(shop.dead_letters, clock, slow).look("payment")
     assert (shown["deadLetters"], shown["lookedAt"], shown["more"]) == (100, 60, True)
     assert sum(group["count"] for group in shown["reasons"]) == 60
-    assert shop.dlqs["payment"].depth().waiting == 100
+    assert left(shop) == 100
 
 
-def test_one_that_comes_back_at_once_is_not_sent_in_circles(shop: Shop) -> None:
+def test_one_redrive_takes_a_bounded_number(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_letters, "MAX_REDRIVEN", 15)
+    bury(shop, *(["message"] * 20))
+    desk = DeadLetterDesk(shop.dead_letters, shop.clock, judged_by_name)
+    assert desk.redrive("payment", ALL) == {"redriven": 15, "left": 5, "lookedAt": 20, "more": True}
+    assert desk.redrive("payment", ALL) == {"redriven": 5, "left": 0, "lookedAt": 5, "more": False}
+
+
+def test_a_good_letter_behind_three_thousand_poison_ones_is_shown_first_and_redriven() -> None:
+    shop = Shop(ManualClock())
+    bury(shop, *["poison"] * 3000, "good")
+    with serving(shop) as server:
+        shown = look(Client(server))
+        redriven = redrive(Client(server), {"all": True}).json
+    assert [letter["body"] for letter in shown["letters"]] == ["good", *["poison"] * (MAX_SHOWN - 1)]
+    reasons = [(group["count"], group["kind"], group["redrivable"]) for group in shown["reasons"]]
+    assert reasons == [(1, "ready", True), (3000, "breach", False)]
+    assert (shown["lookedAt"], shown["wouldSucceed"], shown["wouldFail"]) == (3001, 1, 3000)
+    assert redriven == {"redriven": 1, "left": 3000, "lookedAt": 3001, "more": False}
+    assert sent(shop) == ["good"]
+
+
+def test_a_purge_deletes_what_would_fail_again_and_nothing_else(client: Client, shop: Shop) -> None:
+    bury(shop, *["poison"] * 300, "good", *["poison"] * 300)
+    assert purge(client, {"wouldFail": True}).json == {"purged": 600, "left": 1, "lookedAt": 601, "more": False}
+    [letter] = look(client)["letters"]
+    assert letter["body"] == "good"
+
+
+def test_a_letter_whose_outcome_is_unknown_is_neither_purged_nor_redriven(shop: Shop) -> None:
+    unknown = Verdict(Kind.UNKNOWN, "no table")
+    shop.judge = lambda _, letters: [Judged(one, unknown) for one in letters]
+    shop.restart()
+    bury(shop, "message")
+    with serving(shop) as server:
+        client = Client(server)
+        assert purge(client, {"wouldFail": True}).json["purged"] == 0
+        assert redrive(client, {"all": True}).json["redriven"] == 0
+    assert left(shop) == 1
+
+
+def test_a_letter_that_comes_back_at_once_is_not_sent_in_circles(shop: Shop) -> None:
     class Returning(MemoryDeadLetters):
-        """Whatever is sent is dead again at once, under the id that it got."""
+        """Whatever is sent is dead again at once, under its new id."""
 
         def redrive(self, letter: DeadLetter) -> str:
             message_id = super().redrive(letter)
@@ -240,14 +233,12 @@ def test_one_that_comes_back_at_once_is_not_sent_in_circles(shop: Shop) -> None:
 
     bury(shop, "message")
     dlq = Returning(shop.dlqs["payment"], shop.queues["payment"])
-    assert (
-        DeadLetterDesk(lambda _: dlq, shop.clock, judged_by_name).redrive("payment", RedriveRequest(None))["redriven"]
-        == 1
-    )
-    assert shop.dlqs["payment"].depth().waiting == 1
+    desk = DeadLetterDesk(lambda _: dlq, shop.clock, judged_by_name)
+    assert desk.redrive("payment", ALL)["redriven"] == 1
+    assert left(shop) == 1
 
 
-def test_when_a_look_fails_everything_is_given_back(shop: Shop) -> None:
+def test_a_request_that_fails_returns_every_letter(shop: Shop) -> None:
     def judge(_: str, letters: Sequence[DeadLetter]) -> list[Judged]:
         raise Unavailable("away")
 
@@ -256,12 +247,10 @@ def test_when_a_look_fails_everything_is_given_back(shop: Shop) -> None:
     bury(shop, "message")
     with serving(shop) as server:
         assert redrive(Client(server), {"all": True}).status == 503
-    assert shop.dlqs["payment"].depth().waiting == 1
+    assert left(shop) == 1
 
 
-def test_while_one_look_takes_its_time_another_is_told_to_come_again(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_request_does_not_wait_long_for_the_first(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dead_letters, "BUSY_SECONDS", 0.01)
     looking, go_on = threading.Event(), threading.Event()
 

@@ -49,24 +49,22 @@ def service(**settings: str) -> Iterator[tuple[subprocess.Popen[str], HTTPConnec
             process.kill()
 
 
-def run(*arguments: str, settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "api", *arguments]
+def error_of(settings: Mapping[str, str]) -> str:
+    """What it writes when it cannot start."""
     environment = {**os.environ, **ENVIRONMENT, **settings}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-
-
-def test_it_lives_without_aws_and_says_when_to_try_again() -> None:
-    with service() as (_, connection):
-        assert ask(connection, "GET", "/health").status == 200
-        answer = ask(connection, "POST", "/orders", SAMPLE)
-    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
-    assert NOTHING_LISTENS not in answer.text
+    command = [sys.executable, "-m", "api"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    return ended.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_exit_code_0(number: signal.Signals) -> None:
+def test_without_aws_it_answers_503_and_a_signal_ends_it_with_exit_code_0(number: signal.Signals) -> None:
     with service() as (process, connection):
-        ask(connection, "GET", "/health")
+        assert ask(connection, "GET", "/health").status == 200
+        answer = ask(connection, "POST", "/orders", SAMPLE)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert NOTHING_LISTENS not in answer.text
         process.send_signal(number)
         output, _ = process.communicate(timeout=30)
         assert process.returncode == 0
@@ -76,11 +74,10 @@ def test_a_signal_ends_it_with_exit_code_0(number: signal.Signals) -> None:
 def test_a_taken_port_is_one_line_that_says_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run(settings={"PORT": str(port)})
-    assert ended.returncode == 2
-    assert ended.stderr.startswith(f"order: 127.0.0.1:{port} is taken by process {os.getpid()} (")
-    assert ended.stderr.endswith("). Stop that, or set PORT to another.\n")
-    assert ended.stderr.count("\n") == 1
+        error = error_of({"PORT": str(port)})
+    assert error.startswith(f"order: 127.0.0.1:{port} is taken by process {os.getpid()} (")
+    assert error.endswith("). Stop that, or set PORT to another.\n")
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -92,13 +89,5 @@ def test_a_taken_port_is_one_line_that_says_what_to_do() -> None:
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(settings: dict[str, str], advice: str) -> None:
-    ended = run(settings=settings)
-    assert ended.returncode == 2
-    [line] = ended.stderr.splitlines()
+    [line] = error_of(settings).splitlines()
     assert advice in line
-
-
-def test_help_teaches_the_settings() -> None:
-    ended = run("--help", settings={})
-    assert ended.returncode == 0
-    assert "RELAY_INTERVAL_SECONDS" in ended.stdout
