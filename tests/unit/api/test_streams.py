@@ -170,26 +170,6 @@ def test_an_order_whose_customer_is_never_notified_is_done_all_the_same(shop: Sh
 
 
 @pytest.mark.usefixtures("quick")
-def test_an_event_of_an_added_service_is_shown_too(shop: Shop) -> None:
-    order = a_placed_order(shop.orders)
-    event_id = header(steps.EventType.ORDER_CREATED).event_id
-    checked = replace(an_event(order), event_id=event_id, event_type="fraud.checked", source="fraud-service")
-    shop.audit.insert([checked], stored_at=order.updated_at)
-    assert "fraud.checked" in texts(Watching(shop, order, lambda: None, hangs_up=True).messages())
-
-
-@pytest.mark.usefixtures("quick")
-def test_unavailable_tables_only_delay_the_news(shop: Shop) -> None:
-    order, _ = failed_order(shop)
-    shop.audit.unavailable = shop.orders.unavailable = True
-
-    def back() -> None:
-        shop.audit.unavailable = shop.orders.unavailable = False
-
-    assert texts(Watching(shop, order, lambda: None, lambda: None, back).messages())[-1] == "done INVENTORY_FAILED"
-
-
-@pytest.mark.usefixtures("quick")
 def test_an_unfinished_order_sends_heartbeats_and_ends_in_an_error(shop: Shop) -> None:
     *pieces, last = Watching(shop, a_placed_order(shop.orders)).pieces()
     assert pieces.count(HEARTBEAT) == OrderStream.limit_ms // HEARTBEAT_MS - 1
