@@ -1,4 +1,4 @@
-"""Whether answers are what the OpenAPI document says, by a reading of it that is the tests' own."""
+"""Checks answers against the OpenAPI document, with a reader of its own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Operation:
 
 
 class Contract:
-    """The document. What breaks it raises ``AssertionError`` or ``ValidationError``."""
+    """The document. An answer that breaks it raises ``AssertionError`` or ``ValidationError``."""
 
     def __init__(self) -> None:
         self.document = load_document()
@@ -41,11 +41,8 @@ class Contract:
                 if method in item:
                     yield Operation(method.upper(), path, frozenset(map(int, item[method]["responses"])))
 
-    def common_statuses(self) -> frozenset[int]:
-        return frozenset.intersection(*(operation.statuses for operation in self.operations()))
-
     def check(self, method: str, target: str, answer: Answer) -> None:
-        """``answer`` is one that the document has for ``method`` and ``target``, to the letter."""
+        """Check that the document has ``answer`` for ``method`` and ``target``."""
         place = self._place(method.lower(), target.partition("?")[0], answer.status)
         response = self._at(place)
         for name, header in response.get("headers", {}).items():
@@ -59,7 +56,7 @@ class Contract:
             self.check_value(f"{place}/content/{_escaped(media_type)}/schema", value)
 
     def check_value(self, pointer: str, value: Any) -> None:
-        """``value`` is one of the schema at ``pointer``."""
+        """Check ``value`` against the schema at ``pointer``."""
         if pointer not in self._validators:
             schema, checker = {"$ref": f"{URI}#{pointer}"}, Draft202012Validator.FORMAT_CHECKER
             self._validators[pointer] = Draft202012Validator(schema, registry=self._registry, format_checker=checker)
@@ -95,12 +92,12 @@ class Contract:
 
 
 def messages(text: str) -> list[Any]:
-    """What the Server-Sent Events in ``text`` say."""
+    """The messages in the Server-Sent Events of ``text``."""
     return [jsontext.loads(event["data"]) for event in _values("text/event-stream", text)]
 
 
 def _values(media_type: str, text: str) -> list[Any]:
-    """What the schema of ``media_type`` is about: each event of a stream, else the whole."""
+    """What the schema of ``media_type`` describes: each event of a stream, otherwise the whole text."""
     if media_type == "text/event-stream":
         return [{"data": event.removeprefix("data: ")} for event in text.split("\n\n") if event.startswith("data: ")]
     return [jsontext.loads(text) if media_type == "application/json" else text]

@@ -1,4 +1,4 @@
-"""Requests that a parser would rather not meet: right ones, nearly right ones, and bytes."""
+"""Hostile requests for the fuzz test: valid ones, nearly valid ones, and random bytes."""
 
 from __future__ import annotations
 
@@ -20,55 +20,24 @@ PATHS = (
 )
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "TRACE", "CONNECT", "get", "G@T")
 VERSIONS = ("HTTP/1.1", "HTTP/1.0", "HTTP/1.9", "HTTP/2.0", "http/1.1", "")
-HEADERS = (
-    *("Content-Type: application/json", "Content-Type: text/plain", "Content-Type: application/json; charset=latin-1"),
-    *("Transfer-Encoding: gzip", "Content-Encoding: gzip", "Host: y/", "Sec-Fetch-Site: none"),
-    *("Transfer-Encoding: chunked", "Content-Length: 7", "Content-Length: -1", "Content-Length: 99999999", "Host: y"),
-    *("Connection: close", "Connection: keep-alive, x", "Expect: 100-continue", "Expect: a miracle", "Upgrade: h2c"),
-    *(
-        "Idempotency-Key: one",
-        "Idempotency-Key: two",
-        "Idempotency-Key: ",
-        "Idempotency-Key: \xe4",
-        "X: " + "y" * 17_000,
-    ),
-    *(
-        f"Authorization: Bearer {OPS_TOKEN}",
-        "Authorization: Bearer x",
-        "Cookie: ops=1.2",
-        "Origin: null",
-        "Origin: x://y",
-    ),
-    *("If-None-Match: *", "Accept-Encoding: gzip;q=", "Sec-Fetch-Site: cross-site"),
-    *("Cookie: a=b", "X : y", " folded", "no colon", "X:\x01", "Range: bytes=0-1", "Accept: */*"),
-)
-SCRAPS = (
-    *(
-        b"\r",
-        b"\n",
-        b"\r\n",
-        b"\r\n\r\n",
-        b"\0",
-        b" ",
-        b"\t",
-        b":",
-        b"\x80",
-        b"\xff",
-        b"%",
-        b'"',
-        b"{",
-        b"[",
-        b"}",
-        b",",
-    ),
-    *(
-        b"Content-Length: 3\r\n",
-        b"Transfer-Encoding: chunked\r\n",
-        b" HTTP/1.1\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-    ),
-    *(b"\\ud800", b"\\u0000", b"1e999999999", b"-0", b"NaN", b"9" * 400, b"A" * 9000, b"[" * 60_000, b"null", b"true"),
-)
+HEADERS = [
+    line.strip()
+    for line in f"""
+    Content-Type: application/json | Content-Type: text/plain | Content-Type: application/json; charset=latin-1
+    Transfer-Encoding: gzip | Transfer-Encoding: chunked | Content-Encoding: gzip | Expect: 100-continue
+    Content-Length: 7 | Content-Length: -1 | Content-Length: 99999999 | Host: y | Host: y/ | Expect: a miracle
+    Connection: close | Connection: keep-alive, x | Upgrade: h2c | Range: bytes=0-1 | Accept: */* | If-None-Match: *
+    Idempotency-Key: one | Idempotency-Key: two | Idempotency-Key: | Idempotency-Key: \xe4 | Accept-Encoding: gzip;q=
+    Authorization: Bearer {OPS_TOKEN} | Authorization: Bearer x | Cookie: ops=1.2 | Cookie: a=b | Origin: null
+    Origin: x://y | Sec-Fetch-Site: none | Sec-Fetch-Site: cross-site | X : y | no colon | X:\x01
+    """.replace("|", "\n").splitlines()
+    if line.strip()
+] + [" folded", "X: " + "y" * 17_000]
+SCRAPS = [bytes([byte]) for byte in b'\r\n\0 \t:\x80\xff%"{[},'] + [
+    *(b"\r\n", b"\r\n\r\n", b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b" HTTP/1.1\r\n"),
+    *(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\\ud800", b"\\u0000", b"1e999999999", b"-0", b"NaN", b"null", b"true"),
+    *(b"9" * 400, b"A" * 9000, b"[" * 60_000),
+]
 
 ITEM: dict[str, Any] = {"productId": "PROD-001", "quantity": 2}
 CUSTOMERS: tuple[Any, ...] = ("\u00e4\u2028\U0001f600", "", " ", "x" * 65, 7, None, [], "\0")
@@ -82,12 +51,12 @@ ORDERS: tuple[Any, ...] = (
     *(SAMPLE | {"items": [ITEM | {"productId": value}]} for value in PRODUCTS),
     *(SAMPLE | {"items": [ITEM | {"quantity": value}]} for value in QUANTITIES),
 )
-WISHES: tuple[Any, ...] = ({"all": True}, {"all": 1}, {"messageIds": ["x"]}, {"messageIds": [None]}, {"token": "x"})
+OPS_BODIES: tuple[Any, ...] = ({"all": True}, {"all": 1}, {"messageIds": ["x"]}, {"messageIds": [None]}, {"token": "x"})
 BODIES = (b"", b"{", b"\xff\xfe", b"[" * 60_000, *(json.dumps(order).encode() for order in ORDERS))
 
 
 class Draft(NamedTuple):
-    """A request before it is mutated. An ``honest`` one has the headers that it needs, and its own length."""
+    """A request before it is mutated. An ``honest`` one has the required headers and its real length."""
 
     line: str
     headers: tuple[str, ...] = ()
@@ -103,7 +72,7 @@ class Draft(NamedTuple):
 
 
 def mutated(data: bytes, scars: bytes) -> bytes:
-    """``data`` with a mutation for each three bytes of ``scars``: what, where, and with which scrap."""
+    """``data`` with one mutation for every three bytes of ``scars``: its kind, its place, and the scrap to use."""
     for what, where, which in zip(*[iter(scars)] * 3, strict=False):
         at, scrap = where * (len(data) + 1) // 256, SCRAPS[which % len(SCRAPS)]
         match what % 5:
@@ -138,9 +107,10 @@ CHUNKED = [
     for start, framed, after in product(("POST /orders", "GET /"), FRAMED, (b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
 ]
 OPERATORS = [
-    Draft(f"{start} HTTP/1.1", (f"Authorization: Bearer {OPS_TOKEN}",), json.dumps(wish).encode())
-    for start, wish in product(
-        ("POST /ops/session", "DELETE /ops/session", "POST /ops/dead-letters/audit/redrive", "GET /ops/state"), WISHES
+    Draft(f"{start} HTTP/1.1", (f"Authorization: Bearer {OPS_TOKEN}",), json.dumps(body).encode())
+    for start, body in product(
+        ("POST /ops/session", "DELETE /ops/session", "POST /ops/dead-letters/audit/redrive", "GET /ops/state"),
+        OPS_BODIES,
     )
 ]
 DRESSED = [

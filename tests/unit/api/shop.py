@@ -1,4 +1,4 @@
-"""An Order Service on ports in memory, with what a test needs to watch it and to break it."""
+"""An Order Service on ports in memory, with what a test needs to observe it and to break it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ QUICK = Limits(
 
 
 class CountingOrders:
-    """Orders in memory whose next answers can be lost or withheld, and whose reads are counted: the ids of each."""
+    """Orders in memory that can fail, lose an answer or wait; ``reads`` has the ids of each read."""
 
     def __init__(self, orders: MemoryOrders) -> None:
         self._orders = orders
@@ -80,7 +80,7 @@ class CountingOrders:
 
 
 class CountingAuditLog(MemoryAuditLog):
-    """An audit log in memory that can be away, and whose queries are counted: the order of each."""
+    """An audit log in memory that can be unavailable; ``queries`` has the order of each query."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class CountingAuditLog(MemoryAuditLog):
 
 
 class CountingBacklogs(MemoryBacklogs):
-    """Depths in memory; ``looks`` counts them by service."""
+    """Queue depths in memory; ``looks`` counts the reads by service."""
 
     def __init__(self, queues: Mapping[str, MemoryQueue], dlqs: Mapping[str, MemoryQueue]) -> None:
         super().__init__(queues, dlqs)
@@ -125,7 +125,7 @@ class BreakableTopic:
 
 @dataclass
 class Shop:
-    """The ports, and the queue that hears every event. ``clock`` is the service's and the queues'."""
+    """The service on its ports, and a queue that gets every event. ``clock`` is the service's and the queues'."""
 
     clock: Clock = field(default_factory=SystemClock)
     ops_token: str | None = OPS_TOKEN
@@ -146,7 +146,7 @@ class Shop:
         self.restart()
 
     def restart(self) -> None:
-        """Have a new process on the same ports: it holds nothing from before."""
+        """Replace the process by a new one on the same ports: it remembers nothing."""
         self.parts = build(
             CATALOG, self.ports, self.clock, ops_token=self.ops_token, judge=self.judge, telemetry=self.telemetry
         )
@@ -163,7 +163,7 @@ class Shop:
         return MemoryDeadLetters(self.dlqs[service], self.queues[service])
 
     def finish_an_order(self) -> None:
-        """Have an order with the id `FINISHED_ID`, paid and told, and its audit trail."""
+        """Add a completed order with the id `FINISHED_ID`, and its audit trail."""
         order = self.orders.create(replace(an_order(), order_id=FINISHED_ID))
         events = [an_event(order)]
         for step in (reserved, charged):

@@ -1,4 +1,4 @@
-"""Whatever comes in: an answer of the OpenAPI document, never a 500, and nothing saved that was not answered 201."""
+"""Any input gets an answer that the OpenAPI document knows, never a 500. Only what is answered 201 is saved."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ CASES_OF_POST = 200
 CONTRACT = Contract()
 STATUSES = {405}.union(*(operation.statuses for operation in CONTRACT.operations()))
 MAY_BE_5XX = {501, 505}
-"""The ports in memory are never away, and there is room for every connection: a 503 would be a bug."""
+"""The ports in memory are never unavailable, and there is room for every connection: a 503 would be a bug."""
 ANSWER = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]+\r\n((?:[A-Za-z-]+: [^\r\n]*\r\n)+)\r\n")
 BEYOND_SCHEMAS = re.compile(r"more than 1000 of .* in all")
-"""Refused for what JSON Schema cannot say: the sum of lines."""
+"""Refused for what JSON Schema cannot express: the sum of several lines."""
 GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -83,7 +83,7 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Shop]:
     with pytest.MonkeyPatch.context() as patch:
-        # Else most of what the operator asks would be refused, for all the wrong tokens.
+        # Otherwise most requests of the operator would be refused after so many wrong tokens.
         patch.setattr("api.ops.session.MAX_FAILURES", sys.maxsize)
         shop = Shop()
         shop.finish_an_order()
@@ -103,10 +103,10 @@ def session() -> Iterator[requests.Session]:
 
 
 @SCHEMA.parametrize()
-def test_every_operation_keeps_to_the_document(
+def test_every_operation_answers_as_documented(
     case: schemathesis.Case[Any], server: BoundedServer, session: requests.Session, tally: Tally
 ) -> None:
-    # OPTIONS tells the methods of a path, whether or not there is such an order; what is sent with DELETE is not read.
+    # OPTIONS answers for any order id, known or not; the body of a DELETE is not read.
     unread = case.method in ("OPTIONS", "DELETE")
     excluded: list[schemathesis.CheckFunction] = [negative_data_rejection] if unread else []
     answer = case.call(server.url, session, headers=AS_OPERATOR if case.path.startswith("/ops") else None)
@@ -138,7 +138,7 @@ def test_any_bytes_are_answered_by_the_document(
 
 
 def said_to(server: BoundedServer, data: bytes) -> bytes:
-    """What the server says to ``data`` and nothing more."""
+    """What the server answers to ``data`` alone."""
     with socket.create_connection(Client(server).address, timeout=10) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
@@ -146,7 +146,7 @@ def said_to(server: BoundedServer, data: bytes) -> bytes:
 
 
 def split(data: bytes) -> Iterator[Answer]:
-    """The answers in ``data``, which has nothing else in it."""
+    """The answers that ``data`` consists of."""
     while data := data.removeprefix(GO_AHEAD):
         head = ANSWER.match(data)
         assert head, data
@@ -161,7 +161,7 @@ def split(data: bytes) -> Iterator[Answer]:
 
 
 def check(answer: Answer) -> None:
-    """``answer`` is one of the document; to which request, bytes do not tell."""
+    """``answer`` is in the document. Random bytes do not say to which operation it belongs."""
     assert answer.status in STATUSES
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert (answer.status == 405) <= ("Allow" in answer.headers)
