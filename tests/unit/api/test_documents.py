@@ -12,10 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from api.documents import Files
-from api.http_message import Head, HttpError, Request
 from api.service import STATIC
-from shopflow.catalog import load_catalog
 from tests.unit.api.shop import Client
 from tests.unit.api.test_http import get, statuses, until_closed
 
@@ -94,28 +91,3 @@ def test_a_page_has_nothing_inline_and_nothing_from_elsewhere(page: Path) -> Non
     text = page.read_text()
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", text)
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", text)
-
-
-def test_only_known_kinds_of_files_are_served(tmp_path: Path) -> None:
-    for name in ("index.html", "app.js", "notes.txt", ".secret", "sub/part.js"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(f"content of {name}")
-    files = Files(tmp_path)
-    assert files.part(_request({}), "sub/part.js").body == b"content of sub/part.js"
-    for name in ("notes.txt", ".secret", "index.html", "sub/../app.js"):
-        with pytest.raises(HttpError, match="no such file"):
-            files.part(_request({}), name)
-
-
-def test_the_catalogue_tells_who_consumes_what_in_its_order(client: Client) -> None:
-    shown = client.get("/catalog").json
-    catalog = load_catalog()
-    assert list(shown["events"]) == list(catalog.events)
-    assert shown["events"]["order.created"] == {"producer": "order", "version": "1.0", "status": "PENDING"}
-    assert list(shown["services"]) == ["order", "inventory", "payment", "notification", "audit"]
-    assert shown["services"]["audit"] == {"title": "Audit", "colour": "blue", "consumes": list(catalog.events)}
-    assert shown["services"]["inventory"]["consumes"] == ["order.created", "payment.failed"]
-
-
-def _request(headers: Mapping[str, tuple[str, ...]]) -> Request:
-    return Request(Head("GET", "/", headers), b"", lambda _: False)

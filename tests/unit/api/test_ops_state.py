@@ -15,7 +15,6 @@ from api.ops.state import (
     Throughput,
     awaited_services,
     finish_of,
-    percentile,
     read_open_orders,
     summary,
     window_start,
@@ -39,12 +38,6 @@ def finish(shop: Shop, order_id: str, after_ms: int) -> None:
     order = shop.tables.orders[order_id]
     paid = made(shop.orders, charged(made(shop.orders, reserved(order))))
     made(shop.orders, steps.notify(paid, order.created_at + after_ms))
-
-
-@pytest.mark.parametrize(("percent", "value"), [(1, 10), (50, 50), (51, 60), (95, 100), (100, 100)])
-def test_a_percentile_is_a_measured_value(percent: int, value: int) -> None:
-    assert percentile(range(10, 101, 10), percent) == value
-    assert percentile([], percent) is None
 
 
 def test_orders_are_counted_in_the_minutes_in_which_they_were_accepted_and_finished() -> None:
@@ -89,19 +82,6 @@ def test_accepted_orders_are_followed_to_their_end_and_then_not_read_again() -> 
         clock.advance(WINDOW_MINUTES * 60)
         seen = state(client)["orders"]
         assert (seen["accepted"], seen["finished"], seen["timeToComplete"]["count"]) == (0, 0, 0)
-
-
-def test_the_state_is_cached_for_a_second() -> None:
-    clock = ManualClock()
-    shop = Shop(clock)
-    with serving(shop) as server:
-        client = Client(server)
-        for _ in range(5):
-            state(client)
-        assert set(shop.backlogs.looks.values()) == {1}
-        clock.advance(1)
-        state(client)
-        assert set(shop.backlogs.looks.values()) == {2}
 
 
 def test_too_many_orders_are_checked_in_turns(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -204,14 +204,6 @@ def placed(client: Client, shop: Shop) -> Order:
     return shop.tables.orders[client.post().json["orderId"]]
 
 
-def test_a_finished_order_streams_over_http_and_closes(client: Client, shop: Shop) -> None:
-    order = placed(client, shop)
-    recorded(shop, order, made(shop.orders, refused(order)))
-    with streaming(client, f"/orders/{order.order_id}/stream") as (_, response):
-        assert (response.status, response.headers["Content-Type"]) == (200, "text/event-stream")
-        assert list(messages_of(response))[-1] == {"type": "done", "status": "INVENTORY_FAILED"}
-
-
 @pytest.mark.parametrize(("kind", "limit"), [("order", MAX_ORDER_STREAMS), ("flow", MAX_FLOW_STREAMS)])
 def test_streams_are_limited_and_a_closed_one_frees_its_place(
     client: Client, shop: Shop, kind: str, limit: int
