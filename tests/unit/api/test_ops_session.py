@@ -215,6 +215,6 @@ def test_no_secret_is_logged(client: Client, caplog: pytest.LogCaptureFixture) -
         client.get("/ops", headers)
         client.get("/ops/state", AS_OPERATOR)
         client.ask("POST", "/ops/session", WRONG)
-        eventually(lambda: len(caplog.records) == 4)  # a line of the access log follows its answer
+        eventually(lambda: len(caplog.records) >= 4)  # a line of the access log follows its answer
     for secret in (OPS_TOKEN, headers["Cookie"].rpartition(".")[2], WRONG["token"]):
         assert secret not in caplog.text
