@@ -105,9 +105,9 @@ def test_what_others_say_about_an_order_moves_it_nowhere() -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ({"events": {"order.created": {"producer": "loyalty", "version": "1.0"}}}, "order.created is there already"),
-        ({"services": {"audit": {"title": "A", "colour": "red", "consumes": []}}}, "audit is there already"),
-        ({"services": {"new": {"title": "N", "colour": "red", "consumes": ["no.such"]}}}, "what nobody produces"),
+        ({"events": {"order.created": {"producer": "loyalty", "version": "1.0"}}}, "already has order.created"),
+        ({"services": {"audit": {"title": "A", "colour": "red", "consumes": []}}}, "already has audit"),
+        ({"services": {"new": {"title": "N", "colour": "red", "consumes": ["no.such"]}}}, "what no service produces"),
     ],
 )
 def test_an_overlay_that_would_change_what_is_there_is_refused(
