@@ -113,8 +113,8 @@ mutants: $(DEV) ## put deliberate faults into the code, one at a time: which tes
 crash-matrix: $(DEV) ## kill a real process before and after every call that it makes (about 20 minutes)
 	@$(PY) -m tests.faults.crash_matrix_live
 
-screenshots: $(DEV) infra-up ## the pictures of the README, taken anew of real orders in Chromium
-	@$(PY) -m scripts.screenshots
+screenshots: $(DEV) ## the pictures of the README, taken anew of real orders in Chromium
+	@$(PY) -m pytest -q tests/browser/screenshots.py
 
 outages: $(DEV) ## gateway down, local AWS frozen, SNS failing, under a load of orders (about 6 minutes)
 	@$(PY) -m tests.faults.outages

@@ -1,81 +1,69 @@
-/** The storefront: the shop, the live flow and the order tracker, put together. */
+/** The storefront: connects the shop, the live flow, the replay and the order tracker. */
 
-import { Cart } from "./shop/cart.js";
-import { loadCatalog } from "./common/catalog.js";
-import { showTotal, startCheckout } from "./shop/checkout.js";
-import { button, byId, say } from "./common/dom.js";
-import { Flow } from "./flow/flow.js";
-import { RecentOrders } from "./shop/recent.js";
-import { ReplayControls } from "./flow/replay.js";
-import { startShop } from "./shop/shop.js";
-import { Tracker } from "./order/tracker.js";
+import { Cart, RecentOrders, startCheckout, startProducts } from "./shop.js";
+import { button, byId, say } from "./dom.js";
+import { Flow } from "./flow.js";
+import { loadCatalog } from "./api.js";
+import { Replay } from "./replay.js";
+import { Tracker } from "./order.js";
 
 const RETRY_MS = 2000;
-const STOCK_PAUSE_MS = 250; // after an event of the inventory: its neighbours may change the stock too
-
-const ONE_COLUMN = "(max-width: 63.99rem)"; // as in style.css
+const STOCK_DELAY_MS = 250; // several events may change the stock at almost the same time
+const ONE_COLUMN = "(max-width: 63.99rem)"; // as in storefront.css
 
 let tracker = null;
 
-const cart = new Cart(() => showTotal(cart));
-const shop = startShop(
-  (product) => cart.add(product),
+const cart = new Cart();
+const refreshProducts = startProducts(
+  (productId) => cart.add(productId),
   (products) => cart.setProducts(products),
 );
-const recent = new RecentOrders((orderId) => track(orderId));
+const recent = new RecentOrders(track);
 startCheckout(cart, (order) => {
   const link = button(`Track ${order.orderId}`, () => track(order.orderId), { class: "link" });
   byId("placed").replaceChildren(`Order ${order.orderId} is placed. `, link);
-  show(order);
+  follow(order);
   if (matchMedia(ONE_COLUMN).matches) byId("tracker").scrollIntoView();
 });
 start();
 
 async function start() {
-  let catalog = null;
-  try {
-    catalog = await loadCatalog();
-  } catch (error) {
-    say(byId("flow-problem"), `No picture of the services yet: ${error.message}.`);
+  const catalog = await loadCatalog().catch((error) => {
+    say(byId("flow-problem"), `The list of services could not be loaded: ${error.message}. Trying again.`);
     setTimeout(start, RETRY_MS);
-    return;
-  }
-  say(byId("flow-problem"), "");
-  assemble(catalog);
+  });
+  if (catalog) assemble(catalog);
 }
 
 function assemble(catalog) {
+  let timer = null;
+  say(byId("flow-problem"), "");
   tracker = new Tracker(catalog, (order) => recent.keep(order));
   const flow = new Flow(catalog, {
     track,
-    placed: show,
-    event: stockMayChange(),
-    status: ({ orderId, status }) => recent.update(orderId, status),
+    placed: follow,
+    status: ({ orderId, status }) => recent.setStatus(orderId, status),
+    event: ({ eventType }) => {
+      if (!eventType.startsWith("inventory.")) return;
+      clearTimeout(timer);
+      timer = setTimeout(refreshProducts, STOCK_DELAY_MS);
+    },
   });
-  const replay = new ReplayControls(catalog, flow.stage);
+  const replay = new Replay(catalog, flow.stage);
   byId("order-replay").addEventListener("click", () => replay.load(byId("order-card").dataset.order));
-  const asked = new URLSearchParams(location.search).get("order");
-  if (asked) tracker.follow(asked);
+  const orderId = new URLSearchParams(location.search).get("order");
+  if (orderId) tracker.follow(orderId);
 }
 
-/** What the user asked to see: follow it, and go there. */
+/** The user asked to see this order. */
 function track(orderId) {
   tracker?.follow(orderId);
   byId("tracker").scrollIntoView();
   byId("tracker-title").focus({ preventScroll: true });
 }
 
-/** What was just placed. */
-function show(order) {
+/** This order was just placed. */
+function follow(order) {
   recent.keep(order);
   tracker?.follow(order.orderId);
-}
-
-function stockMayChange() {
-  let timer = null;
-  return ({ eventType }) => {
-    if (!eventType.startsWith("inventory.")) return;
-    clearTimeout(timer);
-    timer = setTimeout(shop.refresh, STOCK_PAUSE_MS);
-  };
 }

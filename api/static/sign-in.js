@@ -1,7 +1,7 @@
-/** Trades the operator's token for a session cookie. The token stays out of addresses that a server or a log could see. */
+/** Trades the operator's token for a session cookie. No server and no log sees an address with the token in it. */
 
-import { byId, say } from "./common/dom.js";
-import { post } from "./common/http.js";
+import { byId, say } from "./dom.js";
+import { post } from "./api.js";
 
 async function signIn(token) {
   byId("sign-in").disabled = true;
@@ -16,20 +16,12 @@ async function signIn(token) {
   }
 }
 
-/** The token of the link that was printed, removed from the address and the history. */
-function tokenOfLink() {
-  const token = location.hash.slice(1);
-  if (token) history.replaceState(null, "", location.pathname);
-  try {
-    return decodeURIComponent(token);
-  } catch {
-    return token; // typed by hand, with a % in it
-  }
-}
-
+/** Signs in with the token of the printed link, and removes it from the address and the history. */
 function useLink() {
-  const token = tokenOfLink();
-  if (token) signIn(token);
+  const token = location.hash.slice(1);
+  if (!token) return;
+  history.replaceState(null, "", location.pathname);
+  signIn(decodeURIComponent(token));
 }
 
 byId("sign-in-form").addEventListener("submit", (event) => {

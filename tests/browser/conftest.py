@@ -1,50 +1,46 @@
-"""A real browser on the real services: Debian's Chromium, driven by Playwright, on a stack of its own."""
+"""A real browser on the real services: Chromium, driven by Playwright, on a stack of its own."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from scripts.browser import NoBrowser, chromium
 from scripts.services import LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.catalog import load_catalog
 from shopflow.config import load_config
-from tests.browser.console import Console
-from tests.browser.operator import TOKEN, Operator
-from tests.browser.recording import Recording
-from tests.browser.storefront import Storefront
+from tests.browser.pages import TOKEN, Console, Operator, Recording, Storefront
 from tests.conftest import brought_up
 from tests.faults.lanes import answers, free_port
 from tests.integration.conftest import QUICK
 from tests.live import Live, eventually, sqs_client
 from tests.stack import AppliedStack
 
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync")
 PATIENCE_MS = 20_000
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Skips where there is no Chromium, except in CI, where that is a failure."""
+    """Skips the tests where there is no Chromium. In CI they fail."""
+    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if path is None:
+        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+        give_up("There is no Chromium: apt-get install chromium, or brew install --cask chromium")
     expect.set_options(timeout=PATIENCE_MS)
-    with ExitStack() as opened:
-        try:
-            launched = opened.enter_context(chromium())
-        except NoBrowser as error:
-            if os.environ.get("CI"):
-                pytest.fail(str(error))
-            pytest.skip(str(error))
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=FLAGS) as launched:
         yield launched
 
 
 @pytest.fixture(scope="session")
 def stack(browser: Browser, request: pytest.FixtureRequest) -> Iterator[AppliedStack]:
-    """A stack for these tests alone, not even brought up without a browser."""
+    """A stack for these tests alone. It is not brought up without a browser."""
     with brought_up(request, "browser") as applied:
         yield applied
 
@@ -63,7 +59,7 @@ def live(stack: AppliedStack, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def all_running(live: Live) -> Iterator[None]:
-    """For a test that stops services: whatever becomes of it, they run again after it."""
+    """For a test that stops services: they run again after it."""
     yield
     live.services.start()
     eventually(lambda: answers(live.url), bool)
@@ -71,18 +67,10 @@ def all_running(live: Live) -> Iterator[None]:
 
 @pytest.fixture
 def context(browser: Browser, live: Live) -> Iterator[BrowserContext]:
-    """A customer with nothing remembered."""
+    """A browser that has never been here."""
     with browser.new_context(base_url=live.url, viewport={"width": 1280, "height": 900}) as opened:
         opened.set_default_timeout(PATIENCE_MS)
         yield opened
-
-
-@pytest.fixture
-def page(context: BrowserContext, console: Console) -> Page:
-    """A page whose console must stay free of errors, but for those that its test says it provokes."""
-    opened = context.new_page()
-    console.listen_to(opened)
-    return opened
 
 
 @pytest.fixture
@@ -93,13 +81,22 @@ def console() -> Iterator[Console]:
 
 
 @pytest.fixture
+def page(context: BrowserContext, console: Console) -> Page:
+    """A page that must write no errors to its console, except those that the test expects."""
+    opened = context.new_page()
+    console.listen_to(opened)
+    return opened
+
+
+@pytest.fixture
 def storefront(page: Page, live: Live) -> Storefront:
     return Storefront(page, live)
 
 
 @pytest.fixture
-def operator(page: Page, live: Live) -> Iterator[Operator]:
-    """The operator, over dead-letter queues that are empty again after the test."""
+def operator(page: Page, live: Live, console: Console) -> Iterator[Operator]:
+    """The operator. The page before the sign-in answers 401. The dead-letter queues are empty after the test."""
+    console.expect("401 (Unauthorized)")
     yield Operator(page, live)
     for url in live.config.resources.dlq_urls.values():
         live.sqs.purge_queue(QueueUrl=url)

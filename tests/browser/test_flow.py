@@ -1,42 +1,41 @@
-"""The live flow: real events on their way, and nothing else."""
+"""The live flow and the replay: real events on their way, and nothing else."""
 
 from __future__ import annotations
 
 import json
+import re
+from datetime import datetime
 
+import pytest
+import requests
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.console import Console
-from tests.browser.operator import Operator
-from tests.browser.recording import Recording
-from tests.browser.storefront import Storefront
-from tests.browser.test_shopping import DECLINED, HAPPY
+from tests.browser.pages import DECLINED, HAPPY, Recording, Storefront
 from tests.live import EXPIRED, VISA, eventually
 
 WAY_OF_A_PAID_ORDER = (
     "client",
-    "node:order",
+    "service:order",
     "topic",
     "queue:inventory",
-    "node:inventory",
+    "service:inventory",
     "queue:payment",
-    "node:payment",
+    "service:payment",
     "queue:notification",
-    "node:notification",
+    "service:notification",
 )
 
 
-def test_a_simulated_order_travels_along_the_lines_from_service_to_service(
+def test_an_order_travels_along_the_lines_from_service_to_service(
     storefront: Storefront, page: Page, recording: Recording
 ) -> None:
     storefront.stocked(9)
     storefront.open()
     order_id = storefront.simulate(VISA)
-    lit = recording.wait_until_lit(WAY_OF_A_PAID_ORDER)
+    lit = recording.wait_until_lit(*WAY_OF_A_PAID_ORDER)
     firsts = [lit.index(part) for part in WAY_OF_A_PAID_ORDER]
     assert firsts == sorted(firsts)
     storefront.expect_finished(order_id, "COMPLETED")
-    expect(page.locator(f"#flow-log [data-order={order_id}]")).to_have_count(len(HAPPY))
     dots = recording.dots()
     assert {"cyan", "green", "yellow"} <= {dot["colour"] for dot in dots}
     assert len({(dot["x"], dot["y"]) for dot in dots}) > 20
@@ -44,94 +43,138 @@ def test_a_simulated_order_travels_along_the_lines_from_service_to_service(
     expect(page.locator(".dot")).to_have_count(0)
 
 
-def test_each_event_is_in_the_log_once_newest_first(storefront: Storefront, page: Page) -> None:
+def test_a_declined_order_releases_its_stock_in_the_diagram_and_each_event_is_logged_once(
+    storefront: Storefront, page: Page, recording: Recording
+) -> None:
     storefront.stocked(9)
     storefront.open()
     order_id = storefront.simulate(EXPIRED)
+    declined, released = "publishes:payment:payment.failed", "publishes:inventory:inventory.released"
+    lit = recording.wait_until_lit(declined, "consumes:inventory:payment.failed", released)
+    assert lit.index(declined) < lit.index(released)
+    last = ("service:inventory", "stock released")
+    actions = eventually(recording.actions, lambda seen: last in seen)
+    assert actions.index(("service:payment", "card declined")) < actions.index(last)
     rows = page.locator(f"#flow-log [data-order={order_id}]")
     expect(rows).to_have_count(len(DECLINED))
-    types = [row.get_attribute("data-event") for row in rows.all()]
-    assert types == DECLINED[::-1]
+    assert [row.get_attribute("data-event") for row in rows.all()] == DECLINED[::-1]
     rows.first.get_by_role("button", name=f"Track {order_id}").click()
     expect(page.locator("#tracker-title")).to_be_focused()
 
 
-def test_a_declined_payment_visibly_returns_the_stock(storefront: Storefront, page: Page, recording: Recording) -> None:
-    storefront.stocked(9)
-    storefront.open()
-    storefront.simulate(EXPIRED)
-    recording.wait_until_lit(["says:payment:payment.failed", "takes:inventory:payment.failed"])
-    lit = recording.wait_until_lit(["says:inventory:inventory.released"])
-    assert lit.index("says:payment:payment.failed") < lit.index("says:inventory:inventory.released")
-    said = eventually(recording.said, lambda seen: ("node:inventory", "stock returned") in seen)
-    assert said.index(("node:payment", "card declined")) < said.index(("node:inventory", "stock returned"))
-
-
-def test_more_than_is_in_stock_takes_the_way_to_the_failed_branch(
-    storefront: Storefront, page: Page, recording: Recording
+def test_an_order_for_more_than_is_in_stock_does_not_reach_payment(
+    storefront: Storefront, recording: Recording
 ) -> None:
     storefront.stocked(9)
     storefront.open()
     order_id = storefront.simulate("out-of-stock")
     storefront.expect_finished(order_id, "INVENTORY_FAILED")
-    lit = recording.wait_until_lit(["says:inventory:inventory.failed", "node:notification"])
-    assert "node:payment" not in lit
+    lit = recording.wait_until_lit("publishes:inventory:inventory.failed", "service:notification")
+    assert "service:payment" not in lit
 
 
 def test_nothing_moves_without_an_event(storefront: Storefront, page: Page, recording: Recording) -> None:
-    """The order is real and travels; only the flow is not told of it."""
+    """The order is real, but the stream of the flow does not have it."""
     depth = {"waiting": 0, "inFlight": 0, "deadLetters": 0}
     queues = {"type": "queues", "queues": {"inventory": depth, "payment": depth}}
-    page.route(
-        "**/flow/stream",
-        lambda route: route.fulfill(content_type="text/event-stream", body=f"data: {json.dumps(queues)}\n\n"),
-    )
+    body = f"data: {json.dumps(queues)}\n\n"
+    page.route("**/flow/stream", lambda route: route.fulfill(content_type="text/event-stream", body=body))
     storefront.stocked(9)
     storefront.open()
     order_id = storefront.simulate(VISA)
     storefront.expect_finished(order_id, "COMPLETED")
     expect(page.locator('[data-part="queue:payment"]')).to_have_attribute("data-depth", "0")
-    assert recording.dots() == []
-    assert recording.lit() == []
+    assert (recording.dots(), recording.lit()) == ([], [])
     assert page.locator("#flow-log [data-event]").count() == 0
 
 
-def test_a_message_that_fails_three_times_visibly_goes_to_the_dead_letter_queue(
-    storefront: Storefront, operator: Operator, page: Page, recording: Recording, console: Console
+@pytest.mark.usefixtures("operator")
+def test_a_message_that_fails_three_times_moves_to_the_dead_letter_queue(
+    storefront: Storefront, page: Page, recording: Recording
 ) -> None:
-    console.expect("401 (Unauthorized)")
     storefront.open()
     expect(page.locator('[data-part="dlq:payment"]')).to_have_attribute("data-depth", "0")
     storefront.live.send("payment", "this is not JSON")
     expect(page.locator("#flow-log [data-dead-letters=payment]")).to_contain_text("failed three times")
     expect(page.locator('[data-part="dlq:payment"]')).to_have_attribute("data-depth", "1")
-    recording.wait_until_lit(["dlq:payment"])
+    recording.wait_until_lit("dlq:payment")
     down = [dot["y"] for dot in recording.dots() if dot["colour"] == "bad"]
     assert down[0] < down[-1]
     assert recording.strays() == []
-    operator.sign_in()
-    expect(operator.queue("payment", "dead-letters")).to_contain_text("1")
-    operator.look_at("Payment")
-    expect(operator.letters).to_have_attribute("data-kind", "breach")
-    expect(operator.letters.locator(".reason")).to_contain_text("not JSON")
-    expect(operator.letters.get_by_role("button", name="Redrive")).to_be_disabled()
 
 
 def test_a_service_that_is_added_to_the_catalogue_appears_by_itself(
     storefront: Storefront, page: Page, recording: Recording
 ) -> None:
-    def with_a_fifth(route: Route) -> None:
+    def add_fraud(route: Route) -> None:
         catalogue = route.fetch().json()
         catalogue["services"]["fraud"] = {"title": "Fraud", "colour": "red", "consumes": ["order.created"]}
         route.fulfill(json=catalogue)
 
-    page.route("**/catalog", with_a_fifth)
+    page.route("**/catalog", add_fraud)
     storefront.stocked(9)
     storefront.open()
-    for part in ("node:fraud", "queue:fraud", "dlq:fraud", "takes:fraud:order.created"):
+    for part in ("service:fraud", "queue:fraud", "dlq:fraud", "consumes:fraud:order.created"):
         expect(page.locator(f'[data-part="{part}"]')).to_be_visible()
-    expect(page.locator("#who [data-service=fraud]")).to_contain_text("Fraud takes order.created; publishes nothing")
+    text = "Fraud consumes order.created; publishes nothing"
+    expect(page.locator("#services [data-service=fraud]")).to_contain_text(text)
     storefront.simulate(VISA)
-    recording.wait_until_lit(["takes:fraud:order.created", "queue:fraud", "node:notification"])
-    assert "node:fraud" not in recording.lit(), "there is no such service: nothing says that it took the event"
+    recording.wait_until_lit("consumes:fraud:order.created", "queue:fraud", "service:notification")
+    assert "service:fraud" not in recording.lit(), "no such service runs, so nothing shows that it took the event"
     assert recording.strays() == []
+
+
+def test_a_finished_order_is_replayed_event_by_event_at_the_times_of_its_audit_trail(
+    storefront: Storefront, page: Page, recording: Recording
+) -> None:
+    order_id = storefront.finished_order(EXPIRED)
+    entries = requests.get(f"{storefront.live.url}/orders/{order_id}/events", timeout=10).json()
+    times = [datetime.fromisoformat(entry["recordedAt"]).timestamp() * 1000 for entry in entries]
+    storefront.open()
+    page.locator("#replay-speed").evaluate("select => { select.value = '5'; }")
+    storefront.replay(order_id)
+    expect(page.locator("#replay-status")).to_contain_text(f"Replaying {order_id} (PAYMENT_FAILED)")
+    marks = page.locator("#replay-marks [data-event]").all()
+    assert [mark.get_attribute("data-event") for mark in marks] == DECLINED
+    for mark, at in zip(marks, times, strict=True):
+        number, unit = re.findall(r" at ([\d.]+) (m?s)", mark.text_content() or "")[0]
+        assert float(number) * (1 if unit == "ms" else 1000) == pytest.approx(at - times[0], abs=6)
+    expect(page.locator("#replay-where")).to_contain_text("inventory.released")
+    expect(page.locator("#replay-play")).to_have_text("Play")
+    assert {"service:payment", "publishes:inventory:inventory.released"} <= set(recording.lit())
+    assert recording.strays() == []
+
+
+def test_a_position_of_the_replay_always_shows_the_same_picture(storefront: Storefront, page: Page) -> None:
+    storefront.open(storefront.finished_order())
+    page.locator("#order-replay").click()
+    position, where = page.locator("#replay-position"), page.locator("#replay-where")
+
+    def picture(at: int) -> list[str | None]:
+        position.fill(str(at))
+        expect(where).to_contain_text(f"{at} of ")
+        return [dot.get_attribute("transform") for dot in page.locator(".dot").all()]
+
+    first = picture(20)
+    assert first
+    assert picture(5) != first
+    assert picture(20) == first
+    position.press("End")
+    expect(where).to_have_text(re.compile(rf"^(\d+) of \1 ms: {re.escape(HAPPY[-1])}$"))
+    expect(page.locator("#replay-marks .passed")).to_have_count(len(HAPPY))
+    position.press("Home")
+    expect(where).to_have_text(re.compile(r"^0 of \d+ ms: order\.created$"))
+    expect(page.locator("#replay-marks .passed")).to_have_count(1)
+    page.locator("#replay-live").click()
+    expect(page.locator("#replay-controls")).to_be_hidden()
+    expect(page.locator(".dot")).to_have_count(0)
+
+
+@pytest.mark.usefixtures("all_running")
+def test_an_unfinished_order_cannot_be_replayed(storefront: Storefront, page: Page) -> None:
+    storefront.open()
+    storefront.stop("payment")
+    order_id = storefront.live.place({storefront.stocked(6).product_id: 1})
+    storefront.replay(order_id)
+    expect(page.locator("#replay-status")).to_have_text(f"{order_id} is not finished yet.")
+    expect(page.locator("#replay-controls")).to_be_hidden()

@@ -1,0 +1,149 @@
+/** Requests to the API, its streams, and the catalogue. */
+
+const TIMEOUT_MS = 15_000;
+const FIRST_RETRY_MS = 500;
+const MAX_RETRY_MS = 8000;
+const COLOURS = ["cyan", "green", "yellow", "magenta", "blue", "red"];
+
+/** A request failed. `status` is the HTTP status, or null if there was no answer: then the request may have worked. */
+export class ApiError extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export const get = (path) => send("GET", path);
+
+export const post = (path, body, headers) => send("POST", path, body, headers);
+
+/** The JSON of the answer, or null for 204. Throws `ApiError`. */
+export async function send(method, path, body, headers = {}) {
+  const json = body && { body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } };
+  let response = null;
+  try {
+    response = await fetch(path, { method, ...json, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  } catch (error) {
+    const isTimeout = error.name === "TimeoutError";
+    throw new ApiError(isTimeout ? "the server takes too long" : "the server cannot be reached", null);
+  }
+  if (response.status === 204) return null;
+  const value = await response.json().catch(() => null);
+  if (!response.ok) throw new ApiError(value?.error ?? `the server answered ${response.status}`, response.status);
+  return value;
+}
+
+export const orderPath = (orderId) => `/orders/${encodeURIComponent(orderId)}`;
+
+/** An order's record and the entries of its audit trail. */
+export const getOrder = (orderId) => Promise.all([get(orderPath(orderId)), get(`${orderPath(orderId)}/events`)]);
+
+/**
+ * Calls `look` at once, and again `everyMs` after each call has ended. Does not call it while the page is hidden.
+ * Returns `{now, stop}`. `now` during a call: call again as soon as that ends.
+ */
+export function poll(look, everyMs) {
+  let timer = null;
+  let stopped = false;
+  let looking = false;
+  let again = false;
+  const now = async () => {
+    clearTimeout(timer);
+    again = looking;
+    if (stopped || looking || document.hidden) return;
+    looking = true;
+    await look();
+    looking = false;
+    if (!stopped) timer = setTimeout(now, again ? 0 : everyMs);
+  };
+  const stop = () => {
+    stopped = true;
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", now);
+  };
+  document.addEventListener("visibilitychange", now);
+  now();
+  return { now, stop };
+}
+
+/**
+ * Receives Server-Sent Events from `url` until `close()` is called on the result, and reconnects with a growing delay.
+ * Disconnects while the page is hidden, because a browser has only six connections to a server for all its tabs.
+ * `onMessage` gets the JSON of each message. `onState` gets `"live"`, or `"lost"` with the number of failures in a row.
+ */
+export function listen(url, onMessage, onState) {
+  let source = null;
+  let timer = null;
+  let failures = 0;
+  const disconnect = () => {
+    clearTimeout(timer);
+    source?.close();
+  };
+  const connect = () => {
+    disconnect();
+    if (document.hidden) return;
+    source = new EventSource(url);
+    source.onopen = () => {
+      failures = 0;
+      onState("live", 0);
+    };
+    source.onmessage = ({ data }) => onMessage(JSON.parse(data));
+    source.onerror = () => {
+      source.close();
+      failures += 1;
+      const jitter = 0.75 + Math.random() / 2;
+      timer = setTimeout(connect, Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1)) * jitter);
+      onState("lost", failures);
+    };
+  };
+  const close = () => {
+    removeEventListener("online", connect);
+    document.removeEventListener("visibilitychange", connect);
+    disconnect();
+  };
+  addEventListener("online", connect);
+  document.addEventListener("visibilitychange", connect);
+  connect();
+  return { close };
+}
+
+export const loadCatalog = async () => new Catalog(await get("/catalog"));
+
+/** Which events each service publishes and consumes. */
+class Catalog {
+  constructor({ events, services }) {
+    this.events = events;
+    this.services = Object.entries(services).map(([name, { title, colour, consumes }]) => ({
+      name,
+      title,
+      colour: COLOURS.includes(colour) ? colour : "ink",
+      consumes,
+      publishes: Object.keys(events).filter((type) => events[type].producer === name),
+    }));
+    /** The services that have a queue, and those that have none. */
+    this.consumers = this.services.filter((service) => service.consumes.length > 0);
+    this.sources = this.services.filter((service) => service.consumes.length === 0);
+  }
+
+  service(name) {
+    return this.services.find((service) => service.name === name);
+  }
+
+  /** The service that publishes events of `type`; undefined if the catalogue does not have the type. */
+  producerOf(type) {
+    return this.service(this.events[type]?.producer);
+  }
+
+  consumersOf(type) {
+    return this.services.filter((service) => service.consumes.includes(type));
+  }
+
+  consumesAll(service) {
+    return Object.keys(this.events).every((type) => service.consumes.includes(type));
+  }
+
+  /** An event has the colour of the service that publishes it. */
+  colourOf(type) {
+    return this.producerOf(type)?.colour ?? "ink";
+  }
+}
