@@ -1,6 +1,6 @@
 /** Dead letters on the operator's page: what they are and why, redrive, and purge. */
 
-import { age, button, byId, clock, el, plural, say } from "./dom.js";
+import { age, button, byId, clock, el, orderLink, plural, say } from "./dom.js";
 import { get, post } from "./api.js";
 
 /** The buttons that act on the whole queue. An inspection enables them if they have something to do. */
@@ -8,14 +8,12 @@ const FOR_ALL = ["dead-redrive", "dead-purge"];
 
 export class DeadLetters {
   #catalog;
-  #onOrder;
   #onChange;
   #service = null;
 
-  /** Calls `onOrder(orderId)` when the user wants that order's trail, and `onChange()` after a redrive or a purge. */
-  constructor(catalog, onOrder, onChange) {
+  /** Calls `onChange()` after a redrive or a purge. */
+  constructor(catalog, onChange) {
     this.#catalog = catalog;
-    this.#onOrder = onOrder;
     this.#onChange = onChange;
     const options = catalog.consumers.map(({ name, title }) => el("option", { value: name }, title));
     byId("dead-service").replaceChildren(...options);
@@ -83,12 +81,11 @@ export class DeadLetters {
   #row(letter) {
     const { messageId, sentAt, receiveCount, kind, reason, redrivable, orderId, eventType, body } = letter;
     const label = { disabled: !redrivable, "aria-label": `Redrive ${messageId}` };
-    const order = orderId ? button(orderId, () => this.#onOrder(orderId), { class: "link" }) : "no order";
     const ago = age((Date.now() - Date.parse(sentAt)) / 1000);
     return el(
       "li",
       { "data-message": messageId, "data-kind": kind, "data-redrivable": String(redrivable) },
-      el("div", {}, el("b", {}, eventType ?? "no event"), " of ", order),
+      el("div", {}, el("b", {}, eventType ?? "no event"), " of ", orderId ? orderLink(orderId) : "no order"),
       el("p", { class: "reason" }, reason),
       el("small", {}, `sent ${clock(sentAt)}, ${ago} ago, received ${plural(receiveCount, "time")}`),
       el("details", {}, el("summary", {}, "Message body"), el("pre", { tabindex: 0 }, body)),

@@ -30,6 +30,10 @@ export function button(text, onClick, attributes = {}) {
   return made;
 }
 
+/** A link that opens the order in the storefront's tracker, in another tab. */
+export const orderLink = (orderId) =>
+  el("a", { href: `/?order=${encodeURIComponent(orderId)}#tracker`, target: "_blank", class: "id" }, orderId);
+
 /** Shows how a connection is. `state` is for styles and tests, `text` for people. */
 export function showConnection(id, state, text) {
   byId(id).dataset.state = state;

@@ -1,10 +1,9 @@
 /** The operator's page. It asks the server for its state every two seconds. */
 
-import { age, button, byId, clock, dollars, duration, el, KeyedList, onOrderForm, say, showConnection } from "./dom.js";
+import { age, button, byId, clock, duration, el, KeyedList, orderLink, say, showConnection } from "./dom.js";
 import { drawLatency, drawThroughput } from "./charts.js";
-import { get, getOrder, loadCatalog, poll, send } from "./api.js";
+import { get, loadCatalog, poll, send } from "./api.js";
 import { DeadLetters } from "./dead-letters.js";
-import { Trail } from "./order.js";
 
 const REFRESH_MS = 2000;
 
@@ -35,12 +34,9 @@ async function signOut() {
 }
 
 function watch(catalog) {
-  const trail = new Trail(byId("order-trail"), catalog);
-  const showTrail = (orderId) => showOrder(orderId, trail);
-  const deadLetters = new DeadLetters(catalog, showTrail, () => refresh.now());
+  const deadLetters = new DeadLetters(catalog, () => refresh.now());
   const queues = new KeyedList(byId("queue-rows"), (service) => queueRow(service, catalog, deadLetters));
-  const openOrders = new KeyedList(byId("open-rows"), (orderId) => openRow(orderId, showTrail));
-  onOrderForm("order-form", "order-id", showTrail);
+  const openOrders = new KeyedList(byId("open-rows"), openRow);
   const refresh = poll(async () => {
     try {
       const state = await get("/ops/state");
@@ -119,46 +115,19 @@ function showOpenOrders({ total, oldest }, list) {
   const listed = oldest.length < total ? ` The oldest ${oldest.length} are listed.` : "";
   const none = "Every order is finished, or younger than a minute.";
   say(byId("open-total"), total === 0 ? none : `${total} in all.${listed}`);
-  byId("open-ids").replaceChildren(...oldest.map(({ orderId }) => el("option", { value: orderId })));
   byId("open-table").hidden = total === 0;
   list.show(oldest.map((order) => [order.orderId, order]));
 }
 
-function openRow(orderId, showTrail) {
-  const link = button(orderId, () => showTrail(orderId), { class: "link", "aria-label": `Trail of ${orderId}` });
+function openRow(orderId) {
   const status = el("span", { class: "status" });
   const time = el("td", { class: "number" });
-  const node = el("tr", { "data-order": orderId }, el("th", { scope: "row" }, link), el("td", {}, status), time);
+  const head = el("th", { scope: "row" }, orderLink(orderId));
+  const node = el("tr", { "data-order": orderId }, head, el("td", {}, status), time);
   const update = (order) => {
     status.dataset.status = order.status;
     say(status, order.status);
     say(time, age(order.ageSeconds));
   };
   return { node, update };
-}
-
-async function showOrder(orderId, trail) {
-  byId("order-id").value = orderId;
-  byId("order-title").focus();
-  trail.clear();
-  say(byId("order-problem"), "");
-  say(byId("order-status"), "");
-  byId("order-links").hidden = true;
-  try {
-    const [order, entries] = await getOrder(orderId);
-    entries.forEach((entry) => trail.add(entry));
-    say(byId("order-status"), summary(order));
-    byId("order-track").href = `/?order=${encodeURIComponent(orderId)}#tracker`;
-    byId("order-links").hidden = false;
-  } catch (error) {
-    say(byId("order-problem"), error.message);
-  }
-}
-
-function summary({ orderId, status, totalAmount, customerId, failureReason, transactionId, notifiedAt }) {
-  const parts = [`${orderId} of ${customerId}, ${dollars(totalAmount)}: ${status}`];
-  if (failureReason) parts.push(failureReason);
-  if (transactionId) parts.push(`transaction ${transactionId}`);
-  parts.push(notifiedAt ? "customer notified" : "customer not notified yet");
-  return `${parts.join("; ")}.`;
 }

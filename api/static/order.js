@@ -61,8 +61,8 @@ class OrderFeed {
   #closed = false;
 
   /**
-   * Calls `view.order(record)`, `view.event(entry)`, `view.problem(text)` and `view.connection(state)` until the order is
-   * finished or `close()` is called. An entry can come twice. The states are the keys of `CONNECTION_TEXT`.
+   * Calls `view.order(record)`, `view.event(entry)`, `view.problem(text)` and `view.connection(state)` until the order
+   * is finished or `close()` is called. An entry can come twice. The states are the keys of `CONNECTION_TEXT`.
    */
   constructor(orderId, view) {
     this.#orderId = orderId;
@@ -172,7 +172,7 @@ function stateOf(step, current) {
 }
 
 /** An order's audit trail, with the time between its events. */
-export class Trail {
+class Trail {
   #list;
   #catalog;
   entries = [];
@@ -180,7 +180,6 @@ export class Trail {
   constructor(list, catalog) {
     this.#list = list;
     this.#catalog = catalog;
-    this.clear();
   }
 
   clear() {

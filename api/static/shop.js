@@ -158,7 +158,7 @@ export class Cart {
       input.setAttribute("aria-label", `Quantity of ${title}`);
       say(cost, dollars((this.#cents(productId) * quantity) / 100));
       remove.setAttribute("aria-label", `Remove ${title}`);
-      say(beyond, isBeyond ? `More than the ${product.stock} in stock: this order will fail` : "");
+      say(beyond, isBeyond ? `Only ${product.stock} in stock: this order will fail` : "");
     };
     return { node: el("li", { "data-product": productId }, name, input, cost, remove, beyond), update };
   }

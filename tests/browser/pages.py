@@ -138,10 +138,6 @@ class Operator:
         """Inspects the dead-letter queue of the service with this title."""
         self.page.get_by_role("button", name=f"Inspect the dead letters of {title}").click()
 
-    def show_trail(self, order_id: str) -> None:
-        self.page.locator("#order-id").fill(order_id)
-        self.page.get_by_role("button", name="Show its trail").click()
-
     @property
     def letters(self) -> Locator:
         return self.page.locator("#letters [data-message]")

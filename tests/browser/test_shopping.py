@@ -49,7 +49,7 @@ def test_more_than_there_is_can_be_ordered_and_ends_out_of_stock(
     storefront.open()
     expect(storefront.stock(lamp)).to_have_text("Low stock: 2 left" if stock else "Out of stock")
     storefront.add(lamp, units=stock + 1)
-    expect(page.get_by_test_id("beyond-stock")).to_contain_text(f"More than the {stock} in stock")
+    expect(page.get_by_test_id("beyond-stock")).to_contain_text(f"Only {stock} in stock")
     order_id = storefront.place()
     storefront.expect_finished(order_id, "INVENTORY_FAILED")
     assert storefront.trail() == ["order.created", "inventory.failed"]
