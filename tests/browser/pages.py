@@ -76,9 +76,9 @@ class Storefront:
         return self.place(payment)
 
     def finished_order(self, payment: str = VISA) -> str:
-        """An order of a new product, placed through the API and finished."""
+        """An order placed through the API, for a new product, with a complete audit trail."""
         order_id = self.live.place({self.stocked(6).product_id: 1}, payment)
-        self.live.closed([order_id])
+        eventually(lambda: [*self.live.trail(order_id)], lambda trail: trail in (HAPPY, DECLINED))
         return order_id
 
     def simulate(self, outcome: str) -> str:
