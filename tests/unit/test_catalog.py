@@ -120,7 +120,7 @@ def test_an_overlay_that_would_change_what_is_there_is_refused(
 def test_an_overlay_may_not_replace_a_contract_that_is_there(tmp_path: Path) -> None:
     path = overlay(tmp_path, OVERLAY)
     (tmp_path / "schemas" / "events" / "order.created.schema.json").write_text(jsontext.dumps({"$id": "x"}))
-    with pytest.raises(ValueError, match="there twice"):
+    with pytest.raises(ValueError, match="exists twice"):
         Contracts(load_catalog(path))
 
 
