@@ -42,9 +42,10 @@ class Version(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """An event or a request as it is now. ``schema`` is that of the whole message, envelope and payload.
+    """An event or a request as it is now, and all its released versions.
 
-    ``version_file`` holds the version; ``released`` has the schema of every released version.
+    ``schema`` is that of the whole message: envelope and payload. People set ``version`` in ``version_file``.
+    ``folder`` holds the files of the released versions.
     """
 
     name: str
@@ -71,7 +72,7 @@ class Difference(NamedTuple):
 
 
 def load_contracts(root: Path) -> list[Contract]:
-    """The request and every event of the source tree at ``root``, those of its overlays too.
+    """The request and all events of the source tree at ``root``, with those of its overlays.
 
     Raises `ConfigError` when a file is missing or malformed, or when a released event is gone.
     """
@@ -80,18 +81,16 @@ def load_contracts(root: Path) -> list[Contract]:
     try:
         schemas = load_schemas(*folders)
         openapi = jsontext.loads((root / "api" / "openapi.json").read_text())
-        request_folder = folders[0] / "released" / REQUEST
-        contracts = [
-            _contract(REQUEST, openapi["info"]["version"], schemas[REQUEST], "api/openapi.json", request_folder)
-        ]
+        request_version = openapi["info"]["version"]
+        contracts = [_contract(REQUEST, request_version, schemas[REQUEST], "api/openapi.json", folders[0])]
         for catalog, folder in zip(catalogs, folders, strict=True):
             for name, spec in jsontext.loads(catalog.read_text())["events"].items():
                 schema = _message(name, schemas["envelope"], schemas[name])
                 version_file = catalog.relative_to(root).as_posix()
-                contracts.append(_contract(name, spec["version"], schema, version_file, folder / "released" / name))
+                contracts.append(_contract(name, spec["version"], schema, version_file, folder))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"The contracts cannot be read: {error!r}") from None
-    released = {folder.name for parent in folders for folder in parent.glob("released/*")}
+    released = {file.parent.name for folder in folders for file in folder.glob("released/*/*.json")}
     if gone := released - {contract.name for contract in contracts}:
         raise ConfigError(
             f"{', '.join(sorted(gone))}: removed, but the audit log keeps such events for ever. Put it back into the "
@@ -170,7 +169,8 @@ def _normal_value(keyword: str, value: Any) -> Any:
     return normal(value)
 
 
-def _contract(name: str, version: str, schema: Schema, version_file: str, folder: Path) -> Contract:
+def _contract(name: str, version: str, schema: Schema, version_file: str, schemas: Path) -> Contract:
+    folder = schemas / "released" / name
     released = {Version.parse(file.stem): jsontext.loads(file.read_text()) for file in folder.glob("*.json")}
     return Contract(name, Version.parse(version), normal(schema), version_file, folder, released)
 
