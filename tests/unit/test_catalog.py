@@ -110,9 +110,7 @@ def test_an_event_of_an_overlay_does_not_change_the_order() -> None:
         ({"services": {"new": {"title": "N", "colour": "red", "consumes": ["no.such"]}}}, "what no service produces"),
     ],
 )
-def test_an_overlay_may_not_change_the_catalogue(
-    tmp_path: Path, content: dict[str, Any], problem: str
-) -> None:
+def test_an_overlay_may_not_change_the_catalogue(tmp_path: Path, content: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         configured_catalog({"SHOPFLOW_CATALOG_OVERLAY": str(overlay(tmp_path, content))})
 
