@@ -45,7 +45,7 @@ PACKED_AT = (1980, 1, 1, 0, 0, 0)
 READABLE = 0o100644
 
 _LEFT_OUT = re.compile(
-    r"bin/|(.*/)?(__pycache__/|\.)|schemas/examples/|[^/]*\.dist-info/(RECORD|INSTALLER|REQUESTED)$"
+    r"bin/|(.*/)?(__pycache__/|\.)|(overlay/)?schemas/(examples|released)/|[^/]*\.dist-info/(RECORD|INSTALLER|REQUESTED)$"
     rf"|botocore/data/(?!({'|'.join(AWS_SERVICES)})/)[^/]*/"
 )
 """What no service needs, and what says where and how a package was installed."""

@@ -1,21 +1,16 @@
-"""The contracts of schemas/, checked when an event is published and again when it is consumed.
+"""The contracts of schemas/: every event is checked when it is published, and again when it is consumed.
 
-Publishing is strict: an unknown field is an error. Consuming tolerates one thing: unknown fields in an event of a newer
-minor version than the one known here. A new major version is a breach.
+Publishing is strict: an unknown field is an error. Consuming is as strict, with one exception: an event of a newer
+minor version may have unknown fields. An event of another major version is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
-from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jsonschema_rs
-from jsonschema import Draft202012Validator, TypeChecker
-from jsonschema.exceptions import ValidationError, best_match
-from jsonschema.validators import extend
 
 from shopflow import jsontext
 from shopflow.catalog import Catalog
@@ -25,12 +20,13 @@ from shopflow.errors import ConfigError, ContractBreach, InvalidRequest
 
 MAX_EVENT_BYTES = 256 * 1024
 """SNS and SQS take no larger message."""
-MAX_ERRORS = 50
-"""Errors compared to find the one to report. A hostile text can have tens of thousands."""
 
 
 class Contracts:
-    """The schemas, loaded once, and the checks that the services make with them."""
+    """The schemas of a catalogue, compiled once, and the three checks that services make with them.
+
+    Raises `ConfigError` when an event of the catalogue has no schema, or one that does not require ``orderId``.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -38,13 +34,13 @@ class Contracts:
         for event_type in catalog.events:
             if "orderId" not in schemas.get(event_type, {}).get("required", ()):
                 raise ConfigError(f"{event_type}: has no schema, or one that does not require orderId")
-        self._strict = _compiled(schemas)
-        self._tolerant = _compiled({name: _open(schema) for name, schema in schemas.items()})
+        self._strict = {name: CompiledSchema(schema) for name, schema in schemas.items()}
+        self._tolerant = {name: CompiledSchema(_open(schema)) for name, schema in schemas.items()}
 
     def encode(self, event: Event) -> str:
-        """The text of ``event`` for the wire.
+        """The JSON text of ``event``, at most 256 KiB.
 
-        Raises `ContractBreach` for an event that no consumer or no queue would accept.
+        Raises `ContractBreach` for an event that a consumer would refuse or that a queue would not carry.
         """
         try:
             envelope = event.to_json()
@@ -61,38 +57,34 @@ class Contracts:
         return text
 
     def decode(self, text: str) -> Event:
-        """The event in ``text``. Raises `ContractBreach` that names the field and what is wrong with it."""
+        """The event in a JSON text. Raises `ContractBreach` that names the field and says what is wrong with it."""
         try:
             envelope = jsontext.loads(text)
         except ValueError as error:
             raise ContractBreach(f"not JSON: {error}") from None
         self._check(envelope, self._tolerant if self._is_newer_minor(envelope) else self._strict)
-        event = self._event(envelope)
+        try:
+            event = Event.from_json(envelope)
+        except (ValueError, ArithmeticError) as error:
+            raise ContractBreach(f"out of range: {error}") from None
         if event.payload["orderId"] != event.correlation_id:
             raise ContractBreach("correlationId: is not the payload's orderId")
         return event
 
     def check_request(self, body: Any) -> None:
-        """Check the body of ``POST /orders``. Raises `InvalidRequest` naming the field.
+        """Check the body of ``POST /orders``. Raises `InvalidRequest` that names the field.
 
-        Characters are checked here and not in the schema, because the two validators' regular expressions do not have
-        the same Unicode tables.
+        Whether a text is visible is checked here and not in the schema: the answer is in Unicode's tables, on which
+        regular expressions of different languages do not agree.
         """
-        error = self._strict["place-order"].first_error(body)
-        if error:
+        if error := self._strict["place-order"].error(body):
             raise InvalidRequest(error)
         for field, text in _texts(body):
             if wrong := flaw(text):
                 raise InvalidRequest(f"{field}: {wrong}")
 
-    def _event(self, envelope: Mapping[str, Any]) -> Event:
-        try:
-            return Event.from_json(envelope)
-        except (ValueError, ArithmeticError, OverflowError) as error:
-            raise ContractBreach(f"out of range: {error}") from None
-
     def _is_newer_minor(self, envelope: Any) -> bool:
-        """Whether it claims to be a known event in a newer minor version of the same major version."""
+        """Whether ``envelope``, valid or not, names a known event in a newer minor version of its major version."""
         try:
             known = self._catalog.events[envelope["eventType"]].version
             major, minor = (int(part) for part in envelope["version"].split("."))
@@ -101,66 +93,61 @@ class Contracts:
         known_major, known_minor = (int(part) for part in known.split("."))
         return major == known_major and minor > known_minor
 
-    def _check(self, envelope: Any, schemas: Mapping[str, _Schema]) -> None:
-        error = schemas["envelope"].first_error(envelope)
-        if error:
+    def _check(self, envelope: Any, schemas: Mapping[str, CompiledSchema]) -> None:
+        if error := schemas["envelope"].error(envelope):
             raise ContractBreach(error)
         event_type, version = envelope["eventType"], envelope["version"]
         if event_type not in self._catalog.events:
             raise ContractBreach(f"eventType: {event_type} is not in the catalogue")
-        known = self._catalog.events[event_type].version
-        if version.split(".")[0] != known.split(".")[0]:
-            raise ContractBreach(f"version: {event_type} {version} is not {known.split('.')[0]}.x")
-        error = schemas[event_type].first_error(envelope["payload"], within="payload")
-        if error:
+        major = self._catalog.events[event_type].version.split(".")[0]
+        if version.split(".")[0] != major:
+            raise ContractBreach(f"version: {event_type} {version} is not {major}.x")
+        if error := schemas[event_type].error(envelope["payload"], within="payload"):
             raise ContractBreach(error)
 
 
-class _Schema:
-    """One schema in two validators: jsonschema-rs finds out whether a value is valid, in a hundredth of the time;
-    jsonschema says what is wrong with one that is not, and has the last word.
-    """
+class CompiledSchema:
+    """A JSON Schema without any ``$ref``, compiled, and its errors in words for whoever sent the value."""
 
     def __init__(self, schema: Any) -> None:
-        self._fast = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
-        self._wordy = WordyValidator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        self._schema = schema
+        self._validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
 
-    def first_error(self, value: Any, within: str = "") -> str | None:
-        """The most important error of ``value`` as ``field: message``; None if it is valid."""
+    def error(self, value: Any, within: str = "") -> str | None:
+        """The first thing that is wrong with ``value``, as "field: message"; None if it is valid.
+
+        ``within`` is the field that holds the value.
+        """
         try:
-            if self._fast.is_valid(value):
-                return None
-            error = best_match(islice(self._wordy.iter_errors(value), MAX_ERRORS))
-        except (ArithmeticError, RecursionError, ValueError):
+            self._validator.validate(value)
+        except jsonschema_rs.ValidationError as error:
+            path = within
+            for step in error.instance_path:
+                path = _joined(path, step)
+            return f"{path or 'body'}: {self._message(error)}"
+        except ValueError:  # nested too deeply
             return f"{within or 'body'}: a value is out of range"
-        return _describe(error, within) if error else None
+        return None
 
-
-def _is_integer(_: TypeChecker, value: Any) -> bool:
-    """JSON Schema's integer: 2.0 is one. Numbers with a fraction are `Decimal` here, which jsonschema does not know."""
-    if isinstance(value, Decimal):
-        return value.is_finite() and value == value.to_integral_value()
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-WordyValidator = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
-)
-
-
-def _compiled(schemas: Mapping[str, Any]) -> dict[str, _Schema]:
-    return {name: _Schema(schema) for name, schema in schemas.items() if name != "common"}
+    def _message(self, error: jsonschema_rs.ValidationError) -> str:
+        if error.kind.name == "falseSchema":
+            return _NOT_ALLOWED
+        *way, rule = error.schema_path
+        schema = self._schema
+        for step in way:
+            schema = schema[step]
+        return _in_words(str(rule), schema, error.instance)
 
 
 def _open(schema: Any) -> Any:
-    """The same schema, with unknown fields allowed."""
+    """The same schema, but unknown fields are allowed."""
     if isinstance(schema, dict):
         return {key: _open(value) for key, value in schema.items() if key != "additionalProperties"}
     return [_open(item) for item in schema] if isinstance(schema, list) else schema
 
 
 def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in ``value``, with its path."""
+    """Every text within ``value``, with its path."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):
@@ -169,13 +156,6 @@ def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             yield from _texts(inner, _joined(path, number))
-
-
-def _describe(error: ValidationError, within: str) -> str:
-    path = within
-    for step in error.absolute_path:
-        path = _joined(path, step)
-    return f"{path or 'body'}: {in_words(error)}"
 
 
 def _joined(path: str, step: str | int) -> str:
@@ -189,18 +169,18 @@ def load_schemas(*folders: Path) -> dict[str, Any]:
     """The schemas in ``folders`` and their ``events/``, by name (``order.created``), with every ``$ref`` replaced.
 
     A validator without references to look up is several times faster. Raises ``OSError``; ``ValueError``, also when two
-    folders have the same schema; or ``KeyError`` naming a reference that leads nowhere.
+    schemas have the same name or ``$id``; or ``KeyError`` naming a reference that leads nowhere.
     """
     files = [file for folder in folders for part in (folder, folder / "events") for file in part.glob(f"*{SUFFIX}")]
     schemas = {file.name.removesuffix(SUFFIX): jsontext.loads(file.read_text()) for file in files}
     by_id = {schema["$id"]: schema for schema in schemas.values()}
     if len(by_id) < len(files):
-        raise ValueError(f"a schema is there twice, by its name or its $id, in {', '.join(map(str, folders))}")
+        raise ValueError(f"a schema exists twice, by its name or its $id, in {', '.join(map(str, folders))}")
     return {name: _whole(schema, schema, by_id) for name, schema in schemas.items()}
 
 
 def _whole(node: Any, document: Any, by_id: Mapping[str, Any]) -> Any:
-    """``node`` of ``document`` with its references replaced. No schema refers to itself."""
+    """``node`` of ``document`` with its references resolved. No schema may refer to itself."""
     if isinstance(node, list):
         return [_whole(item, document, by_id) for item in node]
     if not isinstance(node, dict):
@@ -222,7 +202,8 @@ def _target(reference: str, document: Any, by_id: Mapping[str, Any]) -> Any:
 
 
 MAX_SHOWN_CHARS = 50
-"""Of a text from the sender."""
+"""How much of a text that the sender chose is repeated in a message."""
+_NOT_ALLOWED = "is not allowed"
 _TYPES = {
     "object": "an object",
     "array": "an array",
@@ -249,10 +230,9 @@ _BOUNDS = {
 }
 
 
-def in_words(error: ValidationError) -> str:
-    """How ``error.instance`` breaks its schema, in the words of JSON. For a pattern: the schema's own description."""
-    rule, wanted, value = str(error.validator), cast("Any", error.validator_value), cast("Any", error.instance)
-    schema = error.schema if isinstance(error.schema, dict) else {}
+def _in_words(rule: str, schema: Any, value: Any) -> str:
+    """How ``value`` breaks the ``rule`` of ``schema``. The description of a pattern says more than the pattern."""
+    wanted = schema.get(rule)
     if rule in ("pattern", "not", "format", "multipleOf", "anyOf") and "description" in schema:
         return f"must be {schema['description']}"
     match rule:
@@ -270,7 +250,7 @@ def in_words(error: ValidationError) -> str:
             return "must not be empty"
         case "uniqueItems":
             return "must not have the same entry twice"
-    return _BOUNDS.get(rule, "is not allowed").format(jsontext.dumps(wanted))
+    return _BOUNDS.get(rule, _NOT_ALLOWED).format(jsontext.dumps(wanted))
 
 
 def _shown(text: str) -> str:

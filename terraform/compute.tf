@@ -1,13 +1,13 @@
-# What the services run on. `none`: processes that somebody else starts, as on a developer's machine. `lambda`: one
-# function per service out of one package, fed by its queue, by an HTTP API, or by a schedule.
+# What the services run on. `none`: processes that are started elsewhere, as on a developer's machine. `lambda`: one
+# function for each service, all from one package, invoked by its queue, by an HTTP API or by a schedule.
 
 locals {
   on_lambda = var.compute == "lambda"
 
-  # The package holds the services of schemas/catalog.json. A service that an overlay adds brings its own compute.
+  # The package holds the services of schemas/catalog.json. A service of an overlay brings its own compute.
   lambda_workers = local.on_lambda ? { for name, consumes in local.consumers : name => module.consumer[name] if contains(keys(local.catalog.services), name) } : {}
 
-  # What every service reads (shopflow/config.py). `make package` puts the overlay where it is named here.
+  # The settings of every service (shopflow/config.py). `make package` puts the overlay at this path.
   common_environment = merge(var.catalog_overlay == null ? {} : { SHOPFLOW_CATALOG_OVERLAY = "overlay/catalog.json" }, {
     METRICS                    = "emf"
     SHOPFLOW_TOPIC_ARN         = module.event_bus.topic.arn
@@ -26,7 +26,7 @@ locals {
 
   relay_minutes = 1
 
-  # A worker's timeout is below its queue's visibility timeout (60 s): Lambda refuses the mapping otherwise.
+  # Less than the visibility timeout of the queue (60 s): Lambda refuses the mapping otherwise.
   worker_functions = {
     for name, consumer in local.lambda_workers : name => {
       description     = local.catalog.services[name].title
@@ -36,7 +36,7 @@ locals {
     }
   }
 
-  # An HTTP API gives up after 30 s, and every call of the API is bounded well below.
+  # An HTTP API gives up after 30 s. Every call of our API ends well before that.
   order_functions = local.on_lambda ? {
     order = {
       description     = "The Order Service's API"
@@ -52,7 +52,7 @@ locals {
     }
   } : {}
 
-  # For the rights that a function needs beside its service's own (modules/permissions).
+  # A function may write its log; its service otherwise has no such right (modules/permissions).
   function_log_groups = { for name, one in module.function : name => { log_group_arn = one.log_group.arn } }
 }
 
@@ -85,7 +85,7 @@ resource "aws_lambda_event_source_mapping" "worker" {
     maximum_concurrency = var.worker_concurrency
   }
 
-  depends_on = [aws_iam_role_policy.service] # Lambda polls the queue under the function's role
+  depends_on = [aws_iam_role_policy.service] # Lambda polls the queue with the function's role
 }
 
 module "relay_schedule" {
@@ -93,7 +93,7 @@ module "relay_schedule" {
   count  = local.on_lambda ? 1 : 0
 
   name        = "${var.name_prefix}-relay"
-  description = "Has the relay look at the open orders"
+  description = "Runs the relay over the open orders"
   expression  = "rate(${local.relay_minutes} minute)"
   function    = module.function["relay"].function
 }
@@ -111,6 +111,6 @@ module "http_api" {
 }
 
 output "api_url" {
-  description = "Where the Order Service answers; null when nothing of it runs on AWS."
+  description = "Address of the Order Service; null if it does not run on Lambda."
   value       = local.on_lambda ? module.http_api[0].api.api_endpoint : null
 }

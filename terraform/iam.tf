@@ -1,11 +1,11 @@
-# Whom each service is, and what it may do. The rights themselves are in modules/permissions.
+# The role of each service. modules/permissions says what each may do.
 
 locals {
   trust_statements = {
     "lambda.amazonaws.com" = {}
     "ec2.amazonaws.com"    = {}
     "ecs-tasks.amazonaws.com" = {
-      # As AWS recommends: else a task of another account could be given the role.
+      # AWS recommends this, so that a task of another account cannot get the role.
       Condition = {
         StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id }
         ArnLike      = { "aws:SourceArn" = "arn:${data.aws_partition.current.partition}:ecs:${var.region}:${data.aws_caller_identity.current.account_id}:*" }
@@ -60,7 +60,7 @@ resource "aws_iam_role_policy" "service" {
   policy = module.permissions.services[each.key]
 }
 
-# The relay is a thread of the Order Service, except on Lambda, where it is a function that runs by schedule.
+# The relay is a thread of the Order Service, except on Lambda, where it is a function on a schedule.
 resource "aws_iam_role_policy" "relay_in_order_service" {
   count = local.on_lambda ? 0 : 1
 

@@ -8,7 +8,7 @@ locals {
   # The services that have a queue, each with the event types it consumes.
   consumers = { for name, service in local.all_services : name => service.consumes if length(service.consumes) > 0 }
 
-  # The relay publishes for all of them. It is in no catalogue, since it produces nothing of its own.
+  # The relay publishes for all of them. It produces no events of its own, so it is not in the catalogue.
   publishers = setunion([for event in local.all_events : event.producer], ["relay"])
   services   = setunion(keys(local.all_services), ["relay"])
 }

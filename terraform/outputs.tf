@@ -49,12 +49,12 @@ output "events_table" {
 }
 
 output "open_orders_index" {
-  description = "Name of the sparse index of the orders table that holds the orders whose saga is unfinished."
+  description = "Name of the sparse index of open orders in the orders table."
   value       = module.tables.open_orders_index
 }
 
 output "catalog_overlay" {
-  description = "Path of the catalogue that adds to schemas/catalog.json; null when none does."
+  description = "Path of the overlay of the catalogue; null without one."
   value       = var.catalog_overlay
 }
 
@@ -64,16 +64,16 @@ output "role_arns" {
 }
 
 output "operator_policy_arn" {
-  description = "ARN of the policy of the operator's page, to attach to the role of an operator."
+  description = "ARN of the policy of the operator's page, for the role of an operator."
   value       = aws_iam_policy.operator.arn
 }
 
 output "alarm_topic_arn" {
   description = "ARN of the topic that alarms go to; null without alarms."
-  value       = one(module.alarms[*].topic_arn)
+  value       = one(module.alarms[*].topic.arn)
 }
 
 output "dashboard_url" {
-  description = "Where the dashboard is; null without alarms."
+  description = "Address of the dashboard; null without alarms."
   value       = one(module.alarms[*].dashboard_url)
 }

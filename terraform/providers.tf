@@ -1,4 +1,4 @@
-# Nothing here is local or AWS: tflocal overrides the endpoints and credentials of this block for a local AWS.
+# The same for a local AWS and for real AWS: tflocal overrides endpoints and credentials for a local one.
 provider "aws" {
   region = var.region
 

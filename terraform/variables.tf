@@ -24,7 +24,7 @@ variable "region" {
 }
 
 variable "kms_key_arn" {
-  description = "ARN of the customer-managed KMS key that encrypts topics, queues and tables; null for keys of AWS, which cost nothing. The key's own policy must let sns.amazonaws.com and cloudwatch.amazonaws.com use it (kms:Decrypt, kms:GenerateDataKey*)."
+  description = "ARN of the customer-managed KMS key that encrypts topics, queues and tables; null for AWS-managed keys, which cost nothing. The key's own policy must let sns.amazonaws.com and cloudwatch.amazonaws.com use it (kms:Decrypt, kms:GenerateDataKey*)."
   type        = string
   default     = null
 
@@ -35,7 +35,7 @@ variable "kms_key_arn" {
 }
 
 variable "require_tls" {
-  description = "Refuse calls to topics and queues that do not come over TLS. Off by default, since a local AWS speaks plain HTTP."
+  description = "Refuse calls to topics and queues that do not come over TLS. Off by default, because a local AWS speaks plain HTTP."
   type        = bool
   default     = false
   nullable    = false
@@ -56,13 +56,13 @@ variable "deletion_protection" {
 }
 
 variable "catalog_overlay" {
-  description = "Path of a catalogue that adds services of its own to schemas/catalog.json, such as examples/fraud/catalog.json."
+  description = "Path of an overlay: a catalogue that adds services to schemas/catalog.json, such as examples/fraud/catalog.json."
   type        = string
   default     = null
 }
 
 variable "trusted_services" {
-  description = "The AWS services that may run ShopFlow's services, and so take on their roles."
+  description = "The AWS services that run ShopFlow's services and so may take on their roles."
   type        = set(string)
   default     = ["lambda.amazonaws.com"]
   nullable    = false
@@ -74,28 +74,28 @@ variable "trusted_services" {
 }
 
 variable "operator_page" {
-  description = "Give the Order Service's role the operator's rights, which its page /ops needs (it is on where OPS_TOKEN is set)."
+  description = "Give the role of the Order Service the rights of an operator. Its page /ops needs them (the page is on if OPS_TOKEN is set)."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "alarms" {
-  description = "Make the CloudWatch alarms, the topic that they go to, and the dashboard."
+  description = "Create the CloudWatch alarms, the topic that they go to, and the dashboard."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "alarm_emails" {
-  description = "E-mail addresses that alarms go to. Each gets a message that asks it to confirm."
+  description = "E-mail addresses that get the alarms. AWS asks each to confirm."
   type        = set(string)
   default     = []
   nullable    = false
 }
 
 variable "alarm_thresholds" {
-  description = "What is still well: seconds that the oldest message of a queue has waited; seconds of that which still leave time until SQS deletes it, at 7 days; percent of requests that the API answers with an error of its own; milliseconds that 99 of 100 requests take; requests throttled in 5 minutes; seconds that the oldest order has been unfinished."
+  description = "The values above which an alarm is raised: seconds that the oldest message of a queue has waited; the same as a warning before SQS deletes it at 7 days; percent of requests that the API answers with an error of its own; milliseconds that 99 of 100 requests take at most; requests throttled in 5 minutes; seconds that the oldest open order has been unfinished."
   nullable    = false
   default     = {}
 
@@ -110,8 +110,100 @@ variable "alarm_thresholds" {
 }
 
 variable "tags" {
-  description = "Tags of every resource, beside Project, Stack and ManagedBy."
+  description = "Tags of every resource, in addition to Project, Stack and ManagedBy."
   type        = map(string)
   default     = {}
+  nullable    = false
+}
+
+# What the services run on (compute.tf).
+
+variable "compute" {
+  description = "What the services run on: none (processes that are started elsewhere) or lambda."
+  type        = string
+  default     = "none"
+  nullable    = false
+
+  validation {
+    condition     = contains(["none", "lambda"], var.compute)
+    error_message = "compute must be none or lambda."
+  }
+}
+
+variable "lambda_package" {
+  description = "Path of the zip with the services' code that `make package` makes; null for its default path."
+  type        = string
+  default     = null
+}
+
+variable "lambda_runtime" {
+  description = "Lambda runtime with the Python version that the package was made for."
+  type        = string
+  default     = "python3.11"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^python3\\.[0-9]+$", var.lambda_runtime))
+    error_message = "lambda_runtime must be a Python runtime, such as python3.11."
+  }
+}
+
+variable "lambda_architecture" {
+  description = "Processor architecture that the package was made for."
+  type        = string
+  default     = "x86_64"
+  nullable    = false
+
+  validation {
+    condition     = contains(["x86_64", "arm64"], var.lambda_architecture)
+    error_message = "lambda_architecture must be x86_64 or arm64."
+  }
+}
+
+variable "lambda_memory_mb" {
+  description = "Memory of each function in MiB. The share of a processor grows with it: 1769 MiB is one processor."
+  type        = number
+  default     = 512
+  nullable    = false
+}
+
+variable "worker_concurrency" {
+  description = "Most batches of one queue that are handled at once."
+  type        = number
+  default     = 10
+  nullable    = false
+
+  validation {
+    condition     = var.worker_concurrency >= 2 && var.worker_concurrency <= 1000
+    error_message = "worker_concurrency must be from 2 to 1000: Lambda accepts no other maximum."
+  }
+}
+
+variable "api_requests_per_second" {
+  description = "Requests a second that the HTTP API takes. Above it, when the burst is used up too, it answers 429."
+  type        = number
+  default     = 500
+  nullable    = false
+}
+
+variable "api_burst_requests" {
+  description = "Requests that the HTTP API takes at once, above the rate."
+  type        = number
+  default     = 1000
+  nullable    = false
+}
+
+variable "service_settings" {
+  description = "Additional environment variables of a service, such as { order = { OPS_TOKEN = \"…\" }, payment = { PAYMENT_SUCCESS_RATE = \"1\" } }."
+  type        = map(map(string))
+  default     = {}
+  nullable    = false
+  sensitive   = true
+}
+
+variable "log_retention_days" {
+  description = "Days that the log lines of functions and API are kept."
+  type        = number
+  default     = 30
   nullable    = false
 }

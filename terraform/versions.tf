@@ -8,7 +8,7 @@ terraform {
     }
   }
 
-  # The path is left to `terraform init -backend-config=path=…`, so that each stack keeps its own state file;
-  # without it the state is terraform.tfstate, here.
+  # Each stack has a state file of its own: `terraform init -backend-config=path=…`. Without that option it is
+  # terraform.tfstate in this folder.
   backend "local" {}
 }

@@ -1,1 +1,1 @@
-"""Contracts that evolve: `python -m scripts.contracts --help`."""
+"""The contracts of events and requests: `python -m scripts.contracts --help`."""

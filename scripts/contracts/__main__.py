@@ -1,77 +1,72 @@
-"""Compare the contracts with the last released ones, or draw the AsyncAPI document: `… --help`."""
+"""Check the contracts against every released version, release new versions, or write docs/asyncapi.json."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
-from scripts.console import OK, Progress, run_command
+from scripts.console import FAILED, OK, run_command
 from scripts.contracts.asyncapi import DOCUMENT, asyncapi
-from scripts.contracts.baseline import Git
-from scripts.contracts.comparing import compare
-from scripts.contracts.release import load_release
-from scripts.contracts.report import report
+from scripts.contracts.released import load_contracts, problem
 from scripts.infra.stack import ROOT
 from shopflow import jsontext
 from shopflow.catalog import load_catalog
 
 ABOUT = """\
-Refuse a change of the contracts that would break a service. Nothing is sent anywhere: git and schemas/ are enough.
+Check that events and requests change only as the policy allows: a minor version adds optional fields; anything else is
+a new major version. Events are kept for ever and replayed, so every released version of the same major version counts.
 
-  python -m scripts.contracts                   compare the working tree with the last release (also: make contracts)
-  python -m scripts.contracts --against v1.0.0  with another tag, branch or commit
-  python -m scripts.contracts asyncapi          write docs/asyncapi.json anew from the catalogue and the schemas
+  python -m scripts.contracts            check every contract (also: make contracts)
+  python -m scripts.contracts release    write the new versions to schemas/released, if they follow the policy
+  python -m scripts.contracts asyncapi   write docs/asyncapi.json from the catalogue and the schemas
 
-The last release is the newest tag like v1.2.3 that HEAD contains. As long as there is none, main counts as released:
-a branch is compared with where it left main, and main itself with its last commit.
+The version of an event is in schemas/catalog.json, or in the catalogue of its overlay. The version of POST /orders is
+that of api/openapi.json. A version is released when its file is on the branch main: never edit such a file. Before
+that, delete it to change the version once more.
 
-Within a major version a change may only add optional fields, and needs a new minor version in schemas/catalog.json:
-consumers of before must understand new events, and consumers and replays of today old ones. Anything else needs a new
-major version. POST /orders (place-order) may also become more tolerant; its version is api/openapi.json's.
-
-exit codes: 0 nothing is broken, 1 a change is refused (the services that it would break are named), 2 nothing could be
-compared (standard error says why)
+exit codes: 0 the contracts follow the policy and are released, 1 they are not, 2 a file cannot be read
 """
 
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
+def parse(arguments: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.contracts", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", nargs="?", choices=("compare", "asyncapi"), default="compare")
-    parser.add_argument("--against", metavar="REF", help="the tag, branch or commit to compare with")
-    options = parser.parse_args(arguments)
-    if options.against is not None and options.command != "compare":
-        parser.error("--against goes with compare")
-    return options
+    parser.add_argument("command", nargs="?", choices=("check", "release", "asyncapi"), default="check")
+    return str(parser.parse_args(arguments).command)
 
 
-def main() -> int:
-    options = parse(sys.argv[1:])
-    if options.command == "asyncapi":
-        return write_asyncapi()
-    return compare_with(options.against, Git(ROOT), Progress(), Console(highlight=False))
-
-
-def compare_with(reference: str | None, git: Git, progress: Progress, console: Console) -> int:
-    """Compare the working tree with ``reference`` or else the last release. Returns the exit code."""
-    baseline = git.last_released() if reference is None else git.named(reference)
-    with git.files_of(baseline.commit) as folder:
-        before = load_release(folder, baseline.why)
-    now = load_release(ROOT, "the working tree")
-    progress.say(f"The working tree against {baseline.commit[:7]}: {baseline.why}")
-    with progress.step("Comparing the contracts") as show:
-        verdicts = compare(before, now, show)
-    return report(verdicts, console)
+def check(root: Path, console: Console, release: bool = False) -> int:
+    """Print one line for each contract. Returns the exit code. ``release``: write the files of new versions first."""
+    code = OK
+    for contract in load_contracts(root):
+        wrong = problem(contract)
+        if wrong is None and contract.version not in contract.released:
+            if release:
+                contract.release()
+            else:
+                wrong = "is not released: run 'python -m scripts.contracts release' and commit the new file"
+        line = f"{contract.name} {contract.version}"
+        console.print(f"✘ {line}: {wrong}." if wrong else f"✔ {line}", style="red" if wrong else None, soft_wrap=True)
+        code = FAILED if wrong else code
+    return code
 
 
 def write_asyncapi() -> int:
     DOCUMENT.write_text(jsontext.dumps(asyncapi(load_catalog()), indent=2) + "\n")
     print(f"✔ {DOCUMENT.relative_to(ROOT)}")
     return OK
+
+
+def main() -> int:
+    command = parse(sys.argv[1:])
+    if command == "asyncapi":
+        return write_asyncapi()
+    return check(ROOT, Console(highlight=False, markup=False), release=command == "release")
 
 
 if __name__ == "__main__":

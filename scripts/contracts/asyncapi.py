@@ -1,11 +1,11 @@
-"""The AsyncAPI 3 document, drawn from the catalogue and the schemas: who sends what, and who receives it where."""
+"""The AsyncAPI 3 document of the catalogue and the schemas: which service sends and receives which event where."""
 
 from __future__ import annotations
 
 import tomllib
 from typing import Any
 
-from scripts.contracts.schema import Schema
+from scripts.contracts.released import Schema
 from scripts.infra.stack import ROOT
 from shopflow.catalog import Catalog, ServiceSpec
 from shopflow.contracts import load_schemas
@@ -15,13 +15,13 @@ VERSION = "3.0.0"
 TOPIC = "shopflow-orders"
 """The names of topic and queues are those of a stack with Terraform's default ``name_prefix``."""
 MAX_RECEIVES = 3
-"""As the queues have it (terraform/modules/consumer)."""
+"""The same as in terraform/modules/consumer."""
 
 Json = dict[str, Any]
 
 
 def asyncapi(catalog: Catalog) -> Json:
-    """The document: the topic and each service's queue as channels, and what each service sends and receives there."""
+    """The document: topic and queues as channels, and what each service sends and receives on them."""
     schemas = load_schemas(*catalog.folders)
     operations: Json = {}
     for service in catalog.services.values():
@@ -79,7 +79,7 @@ def _queue(service: ServiceSpec) -> Json:
 
 def _sending(service: ServiceSpec, catalog: Catalog) -> Json:
     sent = [name for name, spec in catalog.events.items() if spec.producer == service.name]
-    summary = f"The {service.title} Service publishes what it did."
+    summary = f"The {service.title} Service publishes its events."
     return {f"{service.name}-publishes": _operation("send", TOPIC, sent, summary)} if sent else {}
 
 
@@ -99,7 +99,7 @@ def _operation(action: str, channel: str, events: list[str], summary: str) -> Js
 
 
 def _message(name: str, version: str, schema: Schema) -> Json:
-    """The whole message: the envelope, with the event's own payload in it."""
+    """The whole message: the envelope with the payload of this event."""
     own = {"eventType": {"const": name}, "version": {"const": version}, "payload": _to("components/schemas", name)}
     return {
         "name": name,
@@ -118,7 +118,7 @@ def _message(name: str, version: str, schema: Schema) -> Json:
 
 
 def _embedded(schema: Schema) -> Schema:
-    """A schema as part of the document, where a name of its own would change what references mean."""
+    """A schema as part of the document, without ``$id``, which would change what its references mean."""
     return {key: value for key, value in schema.items() if key not in ("$schema", "$id")}
 
 

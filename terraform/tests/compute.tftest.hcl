@@ -1,4 +1,4 @@
-# What the services run on. No AWS: the provider is mocked. Any file will do as the package here.
+# The services as Lambda functions. The provider is mocked, and any file serves as the package.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -15,59 +15,23 @@ mock_provider "aws" {
   mock_resource "aws_cloudwatch_event_rule" {
     defaults = { arn = "arn:aws:events:eu-west-1:123456789012:rule/stack-relay" }
   }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/other" }
+  }
   mock_resource "aws_sqs_queue" {
-    defaults = { arn = "arn:aws:sqs:eu-west-1:123456789012:some" }
+    defaults = { arn = "arn:aws:sqs:eu-west-1:123456789012:other" }
   }
 }
 
-override_resource {
-  target = aws_iam_role.service["order"]
-  values = { arn = "arn:aws:iam::123456789012:role/stack-order" }
-}
-
-override_resource {
-  target = aws_iam_role.service["relay"]
-  values = { arn = "arn:aws:iam::123456789012:role/stack-relay" }
-}
-
-override_resource {
-  target = aws_iam_role.service["inventory"]
-  values = { arn = "arn:aws:iam::123456789012:role/stack-inventory" }
-}
-
+# Roles and queues have the same ARN in the mock, but for those of the payment service.
 override_resource {
   target = aws_iam_role.service["payment"]
-  values = { arn = "arn:aws:iam::123456789012:role/stack-payment" }
-}
-
-override_resource {
-  target = aws_iam_role.service["notification"]
-  values = { arn = "arn:aws:iam::123456789012:role/stack-notification" }
-}
-
-override_resource {
-  target = aws_iam_role.service["audit"]
-  values = { arn = "arn:aws:iam::123456789012:role/stack-audit" }
-}
-
-override_resource {
-  target = module.consumer["inventory"].aws_sqs_queue.this
-  values = { arn = "arn:aws:sqs:eu-west-1:123456789012:stack-inventory-queue" }
+  values = { arn = "arn:aws:iam::123456789012:role/payment" }
 }
 
 override_resource {
   target = module.consumer["payment"].aws_sqs_queue.this
-  values = { arn = "arn:aws:sqs:eu-west-1:123456789012:stack-payment-queue" }
-}
-
-override_resource {
-  target = module.consumer["notification"].aws_sqs_queue.this
-  values = { arn = "arn:aws:sqs:eu-west-1:123456789012:stack-notification-queue" }
-}
-
-override_resource {
-  target = module.consumer["audit"].aws_sqs_queue.this
-  values = { arn = "arn:aws:sqs:eu-west-1:123456789012:stack-audit-queue" }
+  values = { arn = "arn:aws:sqs:eu-west-1:123456789012:payment-queue" }
 }
 
 variables {
@@ -77,7 +41,9 @@ variables {
   catalogue      = jsondecode(file("../schemas/catalog.json"))
 }
 
-run "without_compute_there_is_no_function_and_nothing_that_would_call_one" {
+run "without_lambda_there_is_no_function_and_nothing_that_invokes_one" {
+  command = plan
+
   variables {
     compute        = "none"
     lambda_package = "./there-is-no-such-file"
@@ -86,50 +52,34 @@ run "without_compute_there_is_no_function_and_nothing_that_would_call_one" {
   assert {
     condition = sum([
       length(module.function), length(aws_lambda_event_source_mapping.worker), length(module.relay_schedule), length(module.http_api)
-    ]) == 0
-    error_message = "Something of Lambda is made though nobody asked for it."
-  }
-
-  assert {
-    condition     = output.api_url == null
-    error_message = "An address is given where nothing answers."
+    ]) == 0 && output.api_url == null
+    error_message = "Something of Lambda is created without being asked for."
   }
 }
 
-run "every_service_of_the_catalogue_and_the_relay_are_functions_that_know_and_may_do_their_own_work" {
+run "every_service_and_the_relay_is_a_function_with_its_own_role_settings_and_trigger" {
   variables {
     service_settings = { payment = { PAYMENT_SUCCESS_RATE = "1" } }
+    alarms           = true
   }
 
   assert {
-    condition     = toset(keys(module.function)) == setunion(keys(var.catalogue.services), ["relay"])
-    error_message = "The functions are not the catalogue's services and the relay."
-  }
-
-  assert {
-    condition = alltrue([
-      for name, one in module.function : one.function.role == "arn:aws:iam::123456789012:role/stack-${name}" && one.function.function_name == "stack-${name}"
-    ])
-    error_message = "A function runs under another's role, or has another's name."
-  }
-
-  assert {
-    condition = { for name, one in module.function : name => one.function.handler } == {
-      order        = "api.lambda_handler.http"
-      relay        = "api.lambda_handler.relay"
-      inventory    = "workers.lambda_handler.inventory"
-      payment      = "workers.lambda_handler.payment"
-      notification = "workers.lambda_handler.notification"
-      audit        = "workers.lambda_handler.audit"
-    }
-    error_message = "A function calls something else than its service."
+    condition = { for name, one in module.function : name => one.function.handler } == merge(
+      { for name, service in var.catalogue.services : name => "workers.lambda_handler.${name}" if length(service.consumes) > 0 },
+      { order = "api.lambda_handler.http", relay = "api.lambda_handler.relay" },
+    )
+    error_message = "The functions are not the services of the catalogue and the relay, each with its handler."
   }
 
   assert {
     condition = alltrue([
-      for name, one in module.function : one.log_group.name == "/aws/lambda/stack-${name}" && one.log_group.retention_in_days == 30
+      for name, one in module.function :
+      one.function.role == aws_iam_role.service[name].arn
+      && one.function.function_name == "stack-${name}"
+      && one.log_group.name == "/aws/lambda/stack-${name}"
+      && one.log_group.retention_in_days == 30
     ])
-    error_message = "A function's log is somewhere else, or kept for ever."
+    error_message = "A function has the role, name or log of another, or keeps its log for ever."
   }
 
   assert {
@@ -139,84 +89,88 @@ run "every_service_of_the_catalogue_and_the_relay_are_functions_that_know_and_ma
         length(one(one.function.environment).variables[name]) > 0
       ])
     ]))
-    error_message = "A function lacks the name of something that it reads."
+    error_message = "A function lacks the name of a resource."
   }
 
   assert {
     condition = nonsensitive({
       for name, one in module.function : name => length([for key in keys(one(one.function.environment).variables) : key if endswith(key, "_QUEUE_URL")])
     }) == { order = 4, relay = 0, inventory = 1, payment = 1, notification = 1, audit = 1 }
-    error_message = "A worker does not know its queue, or knows others'."
+    error_message = "A worker must know its own queue and no other; the Order Service knows all."
   }
 
   assert {
     condition = nonsensitive([
       for name, one in module.function : name if can(one(one.function.environment).variables.PAYMENT_SUCCESS_RATE)
     ]) == ["payment"]
-    error_message = "A service's own settings do not reach it, or reach others."
-  }
-}
-
-run "queues_a_schedule_and_an_api_invoke_them_each_its_own_and_within_limits" {
-  assert {
-    condition = { for name, mapping in aws_lambda_event_source_mapping.worker : name => mapping.event_source_arn } == {
-      for name, service in var.catalogue.services : name => "arn:aws:sqs:eu-west-1:123456789012:stack-${name}-queue" if length(service.consumes) > 0
-    }
-    error_message = "A queue feeds another's function, or none."
+    error_message = "A setting of one service must reach that service only."
   }
 
   assert {
-    condition = alltrue([
-      for mapping in aws_lambda_event_source_mapping.worker :
-      mapping.function_response_types == toset(["ReportBatchItemFailures"]) && mapping.batch_size == 10 && one(mapping.scaling_config).maximum_concurrency == 10
+    condition = keys(aws_lambda_event_source_mapping.worker) == keys(module.consumer) && alltrue([
+      for name, mapping in aws_lambda_event_source_mapping.worker :
+      mapping.event_source_arn == module.consumer[name].queue.arn
+      && mapping.function_response_types == toset(["ReportBatchItemFailures"])
+      && mapping.batch_size == 10
+      && one(mapping.scaling_config).maximum_concurrency == 10
     ])
-    error_message = "A failed message would fail its batch, or a queue could take all of the account's concurrency."
+    error_message = "A queue feeds another function, fails whole batches, or may use all concurrency of the account."
   }
 
   assert {
-    # Lambda refuses the mapping otherwise, and two functions would have the same message.
-    condition     = alltrue([for name in keys(aws_lambda_event_source_mapping.worker) : module.function[name].function.timeout < module.consumer[name].queue.visibility_timeout_seconds])
-    error_message = "A message could be received again while its function still runs."
+    condition     = alltrue([for name in keys(module.consumer) : module.function[name].function.timeout < module.consumer[name].queue.visibility_timeout_seconds])
+    error_message = "A message becomes visible again while its function still runs; Lambda refuses such a mapping."
   }
 
   assert {
-    condition     = module.relay_schedule[0].rule.schedule_expression == "rate(1 minute)"
-    error_message = "The relay does not run every minute."
+    condition = (
+      module.relay_schedule[0].rule.schedule_expression == "rate(1 minute)"
+      && nonsensitive(one(module.function["relay"].function.environment).variables.RELAY_INTERVAL_SECONDS) == "60"
+    )
+    error_message = "The relay does not run every minute, or does not know that it does."
   }
 
   assert {
-    condition     = nonsensitive(one(module.function["relay"].function.environment).variables.RELAY_INTERVAL_SECONDS) == "60"
-    error_message = "The relay would leave times out, or sweep them twice."
+    condition = (
+      module.http_api[0].function_name == "stack-order"
+      && one(module.http_api[0].stage.default_route_settings).throttling_rate_limit == 500
+      && one(module.http_api[0].stage.default_route_settings).throttling_burst_limit == 1000
+    )
+    error_message = "The API does not invoke the Order Service, or takes any number of requests."
   }
 
   assert {
-    condition     = module.http_api[0].function_name == "stack-order"
-    error_message = "A request does not reach the Order Service."
+    condition     = length(aws_iam_role_policy.relay_in_order_service) == 0
+    error_message = "The Order Service has the rights of the relay, which is a function of its own here."
   }
 
   assert {
-    condition     = one(module.http_api[0].stage.default_route_settings).throttling_rate_limit == 500 && one(module.http_api[0].stage.default_route_settings).throttling_burst_limit == 1000
-    error_message = "The API takes any number of requests."
+    condition = {
+      for service in keys(module.function) : service => module.alarms[0].alarms["${service}-function-throttled"].dimensions.FunctionName
+    } == { for service in keys(module.function) : service => "stack-${service}" }
+    error_message = "A throttled function raises no alarm."
   }
 }
 
-run "an_overlay_is_told_to_the_services_but_brings_its_own_compute" {
+run "a_service_of_an_overlay_has_a_queue_but_brings_its_own_compute" {
+  command = plan
+
   variables {
     catalog_overlay = "./tests/overlay.json"
   }
 
   assert {
-    condition     = toset(keys(module.function)) == setunion(keys(var.catalogue.services), ["relay"]) && contains(keys(module.consumer), "shipping")
-    error_message = "A service that is not in the package is to run from it."
+    condition     = !contains(keys(module.function), "shipping") && contains(keys(module.consumer), "shipping")
+    error_message = "A service that is not in the package is a function, or has no queue."
   }
 
   assert {
-    condition     = nonsensitive(alltrue([for one in module.function : one(one.function.environment).variables.SHOPFLOW_CATALOG_OVERLAY == "overlay/catalog.json"]))
-    error_message = "A service would take the overlay's events for breaches of contract."
+    condition     = module.function["order"].function.handler != null && local.common_environment.SHOPFLOW_CATALOG_OVERLAY == "overlay/catalog.json"
+    error_message = "The services do not know the overlay and would refuse its events."
   }
 }
 
-run "only_the_one_route_of_the_api_may_invoke_its_function" {
+run "only_the_route_of_the_api_may_invoke_its_function" {
   module {
     source = "./modules/http-api"
   }
@@ -232,16 +186,16 @@ run "only_the_one_route_of_the_api_may_invoke_its_function" {
 
   assert {
     condition     = aws_lambda_permission.this.source_arn == "arn:aws:execute-api:eu-west-1:123456789012:abc/*/$default" && aws_lambda_permission.this.principal == "apigateway.amazonaws.com"
-    error_message = "Others than this API may invoke the function."
+    error_message = "Something else than this API may invoke the function."
   }
 
   assert {
     condition     = aws_apigatewayv2_route.this.route_key == "$default" && aws_apigatewayv2_integration.this.payload_format_version == "2.0" && aws_apigatewayv2_integration.this.integration_uri == var.function.invoke_arn
-    error_message = "A request is lost, or comes in another form than the function reads."
+    error_message = "Some requests do not reach the function, or come in a format that it does not read."
   }
 }
 
-run "another_compute_and_a_concurrency_that_lambda_does_not_take_are_refused" {
+run "values_that_lambda_does_not_accept_are_refused" {
   command = plan
 
   variables {
@@ -250,23 +204,4 @@ run "another_compute_and_a_concurrency_that_lambda_does_not_take_are_refused" {
   }
 
   expect_failures = [var.compute, var.worker_concurrency]
-}
-
-run "the_order_service_has_not_the_rights_of_a_relay_beside_it_and_each_throttled_function_raises_an_alarm" {
-  variables {
-    alarms = true
-  }
-
-  assert {
-    condition     = length(aws_iam_role_policy.relay_in_order_service) == 0
-    error_message = "The Order Service's role has the rights of a relay that does not run in it."
-  }
-
-  assert {
-    condition = {
-      for service, alarm in module.alarms[0].alarms.throttled_function : service =>
-      join(" ", [alarm.namespace, alarm.metric_name, alarm.dimensions.FunctionName, alarm.statistic])
-    } == { for service in keys(module.function) : service => "AWS/Lambda Throttles stack-${service} Sum" }
-    error_message = "A throttled function raises no alarm."
-  }
 }

@@ -1,5 +1,4 @@
-# Who hears what, checked against the catalogue as it stands: schemas/catalog.json is read here once more.
-# No AWS: the provider is mocked. It makes up a text of its own for every queue's ARN, so no two can be confused.
+# Topic, queues and tables, compared with schemas/catalog.json. The provider is mocked; every mocked ARN is unique.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -10,84 +9,71 @@ variables {
   catalogue   = jsondecode(file("../schemas/catalog.json"))
 }
 
-run "every_service_hears_what_the_catalogue_says" {
+run "the_resources_are_those_that_the_catalogue_and_the_services_need" {
   assert {
-    condition = toset(keys(module.consumer)) == toset([
-      for service, entry in var.catalogue.services : service if length(entry.consumes) > 0
-    ])
-    error_message = "The services that have a queue are not those that consume something in the catalogue."
+    condition = { for service, consumer in module.consumer : service => consumer.subscription.filter_policy } == {
+      for service, entry in var.catalogue.services : service =>
+      contains(entry.consumes, "*") ? null : jsonencode({ eventType = entry.consumes }) if length(entry.consumes) > 0
+    }
+    error_message = "A consumer is missing, or its filter policy is not what the catalogue says."
   }
 
   assert {
     condition = alltrue([
-      for service, consumer in module.consumer : consumer.subscription.filter_policy == (
-        contains(var.catalogue.services[service].consumes, "*")
-        ? null
-        : jsonencode({ eventType = var.catalogue.services[service].consumes })
-      )
-    ])
-    error_message = "A filter policy is not what the catalogue says."
-  }
-
-  assert {
-    condition = alltrue([
-      for consumer in module.consumer :
+      for service, consumer in module.consumer :
       consumer.subscription.topic_arn == module.event_bus.topic.arn
       && consumer.subscription.endpoint == consumer.queue.arn
       && consumer.subscription.raw_message_delivery
+      && jsondecode(consumer.subscription.redrive_policy).deadLetterTargetArn == consumer.dlq.arn
     ])
-    error_message = "A queue does not get the topic's raw messages."
-  }
-}
-
-run "every_queue_moves_a_message_to_its_own_dlq_after_three_receives" {
-  assert {
-    condition = alltrue([
-      for consumer in module.consumer : jsondecode(consumer.queue.redrive_policy) == {
-        deadLetterTargetArn = consumer.dlq.arn
-        maxReceiveCount     = 3
-      }
-    ])
-    error_message = "A queue does not move its messages to its own DLQ after three receives."
+    error_message = "A queue does not get the raw messages of the topic, or loses those that cannot be delivered."
   }
 
   assert {
     condition = alltrue([
-      for consumer in module.consumer : jsondecode(consumer.subscription.redrive_policy).deadLetterTargetArn == consumer.dlq.arn
-    ])
-    error_message = "A subscription does not move what it cannot deliver to its queue's DLQ."
-  }
-
-  assert {
-    condition = alltrue([
-      for consumer in module.consumer :
-      jsondecode(consumer.dlq.redrive_allow_policy).redrivePermission == "byQueue"
+      for service, consumer in module.consumer :
+      [consumer.queue.name, consumer.dlq.name] == ["stack-${service}-queue", "stack-${service}-dlq"]
+      && jsondecode(consumer.queue.redrive_policy) == { deadLetterTargetArn = consumer.dlq.arn, maxReceiveCount = 3 }
+      && jsondecode(consumer.dlq.redrive_allow_policy).redrivePermission == "byQueue"
       && [for arn in jsondecode(consumer.dlq.redrive_allow_policy).sourceQueueArns : reverse(split(":", arn))[0]] == [consumer.queue.name]
+      && [consumer.queue.message_retention_seconds, consumer.dlq.message_retention_seconds] == [7 * 86400, 14 * 86400]
     ])
-    error_message = "A DLQ takes messages from other queues than its own."
+    error_message = "A queue must move a message to its own DLQ after 3 receives, keep it for 7 days, and the DLQ for 14."
   }
 
   assert {
-    condition     = length(toset(flatten([for consumer in module.consumer : [consumer.queue.name, consumer.dlq.name]]))) == 2 * length(module.consumer)
-    error_message = "Two queues share a name."
+    condition = {
+      for table in module.tables.tables : table.name => compact([table.hash_key, table.range_key])
+      } == {
+      stack-orders    = tolist(["orderId"])
+      stack-inventory = tolist(["productId"])
+      stack-events    = tolist(["orderId", "eventId"])
+    }
+    error_message = "A table is missing, not needed, or has other keys than the services use."
   }
 
-  assert {
-    condition     = alltrue([for consumer in module.consumer : [consumer.queue.message_retention_seconds, consumer.dlq.message_retention_seconds] == [604800, 1209600]])
-    error_message = "A queue keeps a message for other than 7 days or its DLQ for other than 14: a message keeps its age when it moves."
-  }
-}
-
-run "every_name_begins_with_the_prefix" {
   assert {
     condition = alltrue([
-      for name in concat(
-        [module.event_bus.topic.name],
-        flatten([for consumer in module.consumer : [consumer.queue.name, consumer.dlq.name]]),
-        [for table in module.tables.tables : table.name],
-      ) : startswith(name, "stack-")
+      for table in module.tables.tables :
+      table.billing_mode == "PAY_PER_REQUEST"
+      && [table.deletion_protection_enabled, one(table.point_in_time_recovery).enabled] == [false, false]
+      && toset(table.attribute[*].type) == toset(["S"])
     ])
-    error_message = "A name without the prefix: a second stack would collide with it."
+    error_message = "A table is not paid per request, has a key that is no string, or is protected without being asked."
+  }
+
+  assert {
+    # Sparse: openedAt is no key of the table, so an order without it is not in the index.
+    condition = [
+      for index in module.tables.tables["orders"].global_secondary_index :
+      compact([index.name, index.hash_key, index.range_key, index.projection_type])
+    ] == [tolist([output.open_orders_index, "openedAt", "KEYS_ONLY"])]
+    error_message = "The only index of the orders table must be the sparse one by openedAt, with keys only."
+  }
+
+  assert {
+    condition     = module.event_bus.topic.name == "stack-orders" && length(module.alarms) == 0 && output.alarm_topic_arn == null && output.dashboard_url == null
+    error_message = "The topic has another name, or a local stack has alarms."
   }
 }
 

@@ -1,4 +1,4 @@
-"""The AsyncAPI document is what the catalogue says, and what the specification allows.
+"""docs/asyncapi.json is current, valid AsyncAPI 3, and says what the catalogue says.
 
 asyncapi-3.0.0.schema.json is schemas/3.0.0.json of the npm package @asyncapi/specs 6.11.1, unchanged:
 (c) the AsyncAPI Initiative and contributors, Apache License 2.0 (asyncapi-3.0.0.schema.LICENSE beside it).
@@ -6,7 +6,6 @@ asyncapi-3.0.0.schema.json is schemas/3.0.0.json of the npm package @asyncapi/sp
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,34 +28,13 @@ EVENT_EXAMPLES = [
 ]
 
 
-def test_the_document_is_not_stale() -> None:
-    drawn = jsontext.dumps(asyncapi(CATALOG), indent=2) + "\n"
-    assert drawn == DOCUMENT.read_text(), "write it anew: python -m scripts.contracts asyncapi"
+def test_the_document_is_current() -> None:
+    generated = jsontext.dumps(asyncapi(CATALOG), indent=2) + "\n"
+    assert generated == DOCUMENT.read_text(), "run: python -m scripts.contracts asyncapi"
 
 
 def test_the_document_is_valid_asyncapi_3() -> None:
     assert [error.message for error in SPECIFICATION.iter_errors(WRITTEN)] == []
-
-
-@pytest.mark.parametrize(
-    ("where", "value"),
-    [
-        (("asyncapi",), "2.6.0"),
-        (("info", "version"), None),
-        (("channels", "shopflow-orders", "adress"), "x"),
-        (("operations", "order-publishes", "action"), "publish"),
-        (("components", "messages", "order.created", "payload"), {"type": "no such type"}),
-        (("channels", "shopflow-audit-queue", "bindings", "sqs", "queue", "fifoQueue"), "no"),
-    ],
-    ids=str,
-)
-def test_the_specification_refuses_a_document_that_is_wrong(where: tuple[str, ...], value: object) -> None:
-    document = copy.deepcopy(WRITTEN)
-    node = document
-    for step in where[:-1]:
-        node = node[step]
-    node[where[-1]] = value
-    assert list(SPECIFICATION.iter_errors(document))
 
 
 def test_every_reference_leads_somewhere() -> None:
@@ -76,14 +54,9 @@ def test_every_service_sends_and_receives_what_the_catalogue_says() -> None:
     assert operations == {name: events for name, events in (sent | received).items() if events}
 
 
-def test_every_queue_is_a_channel_beside_the_topic() -> None:
-    queues = {f"shopflow-{service.name}-queue" for service in CATALOG.consumers}
-    assert WRITTEN["channels"].keys() == queues | {"shopflow-orders"}
-
-
 @pytest.mark.parametrize("path", EVENT_EXAMPLES, ids=lambda path: path.stem)
 def test_the_messages_of_the_document_describe_the_events(path: Path) -> None:
-    """The payload schemas stand by themselves, as a tool that has nothing but the document sees them."""
+    """The document is enough for a tool: it needs no other file."""
     registry: Registry[Any] = Registry().with_resource(
         "urn:document", DRAFT7.create_resource(jsontext.loads(DOCUMENT.read_text()))
     )

@@ -1,9 +1,11 @@
-"""The examples beside the schemas are what the contracts say they are."""
+"""What `Contracts` accepts and refuses: the examples of schemas/examples, newer versions, and hostile text."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from shopflow import jsontext
 from shopflow.catalog import SCHEMAS, load_catalog
@@ -17,36 +19,40 @@ VALID = sorted((SCHEMAS / "examples" / "valid").glob("*.json"))
 INVALID = sorted((SCHEMAS / "examples" / "invalid").glob("*.json"))
 
 
-def _name(path: Path) -> str:
-    return path.stem
+def of_events(paths: list[Path]) -> list[Path]:
+    return [path for path in paths if not path.name.startswith("place-order")]
 
 
-def _is_request(path: Path) -> bool:
-    return path.name.startswith("place-order")
+def of_requests(paths: list[Path]) -> list[Path]:
+    return [path for path in paths if path.name.startswith("place-order")]
 
 
-@pytest.mark.parametrize("path", [path for path in VALID if not _is_request(path)], ids=_name)
-def test_a_valid_event_passes_both_ways_and_comes_back_the_same(path: Path) -> None:
+def name(value: object) -> str:
+    return value.stem if isinstance(value, Path) else str(value)
+
+
+@pytest.mark.parametrize("path", of_events(VALID), ids=name)
+def test_a_valid_event_can_be_consumed_and_published_unchanged(path: Path) -> None:
     text = path.read_text()
     event = CONTRACTS.decode(text)
     assert jsontext.loads(CONTRACTS.encode(event)) == jsontext.loads(text)
 
 
-@pytest.mark.parametrize("path", [path for path in INVALID if not _is_request(path)], ids=_name)
-def test_an_invalid_event_is_refused_naming_what_is_wrong(path: Path) -> None:
+@pytest.mark.parametrize("path", of_events(INVALID), ids=name)
+def test_an_invalid_event_is_refused_and_the_error_names_the_field(path: Path) -> None:
     example = jsontext.loads(path.read_text())
     with pytest.raises(ContractBreach) as caught:
         CONTRACTS.decode(jsontext.dumps(example["event"]))
     assert example["error"] in str(caught.value)
 
 
-@pytest.mark.parametrize("path", [path for path in VALID if _is_request(path)], ids=_name)
+@pytest.mark.parametrize("path", of_requests(VALID), ids=name)
 def test_a_valid_request_passes(path: Path) -> None:
     CONTRACTS.check_request(jsontext.loads(path.read_text()))
 
 
-@pytest.mark.parametrize("path", [path for path in INVALID if _is_request(path)], ids=_name)
-def test_an_invalid_request_is_refused_naming_the_field(path: Path) -> None:
+@pytest.mark.parametrize("path", of_requests(INVALID), ids=name)
+def test_an_invalid_request_is_refused_and_the_error_names_the_field(path: Path) -> None:
     example = jsontext.loads(path.read_text())
     with pytest.raises(InvalidRequest) as caught:
         CONTRACTS.check_request(example["request"])
@@ -65,20 +71,94 @@ def test_the_catalogue_agrees_with_the_state_machine() -> None:
     }
 
 
-@pytest.mark.parametrize("path", sorted(SCHEMAS.rglob("*.schema.json")), ids=lambda path: path.name)
-def test_every_schema_is_valid_and_closes_every_object(path: Path) -> None:
-    from jsonschema import Draft202012Validator
+SOURCES = [*SCHEMAS.glob("*.schema.json"), *SCHEMAS.glob("events/*.schema.json")]
 
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_every_schema_is_valid_and_refuses_unknown_fields(path: Path) -> None:
     schema = jsontext.loads(path.read_text())
     Draft202012Validator.check_schema(schema)
-    open_objects = [where for where, node in _objects(schema) if node.get("additionalProperties") is not False]
+    open_objects = [where for where, node in objects(schema) if node.get("additionalProperties") is not False]
     assert open_objects == (["/properties/payload"] if path.name == "envelope.schema.json" else [])
 
 
-def _objects(node: Any, where: str = "") -> list[tuple[str, dict[str, Any]]]:
-    if isinstance(node, list):
-        return [found for number, inner in enumerate(node) for found in _objects(inner, f"{where}/{number}")]
-    if not isinstance(node, dict):
-        return []
-    inner = [found for key, value in node.items() for found in _objects(value, f"{where}/{key}")]
-    return ([(where, node)] if node.get("type") == "object" else []) + inner
+def objects(node: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema of an object within ``node``, with its path."""
+    if isinstance(node, dict) and node.get("type") == "object":
+        yield where, node
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        yield from objects(value, f"{where}/{key}")
+
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def payment_processed(*changes: Change) -> str:
+    envelope = jsontext.loads((SCHEMAS / "examples/valid/payment.processed.json").read_text())
+    for change in changes:
+        change(envelope)
+    return jsontext.dumps(envelope)
+
+
+def version(text: str) -> Change:
+    return lambda envelope: envelope.update(version=text)
+
+
+def payload(**fields: object) -> Change:
+    return lambda envelope: envelope["payload"].update(fields)
+
+
+def unknown_fields(envelope: dict[str, Any]) -> None:
+    envelope["traceId"] = "t-1"
+    envelope["payload"]["currency"] = "USD"
+    envelope["payload"]["items"][0]["weight"] = 1.5
+
+
+def test_unknown_fields_of_a_newer_minor_version_are_accepted_and_kept() -> None:
+    event = CONTRACTS.decode(payment_processed(version("1.3"), unknown_fields))
+    assert event.payload["currency"] == "USD"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ([unknown_fields], "is not a known field"),
+        ([version("1.3"), payload(chargedAmount="much")], r"payload\.chargedAmount: must be a number"),
+        ([version("1.3"), lambda envelope: envelope["payload"].pop("transactionId")], "transactionId is missing"),
+        ([version("2.0")], r"payment\.processed 2\.0 is not 1\.x"),
+    ],
+    ids=["unknown fields", "wrong known field", "missing known field", "another major version"],
+)
+def test_nothing_else_of_another_version_is_accepted(changes: list[Change], error: str) -> None:
+    with pytest.raises(ContractBreach, match=error):
+        CONTRACTS.decode(payment_processed(*changes))
+
+
+def test_publishing_is_strict_whatever_the_version() -> None:
+    event = CONTRACTS.decode(payment_processed(version("1.3"), payload(currency="USD")))
+    with pytest.raises(ContractBreach, match="is not a known field"):
+        CONTRACTS.encode(event)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "null",
+        "[]",
+        "NaN",
+        '{"eventType": NaN}',
+        "[" * 200_000,
+        "[" * 500 + "]" * 500,
+        '{"a":' * 40_000 + "1" + "}" * 40_000,
+        payment_processed().replace("CUST-001", "\\ud800"),
+        payment_processed().replace("99.98", "1e400"),
+        payment_processed().replace("99.98", "9" * 5000),
+        payment_processed().replace("2026-01-31T12:00:00.700Z", "0000-01-31T12:00:00.700Z"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_hostile_text_is_a_contract_breach_and_nothing_worse(text: str) -> None:
+    with pytest.raises(ContractBreach):
+        CONTRACTS.decode(text)

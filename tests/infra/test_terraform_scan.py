@@ -41,7 +41,7 @@ resource "aws_sns_topic_policy" "for_every_publisher" {
 def test_the_scan_finds_every_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "faults.tf").write_text(FAULTS)
     shutil.copy(MODULE / "aws.tfvars", tmp_path)
-    with pytest.raises(CommandError, match=r"^'checkov' found"):
+    with pytest.raises(CommandError, match=r"^'checkov' failed"):
         passes(scan(require_scanner(), tmp_path), tmp_path)
     found = re.findall(r"FAILED for resource: \w+\.(\w+)", capsys.readouterr().out)
     assert set(found) == {"for_everything", "without_encryption", "without_backups", "for_every_publisher"}
@@ -52,7 +52,7 @@ def test_without_point_in_time_recovery_on_aws_the_scan_fails(tmp_path: Path) ->
     shutil.copytree(MODULE, module, ignore=shutil.ignore_patterns(".terraform", "tests"))
     settings = module / "aws.tfvars"
     settings.write_text(re.sub("point_in_time_recovery.*", "point_in_time_recovery = false", settings.read_text()))
-    with pytest.raises(CommandError, match=r"^'checkov' found"):
+    with pytest.raises(CommandError, match=r"^'checkov' failed"):
         passes(scan(require_scanner(), module), module)
 
 

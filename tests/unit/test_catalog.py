@@ -73,11 +73,11 @@ def test_an_overlay_adds_an_event_and_a_service_and_changes_nothing(catalog: Cat
     }
 
 
-def test_who_consumes_everything_consumes_what_an_overlay_adds(catalog: Catalog) -> None:
+def test_a_service_that_consumes_everything_consumes_the_events_of_an_overlay(catalog: Catalog) -> None:
     assert catalog.services["audit"].consumes == frozenset({*EventType, "loyalty.earned"})
 
 
-def test_a_service_of_an_overlay_is_run_by_its_own_module(catalog: Catalog) -> None:
+def test_a_service_of_an_overlay_runs_as_its_own_module(catalog: Catalog) -> None:
     assert service_commands(catalog)[-1].argv[-1] == "shop.loyalty"
 
 
@@ -95,7 +95,7 @@ def test_an_event_of_an_overlay_is_unknown_without_it(catalog: Catalog) -> None:
         Contracts(load_catalog()).decode(text)
 
 
-def test_what_others_say_about_an_order_moves_it_nowhere() -> None:
+def test_an_event_of_an_overlay_does_not_change_the_order() -> None:
     replayed = replay([CREATED, earned(5)])
     assert replayed is not None
     assert replayed.status is Status.PENDING
@@ -110,27 +110,25 @@ def test_what_others_say_about_an_order_moves_it_nowhere() -> None:
         ({"services": {"new": {"title": "N", "colour": "red", "consumes": ["no.such"]}}}, "what no service produces"),
     ],
 )
-def test_an_overlay_that_would_change_what_is_there_is_refused(
-    tmp_path: Path, content: dict[str, Any], problem: str
-) -> None:
+def test_an_overlay_may_not_change_the_catalogue(tmp_path: Path, content: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         configured_catalog({"SHOPFLOW_CATALOG_OVERLAY": str(overlay(tmp_path, content))})
 
 
-def test_an_overlay_may_not_replace_a_contract_that_is_there(tmp_path: Path) -> None:
+def test_an_overlay_may_not_replace_a_contract(tmp_path: Path) -> None:
     path = overlay(tmp_path, OVERLAY)
     (tmp_path / "schemas" / "events" / "order.created.schema.json").write_text(jsontext.dumps({"$id": "x"}))
-    with pytest.raises(ValueError, match="there twice"):
+    with pytest.raises(ValueError, match="exists twice"):
         Contracts(load_catalog(path))
 
 
-def test_an_event_without_a_schema_that_requires_its_order_is_refused_at_the_start(tmp_path: Path) -> None:
+def test_an_event_without_a_schema_is_refused_at_start(tmp_path: Path) -> None:
     path = overlay(tmp_path, OVERLAY)
     (tmp_path / "schemas" / "events" / "loyalty.earned.schema.json").unlink()
     with pytest.raises(ConfigError, match=r"loyalty\.earned"):
         Contracts(load_catalog(path))
 
 
-def test_an_overlay_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_overlay_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no-such"):
         configured_catalog({"SHOPFLOW_CATALOG_OVERLAY": str(tmp_path / "no-such.json")})

@@ -1,4 +1,4 @@
-"""What a sender is told: in JSON's words and a person's, never in Python's."""
+"""Errors use the words of JSON and of people, never those of Python."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from shopflow import jsontext
 from shopflow.catalog import load_catalog
-from shopflow.contracts import Contracts, in_words, load_schemas
+from shopflow.contracts import CompiledSchema, Contracts, load_schemas
 from shopflow.errors import InvalidRequest
 
 CATALOG = load_catalog()
@@ -39,7 +38,7 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize(("text", "message"), REQUESTS)
-def test_a_request_that_breaks_its_contract_is_told_how(text: str, message: str) -> None:
+def test_a_refused_request_says_what_is_wrong(text: str, message: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         CONTRACTS.check_request(jsontext.loads(text))
     assert str(refused.value) == message
@@ -60,24 +59,18 @@ SCHEMAS = [
 
 
 @pytest.mark.parametrize(("schema", "value", "message"), SCHEMAS)
-def test_what_breaks_a_rule_is_told_in_the_words_of_json(schema: Any, value: Any, message: str) -> None:
-    [error] = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).iter_errors(value)
-    assert in_words(error) == message
-
-
-VALUES = [None, True, False, [], {}, "", "None", 0, -1, Decimal("1.5"), [None], {"None": None}]
+def test_a_broken_rule_is_said_in_the_words_of_json(schema: Any, value: Any, message: str) -> None:
+    assert CompiledSchema(schema).error(value) == f"body: {message}"
 
 
 @pytest.mark.parametrize("name", sorted(load_schemas(*CATALOG.folders)))
 @pytest.mark.parametrize(
     "value", [None, True, False, [], {}, "", "None", 0, -1, Decimal("1.5"), [None], {"None": None}], ids=repr
 )
-def test_no_rule_of_any_contract_is_told_in_pythons_words(name: str, value: Any) -> None:
-    schema = load_schemas(*CATALOG.folders)[name]
-    for rules in _every_rule(schema):
-        checker = Draft202012Validator(rules, format_checker=Draft202012Validator.FORMAT_CHECKER)
-        for error in checker.iter_errors(value):
-            assert not PYTHONS.search(in_words(error).replace('"None"', ""))
+def test_no_rule_of_any_contract_is_said_in_the_words_of_python(name: str, value: Any) -> None:
+    for rules in _every_rule(load_schemas(*CATALOG.folders)[name]):
+        error = CompiledSchema(rules).error(value) or ""
+        assert not PYTHONS.search(error.replace('"None"', ""))
 
 
 def _every_rule(schema: Any) -> Iterator[Any]:
@@ -111,12 +104,12 @@ NO_JSON = [
 
 
 @pytest.mark.parametrize(("text", "message"), NO_JSON, ids=lambda value: str(value)[:20])
-def test_what_is_no_json_is_refused_in_a_persons_words(text: bytes, message: str) -> None:
+def test_a_text_that_is_not_json_is_refused_in_plain_words(text: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=r".") as refused:
         jsontext.loads(text)
     assert str(refused.value) == message
     assert not PYTHONS.search(message)
 
 
-def test_the_same_field_in_two_objects_is_no_repetition() -> None:
+def test_the_same_field_may_be_in_two_objects() -> None:
     assert jsontext.loads('[{"a": 1}, {"a": {"a": 2}}]') == [{"a": 1}, {"a": {"a": 2}}]

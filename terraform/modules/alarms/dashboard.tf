@@ -1,101 +1,89 @@
-# The chain from left to right: API, topic, then a column for each consuming service; below it what they share.
+# The dashboard: alarms on top; then a column each for API, topic and every consumer, in the order of an order's way
+# through them; below that, what they share.
 
 locals {
-  # The order in which an order passes through them; those that an overlay adds come after, audit last.
-  chain     = concat(["inventory", "payment", "notification"], sort([for name in keys(var.consumers) : name if !contains(["inventory", "payment", "notification", "audit"], name)]), ["audit"])
-  columns   = concat(["api", "topic"], [for name in local.chain : name if contains(keys(var.consumers), name)])
-  width     = floor(24 / length(local.columns))
-  height    = 5
-  positions = { for number, column in local.columns : column => number * local.width }
+  steps     = ["inventory", "payment", "notification"]
+  last      = ["audit"]
+  others    = sort(setsubtract(keys(var.consumers), concat(local.steps, local.last))) # from an overlay
+  consumers = [for service in concat(local.steps, local.others, local.last) : service if contains(keys(var.consumers), service)]
 
-  of_api = [
-    { title = "API: requests, errors", metrics = [[local.own_metrics, "Requests", "Service", "order"], [".", "Errors", ".", "."]], stat = "Sum" },
-    { title = "API: latency, ms", metrics = [for stat in ["p50", "p99"] : [local.own_metrics, "LatencyMs", "Service", "order", { stat = stat, label = stat }]], stat = "p99" },
-    { title = "API: refused by DynamoDB", metrics = [for name in values(var.tables) : ["AWS/DynamoDB", "WriteThrottleEvents", "TableName", name, { label = name }]], stat = "Sum" },
-  ]
+  width  = floor(24 / (2 + length(local.consumers)))
+  height = 5
+  top    = 3
+  order  = ["Service", "order"]
 
-  of_topic = [
-    { title = "Topic: published", metrics = [["AWS/SNS", "NumberOfMessagesPublished", "TopicName", var.topic_name]], stat = "Sum" },
-    { title = "Topic: delivered, failed", metrics = [["AWS/SNS", "NumberOfNotificationsDelivered", "TopicName", var.topic_name], [".", "NumberOfNotificationsFailed", ".", "."]], stat = "Sum" },
-    { title = "Relay: republished", metrics = [[local.own_metrics, "Republished", "Service", "order"]], stat = "Sum" },
-  ]
-
-  of_consumer = {
-    for service, names in var.consumers : service => [
-      { title = "${service}: waiting, oldest s", metrics = [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", names.queue, { label = "waiting" }], [".", "ApproximateAgeOfOldestMessage", ".", ".", { label = "oldest, s", yAxis = "right" }]], stat = "Maximum" },
-      { title = "${service}: handled, failed, in the wrong queue", metrics = [[local.own_metrics, "Handled", "Service", service, { stat = "Sum" }], [".", "Failed", ".", ".", { stat = "Sum" }], [".", "Misrouted", ".", ".", { stat = "Sum" }], [".", "BatchMs", ".", ".", { stat = "p99", yAxis = "right" }]], stat = "Sum" },
-      { title = "${service}: dead letters", metrics = [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", names.dlq, { label = "dead letters" }]], stat = "Maximum" },
-    ]
-  }
-
-  graphs = merge({ api = local.of_api, topic = local.of_topic }, local.of_consumer)
-
-  chain_widgets = flatten([
-    for column in local.columns : [
-      for row, graph in local.graphs[column] : {
-        type   = "metric"
-        x      = local.positions[column]
-        y      = 3 + row * local.height
-        width  = local.width
-        height = local.height
-        properties = {
-          title   = graph.title
-          region  = var.region
-          view    = "timeSeries"
-          period  = 60
-          stat    = graph.stat
-          metrics = graph.metrics
-        }
-      }
-    ]
-  ])
-
-  open_orders = {
-    type   = "metric"
-    x      = 0
-    y      = 3 + 3 * local.height
-    width  = 12
-    height = local.height
-    properties = {
-      title  = "Open orders, and the age of the oldest"
-      region = var.region
-      view   = "timeSeries"
-      period = 60
-      stat   = "Maximum"
-      metrics = [
-        [local.own_metrics, "OpenOrders", "Service", "order"],
-        [".", "OldestOpenOrderSeconds", ".", ".", { yAxis = "right" }],
+  columns = concat(
+    [
+      [
+        { title = "API: requests, errors", metrics = [concat([local.own_metrics, "Requests"], local.order), concat([local.own_metrics, "Errors"], local.order)], stat = "Sum" },
+        { title = "API: latency, ms", metrics = [for stat in ["p50", "p99"] : concat([local.own_metrics, "LatencyMs"], local.order, [{ stat = stat, label = stat }])], stat = "p99" },
+        { title = "API: refused by DynamoDB", metrics = [for name in values(var.tables) : ["AWS/DynamoDB", "WriteThrottleEvents", "TableName", name, { label = name }]], stat = "Sum" },
+      ],
+      [
+        { title = "Topic: published", metrics = [["AWS/SNS", "NumberOfMessagesPublished", "TopicName", var.topic_name]], stat = "Sum" },
+        { title = "Topic: delivered, failed", metrics = [for metric in ["NumberOfNotificationsDelivered", "NumberOfNotificationsFailed"] : ["AWS/SNS", metric, "TopicName", var.topic_name]], stat = "Sum" },
+        { title = "Relay: republished", metrics = [concat([local.own_metrics, "Republished"], local.order)], stat = "Sum" },
+      ],
+    ],
+    [
+      for service in local.consumers : [
+        { title = "${service}: waiting, oldest s", stat = "Maximum", metrics = [
+          ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", var.consumers[service].queue, { label = "waiting" }],
+          ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", var.consumers[service].queue, { label = "oldest, s", yAxis = "right" }],
+        ] },
+        { title = "${service}: handled, failed, in the wrong queue", stat = "Sum", metrics = concat(
+          [for metric in ["Handled", "Failed", "Misrouted"] : [local.own_metrics, metric, "Service", service]],
+          [[local.own_metrics, "BatchMs", "Service", service, { stat = "p99", yAxis = "right" }]],
+        ) },
+        { title = "${service}: dead letters", stat = "Maximum", metrics = [
+          ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", var.consumers[service].dlq, { label = "dead letters" }],
+        ] },
       ]
-    }
-  }
+    ],
+  )
 
-  written = {
-    type   = "metric"
-    x      = 12
-    y      = 3 + 3 * local.height
-    width  = 12
-    height = local.height
-    properties = {
-      title   = "Write units used, by table"
-      region  = var.region
-      view    = "timeSeries"
-      period  = 60
-      stat    = "Sum"
-      metrics = [for name in values(var.tables) : ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", name, { label = name }]]
-    }
-  }
+  shared = [
+    { title = "Open orders, and the age of the oldest", stat = "Maximum", metrics = [
+      concat([local.own_metrics, "OpenOrders"], local.order),
+      concat([local.own_metrics, "OldestOpenOrderSeconds"], local.order, [{ yAxis = "right" }]),
+    ] },
+    { title = "Write units used, by table", stat = "Sum", metrics = [for name in values(var.tables) : ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", name, { label = name }]] },
+  ]
 
-  alarm_states = {
-    type       = "alarm"
-    x          = 0
-    y          = 0
-    width      = 24
-    height     = 3
-    properties = { title = "Alarms", alarms = [for alarm in local.all_alarms : alarm.arn] }
-  }
+  graphs = concat(
+    flatten([for column, graphs in local.columns : [
+      for row, graph in graphs : merge(graph, { x = column * local.width, y = local.top + row * local.height, width = local.width })
+    ]]),
+    [for number, graph in local.shared : merge(graph, { x = number * 12, y = local.top + 3 * local.height, width = 12 })],
+  )
 }
 
-resource "aws_cloudwatch_dashboard" "chain" {
+resource "aws_cloudwatch_dashboard" "this" {
   dashboard_name = var.name_prefix
-  dashboard_body = jsonencode({ widgets = concat([local.alarm_states], local.chain_widgets, [local.open_orders, local.written]) })
+
+  dashboard_body = jsonencode({ widgets = concat(
+    [{
+      type       = "alarm"
+      x          = 0
+      y          = 0
+      width      = 24
+      height     = local.top
+      properties = { title = "Alarms", alarms = values(aws_cloudwatch_metric_alarm.this)[*].arn }
+    }],
+    [for graph in local.graphs : {
+      type   = "metric"
+      x      = graph.x
+      y      = graph.y
+      width  = graph.width
+      height = local.height
+      properties = {
+        title   = graph.title
+        region  = var.region
+        view    = "timeSeries"
+        period  = 60
+        stat    = graph.stat
+        metrics = graph.metrics
+      }
+    }],
+  ) })
 }

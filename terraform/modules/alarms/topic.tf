@@ -1,4 +1,4 @@
-# Where alarms go: a topic of its own, which nobody but CloudWatch's alarms of this stack may publish to.
+# The topic that alarms go to. Only the CloudWatch alarms of this stack may publish to it.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -21,7 +21,7 @@ locals {
     }
   }
 
-  # Hands the decision who may subscribe to the account's IAM policies.
+  # IAM policies of the account decide who may subscribe.
   allow_account = {
     Sid       = "AllowAccount"
     Effect    = "Allow"
@@ -41,7 +41,7 @@ locals {
 }
 
 resource "aws_sns_topic" "ops" {
-  #checkov:skip=CKV_AWS_26:CloudWatch may not use the AWS-managed key, and an alarm tells nothing of a customer; with kms_key_arn it is encrypted
+  #checkov:skip=CKV_AWS_26:CloudWatch may not use the AWS-managed key, and an alarm says nothing about a customer; with kms_key_arn it is encrypted
   name              = local.topic_name
   kms_master_key_id = var.kms_key_arn
 

@@ -24,18 +24,18 @@ variable "tables" {
 }
 
 variable "open_orders_index" {
-  description = "Name of the orders table's index of orders whose saga is unfinished."
+  description = "Name of the index of open orders in the orders table."
   type        = string
 }
 
 variable "functions" {
-  description = "Names of the Lambda functions, by service; empty where the services run as something else."
+  description = "Names of the Lambda functions, by service; empty if the services do not run on Lambda."
   type        = map(string)
   default     = {}
 }
 
 variable "thresholds" {
-  description = "What is still well: age of the oldest message in a queue; its age while it is far from being deleted; share of requests that the API answers with an error of its own; its p99 latency; throttled requests in 5 minutes; age of the oldest open order."
+  description = "The values above which an alarm is raised: age of the oldest message in a queue, its age as a warning before SQS deletes it, percent of requests that the API answers with an error of its own, p99 latency of the API, throttled requests in 5 minutes, age of the oldest open order."
   type = object({
     oldest_message_seconds   = number
     expiring_message_seconds = number
@@ -47,12 +47,12 @@ variable "thresholds" {
 }
 
 variable "emails" {
-  description = "E-mail addresses that alarms go to."
+  description = "E-mail addresses that get the alarms."
   type        = set(string)
 }
 
 variable "kms_key_arn" {
-  description = "ARN of the customer-managed key that encrypts the topic of alarms; null for none, since CloudWatch may not use the AWS-managed one."
+  description = "ARN of the customer-managed key that encrypts the topic of alarms; null for no encryption, since CloudWatch may not use the AWS-managed key."
   type        = string
   default     = null
 }

@@ -1,7 +1,7 @@
-# One service's way to its events: topic → subscription → queue → (after 3 receives) dead-letter queue.
+# How a service gets its events: topic → subscription → queue → (after 3 receives) dead-letter queue.
 #
-# Policies are attributes of the queues, not resources of their own, and name queues by constructed ARNs: the
-# provider waits about 25 s for each new SQS queue and each such resource, so DLQ → queue is as deep as this may get.
+# Policies are attributes of the queues and name them by constructed ARNs. The provider waits about 25 s for each queue
+# and for each policy that is a resource of its own, so the chain of resources is kept short: DLQ, then queue.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -20,8 +20,8 @@ locals {
   day_seconds       = 24 * 60 * 60
   max_message_bytes = 256 * 1024
 
-  # The topic may send to the queue, and to the DLQ what it cannot deliver to the queue. The services have their rights
-  # from IAM, so nobody else is named.
+  # The topic may send to the queue, and to the DLQ if it cannot deliver to the queue. Services get their rights from
+  # IAM, so no others are named here.
   allow_topic = {
     Sid       = "AllowTopic"
     Effect    = "Allow"
@@ -51,7 +51,7 @@ locals {
 resource "aws_sqs_queue" "dlq" {
   name                       = local.dlq_name
   visibility_timeout_seconds = 60
-  message_retention_seconds  = 14 * local.day_seconds # of its first sending: SQS counts a message's age on
+  message_retention_seconds  = 14 * local.day_seconds # since it was first sent: a message keeps its age when it moves here
   max_message_size           = local.max_message_bytes
   sqs_managed_sse_enabled    = var.kms_key_arn == null ? true : null
   kms_master_key_id          = var.kms_key_arn

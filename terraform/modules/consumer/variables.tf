@@ -4,7 +4,7 @@ variable "name" {
 }
 
 variable "topic_arn" {
-  description = "ARN of the topic to subscribe to. The queues are made in its account and region."
+  description = "ARN of the topic to subscribe to. The queues are in its account and region."
   type        = string
 }
 
@@ -20,7 +20,7 @@ variable "require_tls" {
 }
 
 variable "kms_key_arn" {
-  description = "ARN of the customer-managed key that encrypts the queues; null for one of SQS itself."
+  description = "ARN of the customer-managed key that encrypts the queues; null for the key of SQS."
   type        = string
   default     = null
 }

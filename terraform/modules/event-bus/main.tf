@@ -7,7 +7,7 @@ locals {
   partition  = data.aws_partition.current.partition
   topic_arn  = "arn:${local.partition}:sns:${data.aws_region.current.name}:${local.account_id}:${var.name}"
 
-  # Hands the decision to the account's IAM policies. Without it SNS writes a default policy with a `*` principal.
+  # IAM policies of the account decide. Without this statement SNS writes a default policy with the principal `*`.
   allow_account = {
     Sid       = "AllowAccount"
     Effect    = "Allow"

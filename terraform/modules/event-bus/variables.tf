@@ -10,6 +10,6 @@ variable "kms_key_arn" {
 }
 
 variable "require_tls" {
-  description = "Refuse to take an event that does not come over TLS."
+  description = "Refuse events that do not come over TLS."
   type        = bool
 }

@@ -1,4 +1,4 @@
-# An HTTP API that hands every request to one function.
+# An HTTP API that sends every request to one function.
 
 locals {
   access_log_fields = {
@@ -26,7 +26,7 @@ resource "aws_apigatewayv2_integration" "this" {
 }
 
 resource "aws_apigatewayv2_route" "this" {
-  #checkov:skip=CKV_AWS_309:A shop is open to everybody; the operator's page asks for its own token
+  #checkov:skip=CKV_AWS_309:The shop is public; the operator's page asks for a token
   api_id    = aws_apigatewayv2_api.this.id
   route_key = "$default"
   target    = "integrations/${aws_apigatewayv2_integration.this.id}"
@@ -34,7 +34,7 @@ resource "aws_apigatewayv2_route" "this" {
 
 resource "aws_cloudwatch_log_group" "access" {
   #checkov:skip=CKV_AWS_158:CloudWatch encrypts every log itself
-  #checkov:skip=CKV_AWS_338:What must be kept is in the audit log, not here
+  #checkov:skip=CKV_AWS_338:Nothing here must be kept: the audit log is in DynamoDB
   name              = "/aws/apigateway/${var.name}"
   retention_in_days = var.log_retention_days
 }
@@ -61,5 +61,5 @@ resource "aws_lambda_permission" "this" {
   action        = "lambda:InvokeFunction"
   function_name = var.function.function_name
   principal     = "apigateway.amazonaws.com"
-  source_arn    = "${aws_apigatewayv2_api.this.execution_arn}/*/$default" # the one route, whatever the stage
+  source_arn    = "${aws_apigatewayv2_api.this.execution_arn}/*/$default" # the only route, in any stage
 }

@@ -4,11 +4,11 @@ output "api" {
 }
 
 output "stage" {
-  description = "The API's one stage, with all its attributes."
+  description = "The stage of the API, with all its attributes."
   value       = aws_apigatewayv2_stage.this
 }
 
 output "function_name" {
-  description = "Name of the function that answers."
+  description = "Name of the function that answers requests."
   value       = aws_lambda_permission.this.function_name
 }

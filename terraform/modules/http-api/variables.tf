@@ -9,17 +9,17 @@ variable "description" {
 }
 
 variable "function" {
-  description = "The function that answers, as lambda-function gives it out."
+  description = "The function that answers requests: the output of modules/lambda-function."
   type        = object({ function_name = string, invoke_arn = string })
 }
 
 variable "requests_per_second" {
-  description = "Requests a second above which the API answers 429, once the burst is used up."
+  description = "Requests a second that the API takes. Above it, when the burst is used up too, it answers 429."
   type        = number
 }
 
 variable "burst_requests" {
-  description = "Requests that may come at once."
+  description = "Requests that the API takes at once, above the rate."
   type        = number
 }
 

@@ -1,19 +1,19 @@
-# One function out of the package that holds all services, and the group that its log goes to.
+# One function from the package that holds all services, and its log group.
 
 resource "aws_cloudwatch_log_group" "this" {
   #checkov:skip=CKV_AWS_158:CloudWatch encrypts every log itself
-  #checkov:skip=CKV_AWS_338:What must be kept is in the audit log, not here
+  #checkov:skip=CKV_AWS_338:Nothing here must be kept: the audit log is in DynamoDB
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_retention_days
 }
 
 resource "aws_lambda_function" "this" {
-  #checkov:skip=CKV_AWS_50:Traces are OpenTelemetry's, carried by the messages themselves
-  #checkov:skip=CKV_AWS_115:The event-source mapping and the API's throttle bound concurrency; to reserve it takes it from others
-  #checkov:skip=CKV_AWS_116:A failed message goes to its queue's own dead-letter queue; what a failed sweep misses, the next finds
-  #checkov:skip=CKV_AWS_117:Calls only AWS's public endpoints, over TLS, and listens to nothing
-  #checkov:skip=CKV_AWS_173:Encrypted by the key that AWS keeps for Lambda
-  #checkov:skip=CKV_AWS_272:Packages are taken by their hashes; a signing profile is the account's, not the stack's
+  #checkov:skip=CKV_AWS_50:Traces are OpenTelemetry's; the messages carry their context
+  #checkov:skip=CKV_AWS_115:The event-source mapping and the API's throttle bound concurrency; a reservation would take it from others
+  #checkov:skip=CKV_AWS_116:A failed message goes to the DLQ of its queue; the next sweep finds what a failed one missed
+  #checkov:skip=CKV_AWS_117:It calls only public endpoints of AWS, over TLS, and listens on no port
+  #checkov:skip=CKV_AWS_173:Encrypted with the AWS-managed key of Lambda
+  #checkov:skip=CKV_AWS_272:The package is identified by its hash; a signing profile belongs to the account, not to the stack
   function_name    = var.name
   description      = var.description
   role             = var.role_arn

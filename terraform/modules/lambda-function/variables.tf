@@ -9,7 +9,7 @@ variable "description" {
 }
 
 variable "handler" {
-  description = "What is called in the package: a module and an attribute of it, such as api.lambda_handler.http."
+  description = "Module and attribute in the package that Lambda calls, such as api.lambda_handler.http."
   type        = string
 }
 
@@ -19,7 +19,7 @@ variable "package" {
 }
 
 variable "runtime" {
-  description = "Lambda runtime, of the Python version that the package was made for."
+  description = "Lambda runtime with the Python version that the package was made for."
   type        = string
 }
 
@@ -39,12 +39,12 @@ variable "environment" {
 }
 
 variable "memory_mb" {
-  description = "Memory in MiB. Processor time comes in proportion: 1769 MiB is one processor."
+  description = "Memory in MiB. The share of a processor grows with it: 1769 MiB is one processor."
   type        = number
 }
 
 variable "timeout_seconds" {
-  description = "Seconds after which an invocation is cut off."
+  description = "Seconds after which Lambda stops an invocation."
   type        = number
 }
 

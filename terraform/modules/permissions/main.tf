@@ -1,7 +1,7 @@
 # What each service may do: named actions on named resources. The rights to a queue and to the topic follow from the
-# catalogue; the rights to tables are those of this table, which says what the code calls (shopflow/aws). Batch calls
-# have no action of their own: sqs:DeleteMessage covers DeleteMessageBatch, sns:Publish covers PublishBatch, and a
-# transaction needs the action of each of its items (AWS, Service Authorization Reference).
+# catalogue. The rights to tables are listed here: they are what the code calls (shopflow/aws). Batch calls have no
+# actions of their own: sqs:DeleteMessage covers DeleteMessageBatch, sns:Publish covers PublishBatch, and a transaction
+# needs the action of each of its items (AWS, Service Authorization Reference).
 
 locals {
   table_actions = {
@@ -63,7 +63,7 @@ locals {
 
   other_statements = { order = [local.count_messages] }
 
-  # The storefront's picture of the system, and the operator's page, show how much waits where.
+  # The storefront and the operator's page show the depth of every queue.
   count_messages = {
     Sid      = "CountMessages"
     Effect   = "Allow"
@@ -71,7 +71,7 @@ locals {
     Resource = concat(values(var.queue_arns), values(var.dlq_arns))
   }
 
-  # The key's own policy must let SNS use it too, to deliver into encrypted queues.
+  # SNS needs the key too, to deliver to encrypted queues: the key's own policy must allow it.
   use_key = [
     for key in var.kms_key[*] : {
       Sid       = "UseKey"
@@ -97,15 +97,15 @@ locals {
           Sid    = "WriteLogs"
           Effect = "Allow"
           Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
-          # Lambda makes up the names of the streams.
+          # Lambda chooses the names of the streams.
           Resource = "${function.log_group_arn}:log-stream:*"
         }
       ],
     )
   }
 
-  # What the operator's page does: look, and send back. (The dead-letter tool has more: docs/operations.md#rights.) Why a letter is dead is found out by a
-  # dry run of the service's handler, which reads what the handler would read.
+  # The operator's page shows dead letters and redrives them. It finds the reason of a failure by a dry run of the
+  # service's handler, which reads what the handler would read. The dead-letter tool needs more: docs/operations.md#rights.
   operator_statements = concat(
     [
       local.count_messages,

@@ -1,5 +1,5 @@
 output "services" {
-  description = "The policy of each service, as JSON. The relay's is its own, for it runs in the Order Service or by schedule."
+  description = "The policy of each service and of the relay, as JSON. The relay runs in the Order Service or as a function of its own."
   value = {
     for service, statements in local.statements : service => jsonencode({ Version = "2012-10-17", Statement = statements })
   }

@@ -19,7 +19,7 @@ variable "table_arns" {
 }
 
 variable "open_orders_index" {
-  description = "Name of the orders table's index of orders whose saga is unfinished."
+  description = "Name of the index of open orders in the orders table."
   type        = string
 }
 
@@ -29,13 +29,13 @@ variable "publishers" {
 }
 
 variable "kms_key" {
-  description = "The customer-managed key that encrypts topic, queues and tables, and the endpoints of the services that use it on the caller's behalf; null when AWS's own keys do."
+  description = "The customer-managed key that encrypts topic, queues and tables, and the AWS services that use it for the caller; null if AWS-managed keys encrypt them."
   type        = object({ arn = string, via = list(string) })
   default     = null
 }
 
 variable "functions" {
-  description = "The services that run as a Lambda function, each with the ARN of its log group. Lambda polls their queues and writes their logs under their own role."
+  description = "The services that run as a Lambda function, each with the ARN of its log group. Lambda uses the service's role to poll its queue and to write its log."
   type        = map(object({ log_group_arn = string }))
   default     = {}
 }

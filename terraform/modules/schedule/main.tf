@@ -1,4 +1,4 @@
-# Invokes a function again and again. The event tells in `time` when it was due.
+# Invokes a function on a schedule. The event says in `time` when it was due.
 
 resource "aws_cloudwatch_event_rule" "this" {
   name                = var.name

@@ -4,16 +4,16 @@ variable "name" {
 }
 
 variable "description" {
-  description = "What is done by the schedule, in a few words."
+  description = "What happens on the schedule, in a few words."
   type        = string
 }
 
 variable "expression" {
-  description = "When: an EventBridge schedule expression, such as rate(1 minute)."
+  description = "An EventBridge schedule expression, such as rate(1 minute)."
   type        = string
 }
 
 variable "function" {
-  description = "The function to invoke, as lambda-function gives it out."
+  description = "The function to invoke: the output of modules/lambda-function."
   type        = object({ arn = string, function_name = string })
 }

@@ -1,7 +1,7 @@
 locals {
   open_orders_index = "open-orders"
 
-  # An index maps its name to its hash key. It holds only keys, and only of the items that have that attribute (sparse).
+  # An index: its name and its hash key. It holds only keys, and only of items that have the attribute (sparse).
   tables = {
     orders    = { hash_key = "orderId", range_key = null, indexes = { (local.open_orders_index) = "openedAt" } }
     inventory = { hash_key = "productId", range_key = null, indexes = {} }
@@ -47,7 +47,7 @@ resource "aws_dynamodb_table" "this" {
   }
 }
 
-# Whoever has what rights, what is in the audit log can only be added to, and only by an INSERT, which never replaces.
+# Nobody can change or delete an entry of the audit log, whatever their rights. Only an INSERT adds one: it never replaces.
 resource "aws_dynamodb_resource_policy" "events" {
   resource_arn = aws_dynamodb_table.this["events"].arn
 

@@ -4,11 +4,11 @@ output "tables" {
 }
 
 output "open_orders_index" {
-  description = "Name of the sparse index of the orders table that holds the orders whose saga is unfinished."
+  description = "Name of the sparse index of open orders in the orders table."
   value       = local.open_orders_index
 }
 
 output "events_policy" {
-  description = "The events table's own policy, as JSON."
+  description = "The resource policy of the events table, as JSON."
   value       = aws_dynamodb_resource_policy.events.policy
 }

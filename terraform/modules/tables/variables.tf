@@ -1,5 +1,5 @@
 variable "name_prefix" {
-  description = "First part of every table's name."
+  description = "First part of the name of every table."
   type        = string
 }
 

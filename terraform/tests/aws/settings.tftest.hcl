@@ -1,10 +1,10 @@
-# What `terraform apply -var-file=aws.tfvars` gives: these tests run with that file. No AWS: the provider is mocked.
+# What `terraform apply -var-file=aws.tfvars` creates: this test runs with that file. The provider is mocked.
 
 mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-run "what_is_off_for_a_local_stack_is_on_for_aws" {
+run "a_stack_on_aws_is_protected_and_watched" {
   assert {
     condition = alltrue(flatten([
       for table in module.tables.tables : [table.deletion_protection_enabled, one(table.point_in_time_recovery).enabled]
@@ -23,7 +23,17 @@ run "what_is_off_for_a_local_stack_is_on_for_aws" {
         statement.Effect == "Deny" && statement.Principal == "*" && try(statement.Condition.Bool["aws:SecureTransport"], null) == "false"
       ])
     ])
-    error_message = "A topic or queue on AWS lets plain HTTP through."
+    error_message = "A topic or queue on AWS accepts plain HTTP."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in concat([module.event_bus.topic.policy], flatten([for consumer in module.consumer : [consumer.queue.policy, consumer.dlq.policy]])) : [
+        for statement in jsondecode(policy).Statement :
+        length(try(statement.Condition, {})) > 0 if strcontains(jsonencode(statement.Principal), "\"*\"")
+      ]
+    ]))
+    error_message = "A policy has the principal * without a condition."
   }
 
   assert {

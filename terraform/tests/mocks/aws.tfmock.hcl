@@ -1,5 +1,5 @@
-# What a mocked AWS answers, for all tests of this folder. Whatever is not here gets a text of its own made up: no two
-# queues' ARNs can be confused, say. Here is what the provider checks the form of, and what names are built from.
+# The answers of the mocked AWS, for all tests. Values that are not here are unique texts made up by Terraform. Here are
+# those whose form the provider checks, and those that names are built from.
 
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }
