@@ -30,7 +30,6 @@ from shopflow.catalog import Catalog
 from shopflow.clock import Clock, HeaderFactory, SystemClock
 from shopflow.config import Config
 from shopflow.contracts import Contracts
-from shopflow.dead_letters import WAIT_SECONDS
 from shopflow.errors import ConfigError
 from shopflow.listeners import holder_of
 from shopflow.messaging.group_commit import GroupPublisher
@@ -39,8 +38,8 @@ from shopflow.messaging.relay import Relay
 from shopflow.ports import MAX_BATCH_ENTRIES, AuditLog, Backlogs, DeadLetters, Orders, Products, Topic
 from shopflow.supervision import stop_when_orphaned
 from shopflow.telemetry import SILENT, Telemetry, telemetry_of
-from workers.dead_letters import Judge, judging
-from workers.dry_run import DryRun
+from workers.dead_letters import WAIT_SECONDS
+from workers.dry_run import DryRun, Judge
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +106,7 @@ def build(
     order_api = OrderApi(place_order, ports.orders, ports.audit, recent, streams)
     shop_api = ShopApi(catalog.services[NAME].source, catalog, ports.products, streams, files, clock)
     state = State(ports.orders, recent, backlogs.get, clock)
-    judge = judge or judging(DryRun(outbox, ports.orders, ports.products, ports.audit, clock))
+    judge = judge or DryRun(outbox, ports.orders, ports.products, ports.audit, clock).judge
     desk = DeadLetterDesk(ports.dead_letters, clock, judge)
     operator_api = OperatorApi(Sessions(ops_token, clock), state, desk, catalog, files)
     router = Router([*order_api.routes, *shop_api.routes, *operator_api.routes], telemetry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
 import time
@@ -97,3 +98,15 @@ def run_command(command: Callable[[], int]) -> int:
 def last_line(text: str) -> str:
     """The last line of a program's output, for an error of one line."""
     return (text.strip().splitlines() or ["it gave no reason"])[-1]
+
+
+def number_up_to(most: int) -> Callable[[str], int]:
+    """An argument type for argparse: a whole number from 1 to ``most``."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if not 1 <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not from 1 to {most}")
+        return value
+
+    return number

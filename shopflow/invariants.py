@@ -1,4 +1,4 @@
-"""What must hold of every order, whatever crashed: pure checks over orders, stock, audit trails and messages."""
+"""What must hold of every order after any crash: pure checks of orders, stock, audit trails and messages."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ INVARIANTS: Mapping[int, str] = {
     2: "units received = stock + units held by orders",
     3: "one charge per charged order",
     4: "the audit trail is a legal one and replays to the order",
-    5: "the dead-letter queues hold poison only",
-    6: "the customer is told, and no more often than a fault explains",
-    7: "no event is published more often than a fault explains",
+    5: "the dead-letter queues have poison only",
+    6: "the customer is notified, and more than once only after a fault",
+    7: "an event is published more than once only after a fault",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """One invariant that does not hold of one subject (an order, a product, a queue or an event).
+    """One invariant that one subject breaks: an order, a product, a queue or an event.
 
-    ``may_pass``: it is also what work that is still on its way looks like, so it counts once the system is quiet.
+    ``may_pass``: unfinished work looks the same, so it is a breach only once the system is quiet.
     """
 
     invariant: int
@@ -40,22 +40,18 @@ class Breach:
 
 
 class Report:
-    """Counts per invariant: subjects checked and breaches found, with the first ``most_offenders`` of each."""
+    """Counts by invariant: subjects checked and breaches found, with the first ``max_offenders`` breaches of each."""
 
-    def __init__(self, most_offenders: int = 5) -> None:
-        self._most_offenders = most_offenders
+    def __init__(self, max_offenders: int = 5) -> None:
+        self._max_offenders = max_offenders
         self.checked: Counter[int] = Counter()
         self.breached: Counter[int] = Counter()
         self.offenders: defaultdict[int, list[Breach]] = defaultdict(list)
 
-    def saw(self, invariants: Iterable[int]) -> None:
-        """One more subject was checked for each of ``invariants``."""
-        self.checked.update(invariants)
-
     def add(self, breaches: Iterable[Breach]) -> None:
         for breach in breaches:
             self.breached[breach.invariant] += 1
-            if len(self.offenders[breach.invariant]) < self._most_offenders:
+            if len(self.offenders[breach.invariant]) < self._max_offenders:
                 self.offenders[breach.invariant].append(breach)
 
     @property
@@ -67,22 +63,22 @@ _MAX_CHARS = 120
 
 
 def check_dead_letters(service: str, dead: Set[str], poison: Set[str]) -> Iterator[Breach]:
-    """The breaches in one dead-letter queue: bodies that were no poison, and poison that is not there."""
+    """The breaches in one dead-letter queue: bodies that are not poison, and poison that is missing."""
     for body in sorted(dead - poison):
-        yield Breach(5, service, f"holds work that can be done: {body[:_MAX_CHARS]}")
+        yield Breach(5, service, f"has work that can be done: {body[:_MAX_CHARS]}")
     for body in sorted(poison - dead):
-        yield Breach(5, service, f"does not hold the poison {body[:_MAX_CHARS]}")
+        yield Breach(5, service, f"does not have the poison {body[:_MAX_CHARS]}")
 
 
 def check_publications(published: Mapping[str, int], excused: Mapping[str, int]) -> Iterator[Breach]:
-    """The events published more often than once plus what faults explain. Both counts are by event id."""
+    """The events published more often than once and once more for each fault. Both counts are by event id."""
     for event_id, times in sorted(published.items()):
         if times > 1 + excused.get(event_id, 0):
             yield Breach(7, event_id, f"published {times} times, {excused.get(event_id, 0)} explained by faults")
 
 
 class HeldUnits:
-    """The units that orders hold, by product. Takes one order at a time; as large as the assortment, not the orders."""
+    """The units that orders hold, by product. Its size depends on the products, not on the orders."""
 
     def __init__(self) -> None:
         self._held: Counter[str] = Counter()
@@ -97,7 +93,7 @@ class HeldUnits:
         return product.received - product.stock - self._held[product.product_id]
 
     def check(self, products: Collection[Product]) -> Iterator[Breach]:
-        """The breaches, once every order was added. ``products`` is the whole assortment, as it stood meanwhile."""
+        """The breaches, after every order was added. ``products``: all of them, read at about the same time."""
         yield from check_levels(products)
         for product in products:
             if missing := self.missing(product):
@@ -109,30 +105,34 @@ class HeldUnits:
 
 
 def check_levels(products: Collection[Product]) -> Iterator[Breach]:
-    """At no time are there less than no units of a product."""
+    """Breaches at any time: a stock below zero."""
     for product in products:
         if product.stock < 0:
             yield Breach(2, product.product_id, f"its stock is {product.stock}")
 
 
 def check_refusal(order: Order, seen: Mapping[str, int], taken: Mapping[str, int]) -> Iterator[Breach]:
-    """A refusal is true of the stock that was ``seen``, less what the same write has ``taken`` (units by product)."""
+    """A breach when the units of a refused ``order`` were in stock.
+
+    ``seen``: the stock that was read; ``taken``: what the same write took. Both are units by product.
+    """
     left = {line.product_id: seen.get(line.product_id, 0) - taken.get(line.product_id, 0) for line in order.lines}
     if all(left[line.product_id] >= line.quantity for line in order.lines):
         yield Breach(2, order.order_id, f"refused though the units are there: {left} left of what was seen")
 
 
-OF_AN_ORDER = (1, 3, 4, 6)
+TRAIL = 4
+OF_AN_ORDER = (1, 3, TRAIL, 6)
 """The invariants that `check_order` checks."""
 _CHARGED = (Status.PAYMENT_PROCESSED, Status.COMPLETED)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """An order, its audit trail and the charges made under its idempotency key, all at about the same moment.
+    """An order, its audit trail and the charges under its idempotency key, all read at about the same time.
 
-    ``mails``: how often the customer was told, None where nobody counts; ``mails_excused``: how many of those a fault
-    explains (the sender died before recording it, could not record it, or two copies were in flight at once).
+    ``mails``: how often the customer was notified, None if unknown; ``mails_excused``: how many of
+    them faults explain (the sender died before it recorded the mail, could not record it, or had two copies in flight).
     """
 
     order: Order
@@ -146,14 +146,14 @@ def check_order(evidence: Evidence) -> Iterator[Breach]:
     """The breaches of invariants 1, 3, 4 and 6."""
     yield from _check_closing(evidence.order)
     yield from _check_charges(evidence.order, evidence.charges)
-    yield from _check_trail(evidence.order, evidence.trail)
-    yield from _check_told(evidence)
+    yield from check_trail(evidence.order, evidence.trail)
+    yield from _check_notified(evidence)
 
 
 def as_replayed(order: Order) -> Order:
-    """``order`` less what is in none of its events: what replaying its whole trail must give.
+    """``order`` without what no event records: what a replay of its whole trail must give.
 
-    Only the Notification Service writes COMPLETED and that the customer is told; the rest is the sender's bookkeeping.
+    Only the Notification Service writes COMPLETED and ``notified_at``. The rest is for idempotency and the relay.
     """
     status = Status.PAYMENT_PROCESSED if order.status is Status.COMPLETED else order.status
     order = replace(order, status=status, notified_at=None, outbox=None, superseded=None, opened_at=None)
@@ -161,7 +161,7 @@ def as_replayed(order: Order) -> Order:
 
 
 def charged_as_expected(order: Order, transaction_id: str) -> list[Charge]:
-    """The charges that a gateway with one transaction per key has of ``order``, where its ledger cannot be asked."""
+    """The charges of ``order`` at a gateway with one transaction for each key, when its ledger cannot be read."""
     return [Charge(transaction_id, order.total_amount)] if order.status in _CHARGED else []
 
 
@@ -177,12 +177,12 @@ def _check_closing(order: Order) -> Iterator[Breach]:
 def _undone(order: Order) -> str:
     undone = []
     if order.notified_at is None:
-        undone.append("the customer is not told")
+        undone.append("the customer is not notified")
     if order.status is Status.PAYMENT_FAILED and order.released_at is None:
         undone.append("its stock is not released")
     if order.outbox is not None:
         undone.append(f"{order.outbox.event_type} is in its outbox")
-    return ", ".join(undone) or "nothing is left undone"
+    return ", ".join(undone) or "every step is done"
 
 
 def _check_charges(order: Order, charges: Sequence[Charge]) -> Iterator[Breach]:
@@ -199,21 +199,22 @@ def _check_charges(order: Order, charges: Sequence[Charge]) -> Iterator[Breach]:
         yield Breach(3, order.order_id, f"charged {order.charged_amount}, not its total of {order.total_amount}")
 
 
-def _check_trail(order: Order, whole_trail: Sequence[Event]) -> Iterator[Breach]:
+def check_trail(order: Order, whole_trail: Sequence[Event]) -> Iterator[Breach]:
+    """The breaches of invariant 4: the trail is legal, each event follows from the one before, and it replays."""
     trail = list(filter(is_transition, whole_trail))
     types = tuple(event.event_type for event in trail)
     if types != order.trail:
         on_its_way = _lacks_only(types, order.trail)
-        yield Breach(4, order.order_id, f"{order.status} with the trail {_names(types)}", may_pass=on_its_way)
+        yield Breach(TRAIL, order.order_id, f"{order.status} with the trail {_names(types)}", may_pass=on_its_way)
         return
     for cause, event in pairwise([None, *trail]):
         if event is not None and not _follows(event, cause):
-            yield Breach(4, order.order_id, f"{event.event_type} does not follow from the entry before it")
+            yield Breach(TRAIL, order.order_id, f"{event.event_type} does not follow from the entry before it")
     yield from _check_replay(order, trail)
 
 
 def _lacks_only(types: Sequence[str], whole: Sequence[str]) -> bool:
-    """Whether ``types`` is ``whole`` with some left out: those may still be on their way to the audit log."""
+    """Whether ``types`` is ``whole`` without some: those may still be on their way to the audit log."""
     rest = iter(whole)
     return all(event_type in rest for event_type in types)
 
@@ -228,25 +229,37 @@ def _follows(event: Event, cause: Event | None) -> bool:
 def _check_replay(order: Order, trail: Sequence[Event]) -> Iterator[Breach]:
     try:
         replayed = replay(trail)
-    except (IllegalTransition, LookupError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
-        yield Breach(4, order.order_id, f"does not replay: {error}")
+    except _NO_HISTORY as error:
+        yield Breach(TRAIL, order.order_id, f"does not replay: {error}")
         return
     recorded = as_replayed(order)
     if replayed != recorded:
         differing = [one.name for one in fields(Order) if getattr(replayed, one.name) != getattr(recorded, one.name)]
-        yield Breach(4, order.order_id, f"replays to another {', '.join(differing)}")
+        yield Breach(TRAIL, order.order_id, f"replays to another {', '.join(differing)}")
 
 
-def _check_told(evidence: Evidence) -> Iterator[Breach]:
+_NO_HISTORY = (IllegalTransition, LookupError, ValueError, TypeError, ArithmeticError, AttributeError)
+"""What `replay` raises when the events are not a legal history, or when a payload is malformed."""
+
+
+def rebuilt(trail: Sequence[Event]) -> Order | None:
+    """The order that the events add up to. None: there are none, or they are not a legal history."""
+    try:
+        return replay(trail)
+    except _NO_HISTORY:
+        return None
+
+
+def _check_notified(evidence: Evidence) -> Iterator[Breach]:
     order, mails = evidence.order, evidence.mails
     if order.notified_at is None:
         if order.status.terminal:
             is_open = order.opened_at is not None
-            yield Breach(6, order.order_id, "the customer is not told how it ended", may_pass=is_open)
+            yield Breach(6, order.order_id, "the customer is not notified of the result", may_pass=is_open)
     elif mails == 0:
-        yield Breach(6, order.order_id, "is recorded as told, but no mail was sent")
+        yield Breach(6, order.order_id, "is recorded as notified, but no mail was sent")
     elif mails is not None and mails > 1 + evidence.mails_excused:
-        yield Breach(6, order.order_id, f"told {mails} times, {evidence.mails_excused} of them explained by faults")
+        yield Breach(6, order.order_id, f"notified {mails} times, {evidence.mails_excused} of them explained by faults")
 
 
 def _names(types: Sequence[str]) -> str:

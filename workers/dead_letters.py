@@ -1,65 +1,148 @@
-"""Dead letters with what would become of each now, and what was found in a whole queue of them: for operators."""
+"""Go through a whole dead-letter queue, and count what is in it by reason: for operators, not for the services."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, takewhile
+from types import TracebackType
 
-from shopflow.ports import DeadLetter
-from workers.dry_run import DryRun, Kind, Verdict
+from shopflow.clock import Clock
+from shopflow.ports import MAX_BATCH_ENTRIES, MAX_VISIBILITY_SECONDS, DeadLetter, DeadLetters
+from workers.dry_run import Judged, Kind
 
+log = logging.getLogger(__name__)
+
+MIN_HIDE_SECONDS = 120
+"""If this process is killed, its letters are visible again after at least this time."""
+SLOWEST_PER_SECOND = 50
+"""Letters stay hidden for as long as a walk at this pace takes. A slower walk hides them again in time."""
+WAIT_SECONDS = 1
+"""How long to wait for another letter before the queue counts as finished. A long poll asks every server of SQS."""
+BATCH = 100
+"""Letters in memory with their bodies at one time: 25 MB at most."""
+MAX_HIDDEN = 100_000
+"""SQS allows about 120,000 messages of a queue in flight. They take about 70 MB here."""
+SHOW_EVERY_MS = 1000
 MAX_REASONS = 200
-"""Reasons told apart in one queue: what else there is counts by its kind alone."""
-MAX_REASON_CHARACTERS = 300
+"""Reasons counted apart in one queue. Letters with yet another reason are counted by their kind alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A dead letter and what would become of it now."""
+class Walk:
+    """One pass through a dead-letter queue, in a ``with`` block.
 
-    letter: DeadLetter
-    verdict: Verdict
+    Each letter that was received stays hidden until the block ends, so the queue delivers the next ones and each letter
+    comes once. Only ids and receipt handles are kept. However the block ends, all letters become visible again, except
+    those that were passed to `took`. If that fails, they become visible by themselves after ``hide_seconds``.
+
+    ``hide_seconds``: up to 43,200; None: by the depth of the queue. ``show`` gets the progress as text, once a second.
+    ``depth``: approximate number of letters at the start; ``seen``: letters received so far; ``ended``: the queue had
+    no more. A walk stops early when `MAX_HIDDEN` letters are hidden. Every method may raise `Unavailable`.
+    """
+
+    def __init__(
+        self,
+        dlq: DeadLetters,
+        clock: Clock,
+        hide_seconds: int | None = None,
+        show: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._dlq = dlq
+        self._clock = clock
+        self._show = show
+        self._shown_at = clock.now_ms()
+        self._hidden: dict[str, tuple[DeadLetter, int]] = {}  # each with the end of its time (ms), the earliest first
+        self.depth = dlq.depth()
+        by_depth = min(MIN_HIDE_SECONDS + self.depth // SLOWEST_PER_SECOND, MAX_VISIBILITY_SECONDS)
+        self.hide_seconds = hide_seconds or by_depth
+        self.seen = 0
+        self.ended = False
+
+    def __enter__(self) -> Walk:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        try:
+            self._show_all_again()
+        except KeyboardInterrupt:
+            if kind is not KeyboardInterrupt:  # The first Ctrl-C ends the command, but not this. The second one does.
+                self._show_all_again()
+            raise
 
     @property
-    def message_id(self) -> str:
-        return self.letter.message.message_id
+    def total(self) -> int:
+        """About how many letters the queue has."""
+        return max(self.depth, self.seen)
 
-    @property
-    def kind(self) -> Kind:
-        return self.verdict.kind
+    def batches(self, size: int = BATCH) -> Iterator[list[DeadLetter]]:
+        """The letters that this walk has not seen yet, about ``size`` at a time, until the queue has no more."""
+        batch: list[DeadLetter] = []
+        while len(self._hidden) < MAX_HIDDEN:
+            self.renew()
+            wait = WAIT_SECONDS if self.seen < self.depth else 0
+            received = self._dlq.receive(MAX_BATCH_ENTRIES, self.hide_seconds, wait)
+            if not received:
+                self.ended = True
+                break
+            # A letter whose time ran out comes a second time.
+            new = [letter for letter in received if letter.message.message_id not in self._hidden]
+            self.seen += len(new)
+            self._remember(map(without_body, received))
+            self._report(f"{self.seen:,} of about {self.total:,} checked")
+            batch += new
+            if len(batch) >= size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
 
-    @property
-    def explanation(self) -> str:
-        """The verdict as a sentence."""
-        return f"{self.kind}: {self.verdict.text}" if self.verdict.text else str(self.kind)
+    def took(self, letters: Sequence[DeadLetter]) -> None:
+        """Forget ``letters``: they were deleted from the queue."""
+        for letter in letters:
+            self._hidden.pop(letter.message.message_id, None)
 
-    @property
-    def reason(self) -> str:
-        """The verdict without what tells one message from the next: messages are grouped by it."""
-        text = re.sub(r"ORD-\w+", "ORD-…", self.verdict.text)
-        text = re.sub(r"\$[\d.]+", "$…", text)
-        text = re.sub(r"^(not JSON):.*", r"\1", text, flags=re.DOTALL)
-        if self.kind is Kind.READY:
-            text = text.partition(" (")[0]
-        return f"{self.kind}: {text[:MAX_REASON_CHARACTERS]}" if text else str(self.kind)
+    def renew(self) -> None:
+        """Hide again the letters whose time is half over. Call it when you wait without calling `batches`."""
+        soon = self._clock.now_ms() + self.hide_seconds * 500
+        while due := [one for one, _ in takewhile(lambda hidden: hidden[1] <= soon, self._first(MAX_BATCH_ENTRIES))]:
+            self._dlq.hide(due, self.hide_seconds)
+            self._remember(iter(due))
+
+    def _remember(self, letters: Iterator[DeadLetter]) -> None:
+        until = self._clock.now_ms() + self.hide_seconds * 1000
+        for letter in letters:
+            self._hidden.pop(letter.message.message_id, None)
+            self._hidden[letter.message.message_id] = (letter, until)
+
+    def _show_all_again(self) -> None:
+        while letters := [letter for letter, _ in self._first(BATCH)]:
+            self._report(f"making {len(self._hidden):,} visible again")
+            try:
+                self._dlq.hide(letters, 0)
+            except Exception as error:
+                text = "%d dead letters become visible again only by themselves, within %d s: %s"
+                log.warning(text, len(self._hidden), self.hide_seconds, error)
+                return
+            self.took(letters)
+
+    def _report(self, text: str) -> None:
+        if self._clock.now_ms() - self._shown_at >= SHOW_EVERY_MS:
+            self._shown_at = self._clock.now_ms()
+            self._show(text)
+
+    def _first(self, most: int) -> Iterator[tuple[DeadLetter, int]]:
+        return islice(self._hidden.values(), most)
 
 
-Judge = Callable[[str, Sequence[DeadLetter]], list[Judged]]
-"""What a service would do with each of some of its dead letters."""
-
-
-def judging(dry_run: DryRun) -> Judge:
-    def judge(service: str, letters: Sequence[DeadLetter]) -> list[Judged]:
-        verdicts = dry_run.judge(service, [letter.message.body for letter in letters])
-        return [Judged(letter, verdict) for letter, verdict in zip(letters, verdicts, strict=True)]
-
-    return judge
+def without_body(letter: DeadLetter) -> DeadLetter:
+    """``letter`` with only what a call needs to hide or delete it, so that a large queue fits in memory."""
+    return replace(letter, message=replace(letter.message, body=""), attributes={})
 
 
 @dataclass(slots=True)
 class Group:
-    """The dead letters of one reason: how many, and when the oldest was first sent (ms)."""
+    """The dead letters with one reason. ``oldest``: when the oldest one was first sent (ms)."""
 
     kind: Kind
     reason: str
@@ -68,7 +151,7 @@ class Group:
 
 
 class Survey:
-    """What was found in one dead-letter queue. Its size does not depend on the queue's."""
+    """Counts of dead letters by reason. Its size does not depend on the number of letters."""
 
     def __init__(self) -> None:
         self._groups: dict[str, Group] = {}
@@ -84,7 +167,7 @@ class Survey:
 
     @property
     def groups(self) -> list[Group]:
-        """What would succeed first, and of each kind the most frequent reason first."""
+        """By kind, those that would succeed first. Within a kind the most frequent reason is first."""
         return sorted(self._groups.values(), key=lambda group: (group.kind.rank, -group.count, group.reason))
 
     @property
@@ -101,5 +184,5 @@ class Survey:
 
 
 def best_first(judged: Iterable[Judged], most: int) -> list[Judged]:
-    """The first ``most``, those that would succeed before the others."""
+    """The first ``most`` of ``judged``, sorted so that those that would succeed come first."""
     return sorted(judged, key=lambda one: one.kind.rank)[:most]

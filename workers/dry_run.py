@@ -1,15 +1,15 @@
-"""What would become of messages now: the consumer's own checks, then the real handlers over ports that refuse to act.
+"""Dry run: what would become of dead letters if their service processed them now.
 
-SQS keeps no reason with a dead letter, so the reason is found out anew. A handler reads the live tables; its first
-effect (a write, a charge, a mail) is refused by raising `WouldAct`, which comes back as the outcome. So nothing of what
-a handler decides is written down twice, and a bug in one shows here as it shows in the service.
+SQS does not record why a message failed, so we find out again: first with the consumer's own checks, then with the real
+handler over ports that read the live tables and refuse every effect (a write, a charge, a mail). The refusal comes back
+as the outcome. So no decision of a handler is written twice, and a bug in a handler shows here as in the service.
 """
 
 from __future__ import annotations
 
+import re
 import traceback
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -22,11 +22,23 @@ from shopflow.domain.stock import Product
 from shopflow.errors import Contention, ContractBreach, Unavailable
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
 from shopflow.messaging.outbox import Outbox
-from shopflow.ports import MAX_STATEMENTS, AuditEntry, AuditLog, Charge, Decline, Mail, OpenOrder, Orders, Products
+from shopflow.ports import (
+    MAX_STATEMENTS,
+    AuditEntry,
+    AuditLog,
+    Charge,
+    DeadLetter,
+    Decline,
+    Mail,
+    OpenOrder,
+    Orders,
+    Products,
+)
 from workers.handlers import HANDLERS, WorkerPorts
 
-BATCH = MAX_STATEMENTS
-"""Events in one call of a handler: as many as the audit log takes at a time."""
+MAX_EVENTS = MAX_STATEMENTS
+"""Events in one call of a handler. The audit log takes no more at a time."""
+MAX_REASON_CHARACTERS = 300
 
 
 class Kind(StrEnum):
@@ -34,7 +46,7 @@ class Kind(StrEnum):
 
     READY = "can be processed"
     DONE = "has had its effect"
-    UNKNOWN = "cannot be told"
+    UNKNOWN = "cannot be judged now"
     FAILS = "fails"
     BREACH = "breaks its contract"
 
@@ -53,36 +65,71 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``text`` is the breach, the error, or the effect that the message would have."""
+    """``text`` is the contract breach, the error, or the effect that the message would have."""
 
     kind: Kind
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A dead letter with its verdict."""
+
+    letter: DeadLetter
+    verdict: Verdict
+
+    @property
+    def message_id(self) -> str:
+        return self.letter.message.message_id
+
+    @property
+    def kind(self) -> Kind:
+        return self.verdict.kind
+
+    @property
+    def explanation(self) -> str:
+        """The verdict in full, such as ``fails: KeyError: 'price'``."""
+        return f"{self.kind}: {self.verdict.text}" if self.verdict.text else str(self.kind)
+
+    @property
+    def reason(self) -> str:
+        """The verdict without ids and amounts, so that letters can be grouped by it."""
+        text = re.sub(r"ORD-\w+", "ORD-…", self.verdict.text)
+        text = re.sub(r"\$[\d.]+", "$…", text)
+        text = re.sub(r"^(not JSON):.*", r"\1", text, flags=re.DOTALL)
+        if self.kind is Kind.READY:
+            text = text.partition(" (")[0]
+        return f"{self.kind}: {text[:MAX_REASON_CHARACTERS]}" if text else str(self.kind)
+
+
+Judge = Callable[[str, Sequence[DeadLetter]], list[Judged]]
+"""Takes a service and some of its dead letters, and returns each with its verdict (`DryRun.judge`)."""
+
+
 class Refusal(Contention):
-    """Raised in place of an effect. To a handler nothing was done, and trying again at once would not help."""
+    """Raised in place of an effect. To the handler nothing was done, and a retry would not help."""
 
 
 class WouldAct(Refusal):
-    """``effects``: what would have been done, by order id; or in one text, whichever order it is of."""
+    """``effects``: what the handler was about to do, by order id; or one text when it concerns the only order."""
 
     def __init__(self, effects: Mapping[str, str] | str) -> None:
         super().__init__(effects if isinstance(effects, str) else ", ".join(effects.values()))
         self.effects = effects
 
     def of(self, event: Event) -> str | None:
-        """What the event would bring about. None: its order was not among those that were about to be moved."""
+        """The effect of ``event``. None: the handler stopped before it got to this event's order."""
         return self.effects if isinstance(self.effects, str) else self.effects.get(event.order_id)
 
 
 class HasEffect(Refusal):
-    """What would be written is there already."""
+    """What the handler was about to write is there already."""
 
 
 class DryRun:
-    """What each service would do with a message now. ``orders``, ``products`` and ``audit`` are only read.
+    """Judges dead letters of every service. Only reads ``orders``, ``products`` and ``audit``.
 
-    Not for two threads at a time, unless the ports are.
+    Thread-safe only if those three are.
     """
 
     def __init__(self, outbox: Outbox, orders: Orders, products: Products, audit: AuditLog, clock: Clock) -> None:
@@ -99,14 +146,21 @@ class DryRun:
         )
         self._handlers = {name: handler(ports, outbox) for name, handler in HANDLERS.items()}
 
-    def judge(self, service: str, bodies: Sequence[str]) -> list[Verdict]:
-        """The verdict on each message of the service's queue. Raises nothing: what cannot be told is `Kind.UNKNOWN`."""
+    def judge(self, service: str, letters: Sequence[DeadLetter]) -> list[Judged]:
+        """Each of ``letters`` with its verdict, in their order.
+
+        Raises nothing: a letter is `Kind.UNKNOWN` when a dependency does not answer.
+        """
+        verdicts = self._verdicts(service, dict.fromkeys(letter.message.body for letter in letters))
+        return [Judged(letter, verdicts[letter.message.body]) for letter in letters]
+
+    def _verdicts(self, service: str, bodies: Iterable[str]) -> dict[str, Verdict]:
         if service not in self._handlers:
-            return [Verdict(Kind.UNKNOWN, f"{service} is not one of ShopFlow's own services")] * len(bodies)
+            return dict.fromkeys(bodies, Verdict(Kind.UNKNOWN, f"{service} is not one of ShopFlow's own services"))
         consumes = self._outbox.catalog.services[service].consumes
         verdicts: dict[str, Verdict] = {}
         events: dict[str, Event] = {}
-        for body in dict.fromkeys(bodies):
+        for body in bodies:
             try:
                 event = self._outbox.contracts.decode(body)
             except Exception as error:
@@ -119,49 +173,41 @@ class DryRun:
         for batch in _batches(events):
             judged = judge_events(self._handlers[service], list(batch.values()))
             verdicts |= dict(zip(batch, judged, strict=True))
-        return [verdicts[body] for body in bodies]
+        return verdicts
 
 
 def _batches(events: Mapping[str, Event]) -> Iterator[dict[str, Event]]:
-    """``events`` in calls of a handler: no order and no event twice in one of them."""
+    """At most `MAX_EVENTS` at a time, with no order and no event id twice: a handler would skip the second one."""
     while events:
         batch: dict[str, Event] = {}
-        met: set[str] = set()
+        ids: set[str] = set()
         for body, event in events.items():
-            if len(batch) < BATCH and not met & {event.order_id, event.event_id}:
+            if len(batch) < MAX_EVENTS and ids.isdisjoint({event.order_id, event.event_id}):
                 batch[body] = event
-                met |= {event.order_id, event.event_id}
+                ids |= {event.order_id, event.event_id}
         yield batch
         events = {body: event for body, event in events.items() if body not in batch}
 
 
 def judge_events(handler: Handler, events: Sequence[Event]) -> list[Verdict]:
-    """What the handler, built over the ports of this module, makes of ``events``: all different, of different orders.
+    """The verdict on each of ``events``, all of different orders. ``handler`` is built over the ports of this module.
 
-    An error that is given for more than one of them may be the fault of one: they are taken apart until it is alone.
+    When the handler raises, one event may be at fault: the batch is halved until that event is alone.
     """
     try:
-        outcomes: Sequence[Outcome] = handler.handle(events)
+        outcomes = handler.handle(events)
     except Exception as error:
+        if len(events) > 1 and not isinstance(error, Unavailable):
+            middle = len(events) // 2
+            return judge_events(handler, events[:middle]) + judge_events(handler, events[middle:])
         outcomes = [Failed(error)] * len(events)
-    if len(events) > 1 and _must_be_taken_apart(events, outcomes):
-        middle = len(events) // 2
-        return judge_events(handler, events[:middle]) + judge_events(handler, events[middle:])
-    return [_verdict(event, outcome) for event, outcome in zip(events, outcomes, strict=True)]
-
-
-def _must_be_taken_apart(events: Sequence[Event], outcomes: Sequence[Outcome]) -> bool:
-    failed = [(event, one.error) for event, one in zip(events, outcomes, strict=True) if isinstance(one, Failed)]
-    times = Counter(id(error) for _, error in failed)
-    return any(
-        error.of(event) is None if isinstance(error, WouldAct) else times[id(error)] > 1 and _may_be_of_one(error)
-        for event, error in failed
-    )
-
-
-def _may_be_of_one(error: Exception) -> bool:
-    """A dependency that is down is down for all of them; to ask it for each alone would take its time for each."""
-    return not isinstance(error, Unavailable)
+    verdicts = []
+    for event, outcome in zip(events, outcomes, strict=True):
+        was_skipped = (
+            isinstance(outcome, Failed) and isinstance(outcome.error, WouldAct) and not outcome.error.of(event)
+        )
+        verdicts += judge_events(handler, [event]) if was_skipped and len(events) > 1 else [_verdict(event, outcome)]
+    return verdicts
 
 
 def _verdict(event: Event, outcome: Outcome) -> Verdict:
@@ -187,7 +233,7 @@ def _place(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ReadOnlyOrders:
-    """`Orders` that can only be read."""
+    """`shopflow.ports.Orders` that refuses to write."""
 
     orders: Orders
 
@@ -208,13 +254,13 @@ def _effect(transition: Transition) -> str:
     outbox = transition.after.outbox
     if outbox is not None and outbox != transition.before.outbox:
         reason = f" ({transition.after.failure_reason})" if transition.after.failure_reason else ""
-        return f"would bring about {outbox.event_type}{reason}"
+        return f"would publish {outbox.event_type}{reason}"
     return "would close the order" if transition.after.opened_at is None else "would clear its outbox"
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOnlyAuditLog:
-    """`AuditLog` that can only be read. To insert what is there already is no effect."""
+    """`shopflow.ports.AuditLog` that refuses to write. An entry that is there already is no effect."""
 
     log: AuditLog
 
@@ -234,7 +280,7 @@ class ReadOnlyAuditLog:
 
 @dataclass(frozen=True, slots=True)
 class ReadOnlyProducts:
-    """`Products` that can only be read."""
+    """`shopflow.ports.Products` that refuses to write."""
 
     products: Products
 
@@ -258,4 +304,4 @@ class RefusingGateway:
 
 class RefusingMailer:
     def send(self, mail: Mail) -> None:
-        raise WouldAct(f"would tell the customer: {mail.subject}")
+        raise WouldAct(f"would notify the customer: {mail.subject}")

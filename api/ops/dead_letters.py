@@ -11,11 +11,11 @@ from typing import Any
 
 from shopflow import jsontext
 from shopflow.clock import Clock
-from shopflow.dead_letters import Walk
 from shopflow.domain.times import to_text
 from shopflow.errors import InvalidRequest, Unavailable
 from shopflow.ports import DeadLetter, DeadLetters
-from workers.dead_letters import Group, Judge, Judged, Survey, best_first
+from workers.dead_letters import Group, Survey, Walk, best_first
+from workers.dry_run import Judge, Judged
 
 log = logging.getLogger(__name__)
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
-
-from botocore.exceptions import ClientError
 
 from shopflow.aws.calls import translated
 from shopflow.errors import Unavailable
@@ -141,19 +138,6 @@ class SqsBacklogs:
             return Backlog(queue, queue_depth(self._client, self._dlq_urls[service]))
 
 
-NO_SUCH_ACTION = frozenset({"InvalidAction", "UnsupportedOperation", "UnknownOperation", "NotImplemented"})
-"""What emulators answer for an action that they do not have."""
-
-
-@dataclass(frozen=True, slots=True)
-class MoveTask:
-    """A native redrive: RUNNING, COMPLETED, CANCELLED or FAILED, and about how many messages it has moved."""
-
-    status: str
-    moved: int
-    failure: str
-
-
 class SqsSender:
     """Sends messages directly to one queue, without the topic."""
 
@@ -174,7 +158,6 @@ class SqsDeadLetters:
     def __init__(self, client: SQSClient, dlq_url: str, queue_url: str) -> None:
         self._client = client
         self._dlq_url = dlq_url
-        self._queue_url = queue_url
         self._dlq = SqsQueue(client, dlq_url)
         self._sender = SqsSender(client, queue_url)
 
@@ -210,36 +193,6 @@ class SqsDeadLetters:
         message_id = self._sender.send(letter.message.body, letter.attributes)
         self.delete([letter])
         return message_id
-
-    def start_move(self, per_second: int) -> bool:
-        """Have SQS itself move all visible messages, 1-500 a second. False: this endpoint does not know how.
-
-        The queue is named as the destination, since SNS puts what it could not deliver here too, and that has no
-        source queue to go back to (SQS API reference, StartMessageMoveTask).
-        """
-        arns = [self._attributes(url, ["QueueArn"])["QueueArn"] for url in (self._dlq_url, self._queue_url)]
-        with translated("StartMessageMoveTask"):
-            try:
-                self._client.start_message_move_task(
-                    SourceArn=arns[0], DestinationArn=arns[1], MaxNumberOfMessagesPerSecond=per_second
-                )
-            except ClientError as error:
-                if error.response.get("Error", {}).get("Code") in NO_SUCH_ACTION:
-                    return False
-                raise
-        return True
-
-    def move(self) -> MoveTask:
-        """The latest task that `start_move` started."""
-        arn = self._attributes(self._dlq_url, ["QueueArn"])["QueueArn"]
-        with translated("ListMessageMoveTasks"):
-            task = self._client.list_message_move_tasks(SourceArn=arn, MaxResults=1)["Results"][0]
-        moved = task.get("ApproximateNumberOfMessagesMoved", 0)
-        return MoveTask(task["Status"], moved, task.get("FailureReason", ""))
-
-    def _attributes(self, url: str, names: Sequence[Any]) -> Mapping[Any, str]:
-        with translated("GetQueueAttributes"):
-            return self._client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
 
 
 def _letter(raw: Any) -> DeadLetter:

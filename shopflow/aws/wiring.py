@@ -9,13 +9,11 @@ import boto3
 
 from shopflow.aws.calls import CallLimits
 from shopflow.aws.queues import SnsTopic, SqsBacklogs, SqsDeadLetters, SqsQueue, SqsSender
-from shopflow.aws.shadow import ShadowOrders
 from shopflow.aws.tables import DynamoAuditLog, DynamoOrders, DynamoProducts
 from shopflow.config import Config
 from shopflow.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
 
@@ -27,7 +25,6 @@ class Aws:
     products: DynamoProducts
     audit: DynamoAuditLog
     topic: SnsTopic
-    _dynamodb: DynamoDBClient
     _sqs: SQSClient
     _config: Config
 
@@ -46,10 +43,6 @@ class Aws:
     def sender(self, service: str) -> SqsSender:
         """What puts messages into the queue of ``service``. Raises `ConfigError` when its URL is not configured."""
         return SqsSender(self._sqs, self._url(service, "QUEUE"))
-
-    def shadow_orders(self) -> ShadowOrders:
-        """The table beside the orders table that orders are rebuilt into."""
-        return ShadowOrders(self._dynamodb, f"{self._config.resources.orders_table}-shadow")
 
     def _url(self, service: str, kind: str) -> str:
         resources = self._config.resources
@@ -73,7 +66,6 @@ def connect(config: Config, limits: CallLimits) -> Aws:
         products=DynamoProducts(dynamodb, resources.inventory_table),
         audit=DynamoAuditLog(dynamodb, resources.events_table),
         topic=SnsTopic(sns, resources.topic_arn),
-        _dynamodb=dynamodb,
         _sqs=sqs,
         _config=config,
     )

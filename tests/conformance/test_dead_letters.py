@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from shopflow.clock import SystemClock
-from shopflow.dead_letters import Walk
 from shopflow.ports import Backlog, DeadLetter, QueueDepth
 from tests.conformance.test_queue import died
 from tests.conformance.worlds import SERVICE, QueuePair, World, eventually, receive_one
+from workers.dead_letters import Walk
 
 
 def buried(world: World, body: str = "message") -> QueuePair:

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from shopflow import jsontext
-from shopflow.dead_letters import Walk
 from shopflow.errors import InvalidRequest, MalformedRow, Unavailable
 from shopflow.invariants import Breach, check_levels
 from shopflow.memory.queues import MemoryDeadLetters
@@ -26,7 +25,7 @@ from tests.faults.verdict import Letters, breaches_of
 from tests.system import CATALOG, OUTBOX, System, service_of
 from tests.taps import Crash
 from tests.twins import wire
-from workers.dead_letters import judging
+from workers.dead_letters import Walk
 from workers.dry_run import DryRun
 from workers.gateway import ACCEPTED_TOKEN, DECLINED_TOKENS
 
@@ -281,7 +280,7 @@ class Simulation:
             letters = MemoryDeadLetters(dlq, system.queues[service])
             with Walk(letters, self.clock) as walk:
                 for batch in walk.batches():
-                    for one in judging(dry_run)(service, batch):
+                    for one in dry_run.judge(service, batch):
                         if one.kind.would_succeed:
                             self._note(f"redrive for {service}: {one.explanation}")
                             letters.redrive(one.letter)

@@ -13,7 +13,7 @@ from rich.console import Console
 from scripts.check_order import main as check_order
 from scripts.console import FAILED
 from scripts.infra.lifecycle import status
-from scripts.replay.__main__ import main as replay
+from scripts.replay import main as replay
 from scripts.restock import SEED
 from scripts.restock import main as restock
 from shopflow.aws.items import order_to_item

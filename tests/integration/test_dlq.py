@@ -1,4 +1,4 @@
-"""The dead-letter tool, on real dead letters: what the real services could not process."""
+"""The dead-letter commands on the real stack, on messages that the real services could not process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from scripts.dlq.__main__ import main
+from api.ops.dead_letters import DeadLetterDesk, RedriveRequest
+from scripts.dlq import main
 from scripts.operator_log import os_user
 from shopflow import jsontext
 from shopflow.aws.queues import SqsDeadLetters
@@ -19,13 +20,16 @@ from shopflow.clock import HeaderFactory, SystemClock
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Line, Order, Status, create
-from shopflow.messaging.outbox import stored_event
+from shopflow.messaging.outbox import Outbox, stored_event
+from shopflow.ports import DeadLetter, Message
 from tests.commands import Run, run_module, runner
 from tests.live import VISA, Live, eventually
+from workers.dry_run import DryRun, Kind, Verdict
 
 CATALOG = load_catalog()
 CONTRACTS = Contracts(CATALOG)
 NOT_JSON = "this is not JSON"
+POISON = 300
 
 
 @pytest.fixture
@@ -42,33 +46,55 @@ def dlq(live: Live, stack: Any, operator_log: Path) -> Iterator[Run]:
 
 
 def _empty(live: Live) -> None:
-    """Delete every dead letter, waiting for those that a test still hides: others count on empty queues."""
+    """Delete every dead letter. Waits for those that a test still hides."""
     for service in CATALOG.consumers:
         letters = live.aws.dead_letters(service.name)
 
         def left(letters: SqsDeadLetters = letters) -> int:
-            letters.delete(letters.receive(10, hide_seconds=30, wait_seconds=0))
+            while received := letters.receive(10, hide_seconds=30, wait_seconds=0):
+                letters.delete(received)
             return letters.depth()
 
         eventually(left, lambda depth: depth == 0)
 
 
 def _dead(live: Live, service: str, *bodies: str) -> None:
-    """Send the bodies to the service's queue, and wait until it has given up on them."""
+    """Send the bodies to the service's queue, and wait until they are in its dead-letter queue."""
     depth = live.aws.dead_letters(service).depth()
     for body in bodies:
         live.send(service, body)
     eventually(live.aws.dead_letters(service).depth, lambda seen: seen == depth + len(bodies))
 
 
+def _bury(live: Live, service: str, *bodies: str) -> None:
+    """Put the bodies into the dead-letter queue themselves, as a bug that is fixed since would have done."""
+    url = live.config.resources.dlq_urls[service]
+    for start in range(0, len(bodies), 10):
+        entries: Any = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies[start : start + 10])]
+        live.sqs.send_message_batch(QueueUrl=url, Entries=entries)
+
+
+def _reserved(live: Live, order: Order) -> str:
+    """The order's `inventory.reserved`, as it was published."""
+    return CONTRACTS.encode(live.aws.audit.trail(order.order_id)[1].event)
+
+
+def _bury_a_good_letter_behind_poison(live: Live) -> SqsDeadLetters:
+    """300 poison letters, then one that has had its effect, in the payment dead-letter queue."""
+    (order,) = live.closed([live.place({live.product(stock=1): 1})])
+    _bury(live, "payment", *(f"poison {number}" for number in range(POISON)), _reserved(live, order))
+    return live.aws.dead_letters("payment")
+
+
 def _example(name: str) -> str:
-    """One of the contracts' examples; an invalid one stands beside the error that it must give."""
+    """One of the contracts' examples. An invalid one stands beside the error that it must give."""
     example = jsontext.loads((SCHEMAS / "examples" / f"{name}.json").read_text())
     return jsontext.dumps(example.get("event", example))
 
 
-def _unknown_order(product: str, live: Live) -> tuple[Order, Event]:
+def _unknown_order(live: Live) -> tuple[Order, Event]:
     """An order that is not saved, with its `order.created`."""
+    product = live.product(stock=5)
     header = HeaderFactory(SystemClock()).new(EventType.ORDER_CREATED)
     line = Line(product, "Test product", 2, live.aws.products.read([product])[product].price)
     draft = Order("ORD-" + header.event_id[-8:], "CUST-TEST", (line,), header.time_ms, header.time_ms)
@@ -76,30 +102,22 @@ def _unknown_order(product: str, live: Live) -> tuple[Order, Event]:
     return order, stored_event(CATALOG, order)
 
 
-def _entries(operator_log: Path) -> list[Any]:
-    return [json.loads(line) for line in operator_log.read_text().splitlines()]
-
-
 def test_list_counts_the_dead_letters_of_each_service_by_reason(live: Live, dlq: Run) -> None:
-    product = live.product(stock=5)
-    events = [_unknown_order(product, live)[1] for _ in range(2)]
-    _dead(live, "inventory", NOT_JSON, "[1, 2", *map(CONTRACTS.encode, events))
-    _dead(live, "payment", _example("invalid/inventory.reserved.failure-reason"))
+    unknown = [CONTRACTS.encode(_unknown_order(live)[1]) for _ in range(2)]
+    _dead(live, "inventory", NOT_JSON, "[1, 2", *unknown)
     _dead(live, "audit", _example("invalid/envelope.unknown-event-type"))
     shown = dlq("list")
     assert shown.returncode == 0, shown.stderr
     rows = [line.split() for line in shown.stdout.splitlines() if "breaks its contract" in line]
-    assert [row[:2] for row in rows if row[0] in ("inventory", "payment", "audit")] == [
-        ["inventory", "4"],
-        ["payment", "1"],
-        ["audit", "1"],
-    ]
-    assert "2 no breaks its contract: not JSON" in " ".join(shown.stdout.split())
-    assert "2 no breaks its contract: correlationId: order ORD-… does not exist" in " ".join(shown.stdout.split())
-    assert [live.aws.dead_letters(name).depth() for name in ("inventory", "payment", "audit")] == [4, 1, 1]
+    counts = [row[:2] for row in rows if row[0] in ("inventory", "audit")]
+    assert counts == [["inventory", "4"], ["audit", "1"]]
+    text = " ".join(shown.stdout.split())
+    assert "2 no breaks its contract: not JSON" in text
+    assert "2 no breaks its contract: correlationId: order ORD-… does not exist" in text
+    assert [live.aws.dead_letters(name).depth() for name in ("inventory", "audit")] == [4, 1]
 
 
-def test_list_says_so_when_there_are_no_dead_letters(dlq: Run, stack: Any) -> None:
+def test_list_says_when_there_are_no_dead_letters(dlq: Run, stack: Any) -> None:
     shown = run_module("scripts.dlq", "list", env=stack.env)
     assert (shown.returncode, "No dead letters." in shown.stdout) == (0, True)
 
@@ -113,53 +131,29 @@ def test_peek_shows_the_event_and_the_field_that_breaks_the_contract_and_takes_n
     assert live.aws.dead_letters("audit").depth() == 1
 
 
-def test_redrive_without_yes_sends_nothing(live: Live, dlq: Run, operator_log: Path) -> None:
-    order = live.closed([live.place({live.product(stock=1): 1})])[0]
-    _bury(live, "payment", live.aws.audit.trail(order.order_id)[1].event)
-    shown = dlq("redrive", "payment")
-    assert (shown.returncode, "Nothing was sent" in shown.stdout) == (0, True), shown.stderr
-    assert live.aws.dead_letters("payment").depth() == 1
-    assert not operator_log.exists()
-
-
-def _bury(live: Live, service: str, *events: Event) -> None:
-    """Put events that can be processed into the dead-letter queue, as a bug that is mended since would have done."""
-    for event in events:
-        live.sqs.send_message(QueueUrl=live.config.resources.dlq_urls[service], MessageBody=CONTRACTS.encode(event))
-
-
-def test_a_message_whose_cause_is_mended_is_redriven_and_its_order_finished(
+def test_a_message_whose_cause_is_fixed_is_redriven_and_its_order_finished(
     live: Live, dlq: Run, operator_log: Path
 ) -> None:
-    product = live.product(stock=5)
-    order, event = _unknown_order(product, live)
+    order, event = _unknown_order(live)
     _dead(live, "inventory", CONTRACTS.encode(event))
-    assert f"order {order.order_id} does not exist" in dlq("peek", "inventory").stdout
-    refused = dlq("redrive", "inventory", "--yes")
-    assert "0 of 1 to send" in refused.stdout, "what would fail again is left where it is"
+    assert "0 of 1 to send" in dlq("redrive", "inventory", "--yes").stdout, "it would fail again"
     live.aws.orders.create(order)
-    assert "can be processed: would bring about inventory.reserved" in dlq("peek", "inventory").stdout
-    _send_created_to_audit(live, event)
+    assert "can be processed: would publish inventory.reserved" in dlq("peek", "inventory").stdout
+    live.send("audit", CONTRACTS.encode(event))  # it never went through the topic
     sent = dlq("redrive", "inventory", "--yes")
     assert (sent.returncode, "1 sent back" in sent.stdout) == (0, True), sent.stdout + sent.stderr
     assert live.closed([order.order_id])[0].status is Status.COMPLETED
     assert live.aws.dead_letters("inventory").depth() == 0
-    entries = [entry for entry in _entries(operator_log) if entry["action"].startswith("redrive")]
-    assert [entry["action"] for entry in entries] == ["redrive", "redrive ended"]
-    assert {entry["operator"] for entry in entries} == {os_user()}
-    assert entries[-1]["sent"] == 1
+    entries = [json.loads(line) for line in operator_log.read_text().splitlines()]
+    assert [entry["action"] for entry in entries] == ["peek", "redrive", "redrive ended"]
+    assert ({entry["operator"] for entry in entries}, entries[-1]["sent"]) == ({os_user()}, 1)
 
 
-def _send_created_to_audit(live: Live, event: Event) -> None:
-    """This order's first event never went through the topic."""
-    live.send("audit", CONTRACTS.encode(event))
-
-
-def test_all_that_had_their_effect_are_redriven_in_turn_to_no_effect(live: Live, dlq: Run) -> None:
+def test_messages_that_had_their_effect_are_redriven_to_no_effect(live: Live, dlq: Run) -> None:
     product = live.product(stock=20)
     before = live.closed(live.place_at_once([{product: 1}] * 12))
-    events = [live.aws.audit.trail(order.order_id)[1].event for order in before]
-    _bury(live, "payment", *events, *events)
+    bodies = [_reserved(live, order) for order in before]
+    _bury(live, "payment", *bodies, *bodies)
     sent = dlq("redrive", "payment", "--yes", "--all", "--rate", "200")
     assert (sent.returncode, "24 sent back" in sent.stdout) == (0, True), sent.stdout + sent.stderr
     live.queues_empty()
@@ -167,7 +161,7 @@ def test_all_that_had_their_effect_are_redriven_in_turn_to_no_effect(live: Live,
     assert live.aws.dead_letters("payment").depth() == 0
 
 
-def test_the_canary_stops_a_redrive_of_messages_that_come_back(live: Live, dlq: Run) -> None:
+def test_a_first_message_that_comes_back_stops_the_redrive(live: Live, dlq: Run) -> None:
     _dead(live, "notification", NOT_JSON, NOT_JSON + "!", NOT_JSON + "?")
     sent = dlq("redrive", "notification", "--all", "--yes")
     assert sent.returncode == 1
@@ -176,9 +170,7 @@ def test_the_canary_stops_a_redrive_of_messages_that_come_back(live: Live, dlq: 
     assert live.aws.dead_letters("notification").depth() == 3
 
 
-def test_purge_asks_and_deletes_what_was_shown_once_the_queue_is_named(
-    live: Live, dlq: Run, operator_log: Path
-) -> None:
+def test_purge_deletes_what_was_shown_once_the_queue_is_named(live: Live, dlq: Run, operator_log: Path) -> None:
     _dead(live, "payment", NOT_JSON)
     letters = live.aws.dead_letters("payment")
     for answer in ("", "y\n", "shopflow-test-audit-dlq\n"):
@@ -187,14 +179,68 @@ def test_purge_asks_and_deletes_what_was_shown_once_the_queue_is_named(
     assert not operator_log.exists()
     purged = dlq("purge", "payment", typed=f"{letters.name}\n")
     assert (purged.returncode, letters.depth()) == (0, 0), purged.stderr
-    assert [entry["action"] for entry in _entries(operator_log)] == ["purge", "purge ended"]
 
 
 def test_purge_deletes_only_the_messages_that_are_named(live: Live, dlq: Run) -> None:
     _dead(live, "payment", NOT_JSON, NOT_JSON + "!")
     letters = live.aws.dead_letters("payment")
-    (first, second) = letters.receive(10, hide_seconds=30, wait_seconds=0)
+    first, second = letters.receive(10, hide_seconds=30, wait_seconds=0)
     letters.hide([first, second], 0)
     assert dlq("purge", "payment", "--message", first.message.message_id, "--yes").returncode == 0
     (left,) = letters.receive(10, hide_seconds=0, wait_seconds=0)
     assert left.message.message_id == second.message.message_id
+
+
+def test_only_the_good_letter_behind_hundreds_of_poison_ones_is_redriven(live: Live, dlq: Run) -> None:
+    letters = _bury_a_good_letter_behind_poison(live)
+    listed = " ".join(dlq("list").stdout.split())
+    assert "1 yes has had its effect" in listed
+    assert f"{POISON} no breaks its contract: not JSON" in listed
+    assert "Nothing was sent" in dlq("redrive", "payment").stdout
+    assert letters.depth() == POISON + 1
+    sent = dlq("redrive", "payment", "--yes")
+    assert (sent.returncode, "1 sent back" in sent.stdout) == (0, True), sent.stdout + sent.stderr
+    assert letters.depth() == POISON
+
+
+def test_a_purge_of_what_would_fail_keeps_the_good_letter_and_its_dry_run_keeps_all(live: Live, dlq: Run) -> None:
+    letters = _bury_a_good_letter_behind_poison(live)
+    for arguments in (["--dry-run"], []):
+        answer = dlq("purge", "payment", "--would-fail", *arguments)
+        assert f"{POISON} of {POISON + 1} to delete" in answer.stdout, answer.stderr
+        assert letters.depth() == POISON + 1
+    purged = dlq("purge", "payment", "--would-fail", "--yes")
+    assert (purged.returncode, f"{POISON} deleted" in purged.stdout) == (0, True), purged.stdout + purged.stderr
+    (left,) = letters.receive(10, hide_seconds=0, wait_seconds=0)
+    assert "inventory.reserved" in left.message.body
+
+
+def _dry_run(live: Live) -> DryRun:
+    outbox = Outbox(CATALOG, CONTRACTS)
+    return DryRun(outbox, live.aws.orders, live.aws.products, live.aws.audit, SystemClock())
+
+
+@pytest.mark.usefixtures("dlq")
+def test_the_page_shows_the_good_letter_first_redrives_it_and_purges_the_rest(live: Live) -> None:
+    letters = _bury_a_good_letter_behind_poison(live)
+    desk = DeadLetterDesk(live.aws.dead_letters, SystemClock(), _dry_run(live).judge)
+    shown = desk.look("payment")
+    assert [(group["kind"], group["count"]) for group in shown["reasons"]] == [("done", 1), ("breach", POISON)]
+    assert shown["letters"][0]["eventType"] == "inventory.reserved"
+    assert desk.redrive("payment", RedriveRequest(None))["redriven"] == 1
+    assert desk.purge("payment")["purged"] == POISON
+    assert letters.depth() == 0
+
+
+@pytest.mark.parametrize("service", ["inventory", "payment", "notification", "audit"])
+def test_letters_judged_together_get_the_same_verdicts_as_each_alone(live: Live, service: str) -> None:
+    orders = live.closed(live.place_at_once([{live.product(stock=200): 1}] * 30))
+    wanted = CATALOG.services[service].consumes
+    events = [entry.event for order in orders for entry in live.aws.audit.trail(order.order_id)]
+    bodies = ["poison", *(CONTRACTS.encode(event) for event in events if event.event_type in wanted)]
+    letters = [DeadLetter(Message(str(number), "handle", body, 4), 0, {}) for number, body in enumerate(bodies)]
+    judge = _dry_run(live).judge
+    together = judge(service, letters)
+    assert together == [one for letter in letters for one in judge(service, [letter])]
+    assert together[0].kind is Kind.BREACH
+    assert {one.verdict for one in together[1:]} == {Verdict(Kind.DONE)}

@@ -11,9 +11,7 @@ from typing import Any, cast
 
 import boto3
 
-from scripts.verify.__main__ import messages_waiting
-from scripts.verify.looking import Findings, Look, OrdersTable
-from scripts.verify.looking import Live as Looked
+from scripts.verify import Findings, OrderCheck, OrdersTable, messages_waiting
 from shopflow.clock import SystemClock
 from shopflow.domain.order import Order
 from shopflow.domain.stock import Product
@@ -24,7 +22,7 @@ from workers.gateway import transaction_id
 
 @dataclass(frozen=True)
 class Only:
-    """A table of which only ``mine`` is seen: the stack is shared with other tests, which leave ruins on purpose."""
+    """A table that shows only ``mine``: other tests share the stack and leave broken orders on purpose."""
 
     table: Any
     key: str
@@ -44,7 +42,7 @@ class OnlyProducts(Only):
 
 
 def findings(live: Live, order_ids: Collection[str], product_id: str) -> Findings:
-    looked = Looked(
+    check = OrderCheck(
         orders=cast(OrdersTable, Only(live.aws.orders, "order_id", order_ids)),
         products=cast(Products, OnlyProducts(live.aws.products, "product_id", [product_id])),
         audit=live.aws.audit,
@@ -52,7 +50,7 @@ def findings(live: Live, order_ids: Collection[str], product_id: str) -> Finding
         waiting=partial(messages_waiting, live.config),
         clock=SystemClock(),
     )
-    return Look(looked).findings(lambda _: None)
+    return check.run(lambda _: None)
 
 
 def test_finished_orders_hold_every_invariant_and_a_lost_unit_is_found(live: Live) -> None:
@@ -68,7 +66,7 @@ def test_finished_orders_hold_every_invariant_and_a_lost_unit_is_found(live: Liv
     assert [breach.subject for breach in found.breaches.offenders[2]] == [product_id]
 
 
-def test_the_command_gives_its_verdict(live: Live, stack: Any) -> None:
+def test_the_command_prints_its_conclusion(live: Live, stack: Any) -> None:
     answer = subprocess.run(
         [sys.executable, "-m", "scripts.verify"], env=stack.env, capture_output=True, text=True, timeout=100
     )

@@ -9,14 +9,11 @@ from typing import Any
 
 import pytest
 
-from shopflow.aws.shadow import LONG, ShadowOrders
-from shopflow.aws.tables import MAX_BATCH_GET, SHORT, Pauses, batch_get
+from shopflow.aws.tables import MAX_BATCH_GET, SHORT, batch_get
 from shopflow.errors import Contention
-from tests.unit.making import pending
 
 API_SECONDS = 2.0
 """How long the API may wait for a batch in all, beside the calls themselves."""
-VISIBILITY_SECONDS = 60
 ALWAYS = 10**6
 
 
@@ -45,63 +42,42 @@ class Client:
         answer = {"Responses": {"orders": [{"orderId": {"S": one}} for one in ids[:taken]]}}
         return answer | ({"UnprocessedKeys": {"orders": {"Keys": left}}} if left else {})
 
-    def batch_write_item(self, **request: Any) -> Any:
-        puts = request["RequestItems"]["shadow"]
-        self.calls.append([put["PutRequest"]["Item"]["orderId"]["S"] for put in puts])
-        taken = 0 if len(self.calls) <= self._deaf else 1
-        left = puts[taken:]
-        return {"UnprocessedItems": {"shadow": left}} if left else {}
+
+def read(client: Any, ids: Sequence[str], slept: Slept, rand: float = 1.0) -> None:
+    pauses = replace(SHORT, sleep=slept, backoff=replace(SHORT.backoff, rand=lambda: rand))
+    list(batch_get(client, "orders", "orderId", ids, consistent=True, pauses=pauses))
 
 
-def read(client: Any, ids: Sequence[str], sleep: Slept, rand: float = 1.0) -> None:
-    list(batch_get(client, "orders", "orderId", ids, consistent=True, pauses=measured(SHORT, sleep, rand)))
-
-
-def write(client: Any, ids: Sequence[str], sleep: Slept, rand: float = 1.0) -> None:
-    ShadowOrders(client, "shadow", measured(LONG, sleep, rand)).put([pending(one) for one in ids])
-
-
-def measured(pauses: Pauses, sleep: Slept, rand: float) -> Pauses:
-    return replace(pauses, sleep=sleep, backoff=replace(pauses.backoff, rand=lambda: rand))
-
-
-BOTH = pytest.mark.parametrize("do", [read, write])
-
-
-@BOTH
-def test_the_pauses_grow_and_none_comes_before_the_first_or_after_the_last_call(do: Any) -> None:
+def test_the_pauses_grow_and_none_comes_before_the_first_or_after_the_last_call() -> None:
     slept, client = Slept(), Client()
-    do(client, ["a", "b", "c", "d"], slept)
+    read(client, ["a", "b", "c", "d"], slept)
     assert client.calls == [["a", "b", "c", "d"], ["b", "c", "d"], ["c", "d"], ["d"]]
     assert len(slept.pauses) == 3
     assert slept.pauses == sorted(set(slept.pauses))
     assert slept.pauses[0] >= 0.04
 
 
-@BOTH
-def test_nothing_left_unprocessed_means_no_pause(do: Any) -> None:
+def test_nothing_left_unprocessed_means_no_pause() -> None:
     slept = Slept()
-    do(Client(), ["a"], slept)
+    read(Client(), ["a"], slept)
     assert slept.pauses == []
 
 
-@BOTH
-def test_callers_that_were_refused_together_do_not_come_back_together(do: Any) -> None:
+def test_callers_that_were_refused_together_do_not_come_back_together() -> None:
     slept = Slept()
     for rand in (0.0, 0.3, 1.0):
-        do(Client(deaf=1), ["a"], slept, rand)
+        read(Client(deaf=1), ["a"], slept, rand)
     assert len(set(slept.pauses)) == 3
 
 
-@BOTH
 @pytest.mark.parametrize("rand", [0.0, 1.0])
-def test_what_stays_unprocessed_is_contention_after_several_rounds_in_a_bounded_time(do: Any, rand: float) -> None:
+def test_what_stays_unprocessed_is_contention_after_several_rounds_in_a_bounded_time(rand: float) -> None:
     slept, client = Slept(), Client(deaf=ALWAYS)
     with pytest.raises(Contention, match="unprocessed"):
-        do(client, ["a"], slept, rand)
+        read(client, ["a"], slept, rand)
     assert len(client.calls) >= 5
     assert len(slept.pauses) == len(client.calls) - 1
-    assert 0.5 < sum(slept.pauses) < (API_SECONDS if do is read else VISIBILITY_SECONDS / 2)
+    assert 0.5 < sum(slept.pauses) < API_SECONDS
 
 
 def test_the_bound_is_for_all_that_is_read_not_for_each_hundred() -> None:

@@ -1,4 +1,4 @@
-"""What `make verify` finds on live tables, over the twins: breaches, and apart from them what is still in flight."""
+"""What `make verify` finds, over the twins: breaches, and apart from them what is still in flight."""
 
 from __future__ import annotations
 
@@ -10,112 +10,84 @@ from functools import partial
 import pytest
 from rich.console import Console
 
-from scripts.verify.__main__ import check_dead_letters, table, verdict
-from scripts.verify.looking import LOOKS, Findings, Live, Look
-from shopflow import dead_letters as walking
+from scripts.verify import Findings, OrderCheck, check_dead_letters, conclusion, result_table
 from shopflow.domain.order import EventType, Order
 from shopflow.memory.queues import MemoryDeadLetters, MemoryQueue
 from shopflow.ports import DeadLetter
 from tests.clocks import ManualClock
 from tests.system import System
-from workers.dead_letters import Judged
-from workers.dry_run import Kind, Verdict
+from workers import dead_letters
+from workers.dry_run import Judged, Kind, Verdict
 from workers.gateway import transaction_id
 
-SEED = "0"
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
-TABLES = (1, 2, 3, 4, 6)
 
 
 def finished() -> tuple[System, Order]:
-    """A system at rest, with one completed, one declined and one refused order; the completed one."""
+    """A system at rest with a completed, a declined and a refused order; the completed one."""
     system = System({"A": 9})
     placed = [system.place({"A": units}, method) for units, method in ((2, VISA), (1, EXPIRED), (99, VISA))]
     assert system.run_until_quiet()
     return system, system.tables.orders[placed[0].order_id]
 
 
-def found_in(system: System, meanwhile: Callable[[], object] = lambda: None, busy: bool = False) -> Findings:
-    """What is found; ``meanwhile`` happens in each pause between two looks."""
+def unfinished() -> System:
+    """A system that has one order and did nothing for it yet."""
+    system = System({"A": 9})
+    system.place({"A": 2}, VISA)
+    return system
+
+
+def take_a_unit(system: System) -> None:
+    product = system.tables.products["A"]
+    system.tables.products["A"] = replace(product, stock=product.stock - 1)
+
+
+def check(system: System, meanwhile: Callable[[], object] = lambda: None, busy: bool = False) -> Findings:
+    """The findings. ``meanwhile`` happens in each pause; ``busy``: a message waits in a queue."""
 
     def pause(seconds: float) -> None:
         system.clock.advance(seconds)
         meanwhile()
 
     def waiting() -> int:
-        depths = [queue.depth() for queue in system.queues.values()]
-        return busy + sum(depth.waiting + depth.in_flight for depth in depths)
+        return busy + sum(queue.depth().total for queue in system.queues.values())
 
-    twins = system.twins
-    ids = partial(transaction_id, SEED)
-    live = Live(twins.orders, twins.products, twins.audit, ids, waiting, system.clock, pause)
-    return Look(live).findings(lambda _: None)
+    twins, ids = system.twins, partial(transaction_id, "0")
+    orders = OrderCheck(twins.orders, twins.products, twins.audit, ids, waiting, system.clock, pause)
+    return orders.run(lambda _: None)
 
 
-def breached(findings: Findings) -> set[int]:
-    return set(findings.breaches.breached)
-
-
-def in_flight(findings: Findings) -> set[int]:
-    return set(findings.in_flight.breached)
-
-
-def tamper(system: System, order: Order) -> None:
-    system.tables.put_order(order)
-
-
-def without(system: System, order: Order, event_type: EventType) -> None:
-    """Take an event out of the order's trail."""
-    kept = [entry.event for entry in system.audit.trail(order.order_id) if entry.event.event_type is not event_type]
-    system.audit._trails.clear()
-    system.audit.insert(kept, system.clock.now)
+def found(findings: Findings) -> tuple[set[int], set[int]]:
+    """The invariants that have a breach, and those that have something in flight."""
+    return set(findings.breaches.breached), set(findings.in_flight.breached)
 
 
 def test_a_system_at_rest_holds_every_invariant() -> None:
-    findings = found_in(finished()[0])
-    assert findings.breaches.holds
-    assert findings.in_flight.holds
-    assert {number: findings.breaches.checked[number] for number in TABLES} == {1: 3, 2: 1, 3: 3, 4: 3, 6: 3}
+    findings = check(finished()[0])
+    assert found(findings) == (set(), set())
+    assert findings.breaches.checked == {1: 3, 2: 1, 3: 3, 4: 3, 6: 3}
 
 
 def test_a_missing_unit_is_a_breach() -> None:
     system, _ = finished()
-    product = system.tables.products["A"]
-    system.tables.products["A"] = replace(product, stock=product.stock - 1)
-    findings = found_in(system)
-    assert breached(findings) == {2}
+    take_a_unit(system)
+    findings = check(system)
+    assert found(findings) == ({2}, set())
     assert "+1 missing" in str(findings.breaches.offenders[2][0])
 
 
-def test_units_that_move_during_every_look_are_in_flight() -> None:
+def test_units_that_move_at_every_count_are_in_flight() -> None:
+    system, _ = finished()
+    take_a_unit(system)
+    assert found(check(system, lambda: take_a_unit(system))) == (set(), {2})
+
+
+def test_a_unit_that_is_back_at_the_second_count_is_nothing() -> None:
     system, _ = finished()
     product = system.tables.products["A"]
-    system.tables.products["A"] = replace(product, stock=product.stock - 1)
-
-    def another_goes() -> None:
-        now = system.tables.products["A"]
-        system.tables.products["A"] = replace(now, stock=now.stock - 1)
-
-    findings = found_in(system, another_goes)
-    assert findings.breaches.holds
-    assert in_flight(findings) == {2}
-
-
-def test_units_that_are_counted_while_an_order_reserves_them_are_found_at_the_next_look() -> None:
-    system, _ = finished()
-    product = system.tables.products["A"]
-    system.tables.products["A"] = replace(product, stock=product.stock - 1)
-    looks = 0
-
-    def settle() -> None:
-        nonlocal looks
-        looks += 1
-        system.tables.products["A"] = product
-
-    findings = found_in(system, settle)
-    assert findings.breaches.holds
-    assert findings.in_flight.holds
-    assert looks == 1 < LOOKS
+    take_a_unit(system)
+    assert found(check(system, lambda: system.tables.products.update(A=product))) == (set(), set())
 
 
 @pytest.mark.parametrize(
@@ -130,87 +102,73 @@ def test_units_that_are_counted_while_an_order_reserves_them_are_found_at_the_ne
 )
 def test_a_record_that_contradicts_its_history_is_a_breach(changes: dict[str, str], invariants: set[int]) -> None:
     system, order = finished()
-    tamper(system, replace(order, **changes))  # type: ignore[arg-type]
-    assert breached(found_in(system, busy=True)) == invariants
+    system.tables.put_order(replace(order, **changes))  # type: ignore[arg-type]
+    assert found(check(system, busy=True))[0] == invariants
 
 
-def test_a_trail_that_lacks_an_event_is_in_flight_while_messages_wait_and_a_breach_when_none_does() -> None:
-    system = System({"A": 9})
-    order = system.place({"A": 2}, VISA)
-    assert system.run_until_quiet()
-    without(system, order, EventType.INVENTORY_RESERVED)
-    assert in_flight(found_in(system, busy=True)) == {4}
-    assert breached(found_in(system)) == {4}
+def test_a_missing_event_is_in_flight_while_messages_wait_and_a_breach_when_none_does() -> None:
+    system, order = finished()
+    kept = [one.event for one in system.audit.trail(order.order_id)]
+    system.audit._trails[order.order_id].clear()
+    system.audit.insert([one for one in kept if one.event_type is not EventType.INVENTORY_RESERVED], system.clock.now)
+    assert found(check(system, busy=True)) == (set(), {4})
+    assert found(check(system)) == ({4}, set())
 
 
-def test_an_order_on_its_way_is_in_flight() -> None:
-    system = System({"A": 9})
-    system.place({"A": 2}, VISA)
-    findings = found_in(system)
-    assert findings.breaches.holds
-    assert 1 in in_flight(findings)
+def test_an_unfinished_order_is_in_flight_unless_it_finishes_before_the_second_look() -> None:
+    breached, in_flight = found(check(unfinished()))
+    assert not breached
+    assert 1 in in_flight
+    system = unfinished()
+    assert found(check(system, lambda: system.run_until_quiet())) == (set(), set())
 
 
-def test_an_order_that_gets_there_between_two_looks_is_nothing_to_speak_of() -> None:
-    system = System({"A": 9})
-    system.place({"A": 2}, VISA)
-    findings = found_in(system, lambda: system.run_until_quiet())
-    assert findings.breaches.holds
-    assert findings.in_flight.holds
-
-
-def test_an_order_that_nothing_will_finish_is_a_breach_once_the_relay_had_its_chance() -> None:
+def test_an_order_that_nothing_will_finish_is_a_breach_after_the_relay_has_looked_at_it() -> None:
     system = System({"A": 9}, relay=False)
     order = system.place({"A": 2}, VISA)
     system.queues["inventory"].delete(system.queues["inventory"].receive(1, 0))
     system.run_until_quiet()
-    assert 1 in in_flight(found_in(system))
+    assert 1 in found(check(system))[1]
     system.clock.advance(60)
-    findings = found_in(system)
-    assert breached(findings) == {1}
+    findings = check(system)
+    assert found(findings)[0] == {1}
     assert str(findings.breaches.offenders[1][0]) == f"invariant 1: {order.order_id}: is still PENDING"
 
 
-def dead_letters(*bodies: str) -> MemoryDeadLetters:
+def check_letters(*bodies: str) -> tuple[Findings, str]:
+    """The findings in a dead-letter queue of ``bodies``, and the table with the conclusion."""
     clock = ManualClock()
-    letters = MemoryDeadLetters(MemoryQueue(clock, "dlq"), MemoryQueue(clock, "queue"))
+    dlq = MemoryQueue(clock, "dlq")
     for body in bodies:
-        letters._dlq.send(body)
-    return letters
+        dlq.send(body)
 
+    def judge(_: str, letters: Sequence[DeadLetter]) -> list[Judged]:
+        poison, work = Verdict(Kind.BREACH, "not JSON"), Verdict(Kind.READY, "would charge $9.99")
+        return [Judged(one, poison if one.message.body == "poison" else work) for one in letters]
 
-def by_name(_: str, letters: Sequence[DeadLetter]) -> list[Judged]:
-    poison, work = Verdict(Kind.BREACH, "not JSON"), Verdict(Kind.READY, "would charge $9.99")
-    return [Judged(one, poison if one.message.body == "poison" else work) for one in letters]
-
-
-def shown(findings: Findings) -> str:
-    text = io.StringIO()
-    Console(file=text, width=200).print(table(findings), verdict(findings))
-    return " ".join(text.getvalue().split())
-
-
-def test_work_behind_three_thousand_poison_letters_is_a_breach() -> None:
     findings = Findings()
-    check_dead_letters("payment", dead_letters(*["poison"] * 3000, "work"), by_name, findings, lambda _: None)
+    letters = MemoryDeadLetters(dlq, MemoryQueue(clock, "queue"))
+    check_dead_letters("payment", letters, judge, findings, lambda _: None)
+    text = io.StringIO()
+    Console(file=text, width=200).print(result_table(findings), conclusion(findings))
+    return findings, " ".join(text.getvalue().split())
+
+
+def test_work_behind_three_thousand_poison_letters_is_a_breach_and_poison_is_not() -> None:
+    findings, shown = check_letters(*["poison"] * 3000, "work")
     assert (findings.breaches.checked[5], findings.breaches.breached[5]) == (3001, 1)
     assert "which can be processed: would charge $…" in str(findings.breaches.offenders[5][0])
-    assert "3,001" in shown(findings)
+    assert "3,001" in shown
+    findings, shown = check_letters("poison")
+    assert findings.hold
+    assert "Every invariant holds." in shown
 
 
-def test_what_was_not_looked_at_is_not_said_to_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walking, "MAX_HELD", 1000)
-    findings = Findings()
-    check_dead_letters("payment", dead_letters(*["poison"] * 3001), by_name, findings, lambda _: None)
+def test_letters_that_were_not_checked_are_not_said_to_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_letters, "MAX_HIDDEN", 1000)
+    findings, shown = check_letters(*["poison"] * 3001)
     assert findings.breaches.holds
     assert not findings.hold
-    assert "1,000 of 3,001" in shown(findings)
-    assert "Every invariant holds." not in shown(findings)
-    assert "2,001 dead letters were not" in shown(findings)
-
-
-def test_poison_alone_breaks_no_invariant() -> None:
-    findings = Findings()
-    check_dead_letters("payment", dead_letters(*["poison"] * 30), by_name, findings, lambda _: None)
-    assert findings.hold
-    assert "Every invariant holds." in shown(findings)
+    assert "1,000 of 3,001" in shown
+    assert "2,001 dead letters were not" in shown
+    assert "Every invariant holds." not in shown

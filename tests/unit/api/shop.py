@@ -28,8 +28,7 @@ from shopflow.ports import AuditEntry, Backlog, DeadLetter, OpenOrder, Outgoing
 from shopflow.telemetry import SILENT, Telemetry
 from tests.conformance.samples import an_event, an_order, charged, made, reserved
 from tests.twins import wire
-from workers.dead_letters import Judge, Judged
-from workers.dry_run import Kind, Verdict
+from workers.dry_run import Judge, Judged, Kind, Verdict
 
 HEADPHONES = Product("PROD-001", "Wireless Headphones", Decimal("49.99"), 15, 15)
 KEYBOARD = Product("PROD-002", "Mechanical Keyboard", Decimal("89.99"), 0, 0)

@@ -25,8 +25,7 @@ from shopflow.memory.queues import MemoryDeadLetters
 from shopflow.ports import DeadLetter
 from tests.clocks import ManualClock
 from tests.unit.api.shop import AS_OPERATOR, Answer, Client, Shop, judged_by_name, serving
-from workers.dead_letters import Judged
-from workers.dry_run import Kind, Verdict
+from workers.dry_run import Judged, Kind, Verdict
 
 LETTERS = "/ops/dead-letters/payment"
 ENVELOPE = json.dumps({"correlationId": "ORD-00000001", "eventType": "inventory.reserved"})

@@ -1,1 +1,0 @@
-"""The dead-letter tool: `python -m scripts.dlq --help`."""

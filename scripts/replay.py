@@ -1,0 +1,359 @@
+"""Rebuild orders from their events, or send the events to a service again: `python -m scripts.replay --help`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from scripts.check_order import record_table, trail_table
+from scripts.console import FAILED, OK, CommandError, Progress, number_up_to, run_command
+from scripts.operator_log import OperatorLog
+from shopflow import jsontext
+from shopflow.aws.calls import PATIENT
+from shopflow.aws.items import ATTRIBUTES
+from shopflow.aws.queues import attributes_of
+from shopflow.aws.wiring import Aws, connect
+from shopflow.catalog import ServiceSpec
+from shopflow.config import adopt_environment, configured_catalog, load_config, read_environment
+from shopflow.contracts import Contracts
+from shopflow.domain.event import Event
+from shopflow.domain.order import Order
+from shopflow.domain.text import unsendable
+from shopflow.domain.times import to_text
+from shopflow.errors import ContractBreach, Unavailable
+from shopflow.invariants import TRAIL, Breach, as_replayed, check_trail, rebuilt
+
+MAX_PER_SECOND = 500
+MAX_SHOWN = 20
+MAX_SUSPECTS = 1000
+MAX_UNAVAILABLE_IN_A_ROW = 5
+"""After so many orders in a row, the fault is not theirs: AWS does not answer."""
+CHUNK = 100
+SETTLE_SECONDS = 5
+ABOUT = """\
+Rebuild orders from their events in the audit log. Nothing else is needed for it.
+
+  python -m scripts.replay ORD-A1B2C3D4                  rebuilt, beside its record (also: make replay ID=ORD-…)
+  python -m scripts.replay ORD-A1B2C3D4 --at 2026-01-31T12:00:00
+                                                         as it was at that time (UTC, unless an offset is given)
+  python -m scripts.replay --all                         every order, compared with its record
+  python -m scripts.replay ORD-A1B2C3D4 --to audit       count the events that one service would get
+  python -m scripts.replay --all --to audit --yes        send it the events of every order, so that it can catch up
+
+No event records what only the Notification Service writes. So a COMPLETED order is rebuilt as PAYMENT_PROCESSED, and
+that counts as equal. Exit code 0: equal, or done; 1: a difference, a failure, or no such order; 2: wrong arguments.
+"""
+T = TypeVar("T")
+
+
+class Troubles:
+    """The first failure of each order, while a command goes on with the other orders."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, str] = {}
+        self._in_a_row = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    @contextmanager
+    def of(self, order_id: str) -> Iterator[None]:
+        """Record whatever the block raises. Raises `Unavailable` after `MAX_UNAVAILABLE_IN_A_ROW` of them."""
+        try:
+            yield
+        except Exception as error:  # whatever it is: the other orders must not wait for this one
+            self._in_a_row = self._in_a_row + 1 if isinstance(error, Unavailable) else 0
+            if self._in_a_row == MAX_UNAVAILABLE_IN_A_ROW:
+                raise
+            self._found.setdefault(order_id, " ".join(f"failed: {type(error).__name__}: {error}".split()))
+        else:
+            self._in_a_row = 0
+
+    def report(self, progress: Progress) -> None:
+        for order_id, text in islice(self._found.items(), MAX_SHOWN):
+            progress.warn(f"{order_id} {text}")
+        if len(self._found) > MAX_SHOWN:
+            progress.warn(f"… {len(self._found):,} in all")
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """``items`` in lists of ``size``, the last one shorter."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One attribute as the events have it, and as the record has it. None: it is absent."""
+
+    name: str
+    replayed: str | None
+    recorded: str | None
+
+    @property
+    def differs(self) -> bool:
+        return self.replayed != self.recorded
+
+
+def side_by_side(replayed: Order | None, recorded: Order | None) -> list[Row]:
+    """Every attribute that either order has, except those that no event records (`as_replayed`)."""
+    record = as_replayed(recorded) if recorded else None
+    rows = [Row(ATTRIBUTES[one.name], _text(replayed, one.name), _text(record, one.name)) for one in fields(Order)]
+    return [row for row in rows if row.replayed is not None or row.recorded is not None]
+
+
+def _text(order: Order | None, name: str) -> str | None:
+    value: Any = getattr(order, name) if order else None
+    if value is None:
+        return None
+    if name == "lines":
+        lines = [f"{one.quantity} x {one.product_name} ({one.product_id}) @ ${one.unit_price}" for one in value]
+        return "\n".join(lines)
+    return to_text(value) if name.endswith("_at") else str(value)
+
+
+def differences(order_id: str, recorded: Order | None, trail: Sequence[Event]) -> list[Breach]:
+    """How the record and the events of an order contradict each other."""
+    if recorded is not None:
+        return list(check_trail(recorded, trail))
+    return [Breach(TRAIL, order_id, f"has {len(trail)} event(s), but no record")] if trail else []
+
+
+def show_order(aws: Aws, order_id: str, console: Console) -> int:
+    """Show the order as its events have it, beside its record. Returns 1 when they differ."""
+    trail = aws.audit.trail(order_id)
+    order = aws.orders.read([order_id]).get(order_id)
+    if order is None and not trail:
+        raise _unknown(order_id)
+    events = [entry.event for entry in trail]
+    console.print(trail_table(trail))
+    table = Table(title=order_id, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    for name in ("", "attribute", "from its events", "its record"):
+        table.add_column(name, overflow="fold")
+    for row in side_by_side(rebuilt(events), order):
+        mark, style = ("✘", "red") if row.differs else ("✔", "")
+        table.add_row(mark, row.name, escape(row.replayed or "—"), escape(row.recorded or "—"), style=style)
+    console.print(table)
+    found = differences(order_id, order, events)
+    for breach in found:
+        late = " Its events may still be in the audit queue or its dead-letter queue." if breach.may_pass else ""
+        console.print(f"{order_id} {breach.text}.{late}", style="red", markup=False)
+    if not found:
+        console.print(f"The record is what its {len(events)} events add up to.")
+    return FAILED if found else OK
+
+
+def show_order_at(aws: Aws, order_id: str, at_ms: int, console: Console) -> int:
+    """Show the order as it was at ``at_ms``, from the events until then."""
+    trail = aws.audit.trail(order_id)
+    if not trail:
+        raise _unknown(order_id)
+    until = [entry for entry in trail if entry.event.time_ms <= at_ms]
+    if not until:
+        first = to_text(trail[0].event.time_ms)
+        raise CommandError(f"{order_id} did not exist at {to_text(at_ms)}: its first event is of {first}.")
+    console.print(trail_table(until))
+    order = rebuilt([entry.event for entry in until])
+    if order is None:
+        raise CommandError(f"{order_id}: these events are not a legal history, so they add up to no order.")
+    console.print(record_table(order))
+    console.print(f"{order_id} at {to_text(at_ms)}, after {len(until)} of its {len(trail)} events.")
+    return OK
+
+
+def _unknown(order_id: str) -> CommandError:
+    return CommandError(f"There is no event of {order_id}. The answer to POST /orders names the id of a new order.")
+
+
+class Comparison:
+    """Every record compared with its events, a page at a time, so that memory does not grow with the orders.
+
+    An order that differs at first is checked again: the audit log may have been behind.
+    """
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+        self._suspects: set[str] = set()
+        self.troubles = Troubles()
+        self.compared = 0
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there may be more differences than were checked again."""
+        return len(self._suspects) == MAX_SUSPECTS
+
+    def run(self, show: Callable[[str], None]) -> list[Breach]:
+        """Returns the differences that last, of at most `MAX_SUSPECTS` orders."""
+        for recorded in chunks(self._aws.orders.all(), CHUNK):
+            for order in recorded:
+                with self.troubles.of(order.order_id):
+                    if differences(order.order_id, order, self._events(order.order_id)):
+                        self._suspect([order.order_id])
+            self.compared += len(recorded)
+            show(f"{self.compared:,} orders")
+        for order_ids in chunks(self._aws.audit.order_ids(), CHUNK):
+            self._suspect(set(order_ids) - self._aws.orders.read(order_ids).keys())
+        if any(breach.may_pass for breach in self._check_again()):
+            time.sleep(SETTLE_SECONDS)
+        return self._check_again()
+
+    def _check_again(self) -> list[Breach]:
+        found: list[Breach] = []
+        for order_id in sorted(self._suspects):
+            with self.troubles.of(order_id):
+                # The events first: they are published after the record is committed, so they are never ahead of it.
+                events = self._events(order_id)
+                found += differences(order_id, self._aws.orders.read([order_id]).get(order_id), events)
+        return found
+
+    def _events(self, order_id: str) -> list[Event]:
+        return [entry.event for entry in self._aws.audit.trail(order_id)]
+
+    def _suspect(self, order_ids: Iterable[str]) -> None:
+        self._suspects.update(islice(order_ids, MAX_SUSPECTS - len(self._suspects)))
+
+
+def compare_all(aws: Aws, progress: Progress, console: Console) -> int:
+    """Compare every order with its events. Returns 0 when all are equal, 1 when not or when one could not be read."""
+    comparison = Comparison(aws)
+    with progress.step("Comparing every order with its events") as show:
+        found = comparison.run(show)
+    comparison.troubles.report(progress)
+    if not found:
+        others = "each other one" if comparison.troubles else "each"
+        console.print(f"{comparison.compared:,} orders: {others} is what its events add up to.")
+        return FAILED if comparison.troubles else OK
+    console.print(f"{comparison.compared:,} orders compared. These differ from their events:")
+    for breach in found[:MAX_SHOWN]:
+        late = " (its events may still be in a queue)" if breach.may_pass else ""
+        console.print(f"{breach.subject}: {breach.text}{late}", style="red", markup=False)
+    if len(found) > MAX_SHOWN or comparison.has_more:
+        console.print(f"… {len(found):,}{' or more' if comparison.has_more else ''} in all", style="red")
+    console.print("Next: python -m scripts.replay ORDER shows one of them side by side.")
+    return FAILED
+
+
+@dataclass(slots=True)
+class Sending:
+    """Sends the events of orders to the queue of one service, so that the service can catch up.
+
+    The service gets the event types that it consumes, each with its text as it was published. ``sent``: events sent, or
+    (not ``confirmed``) that would be sent; ``refused``: events that break today's contract and are left out.
+    """
+
+    aws: Aws
+    service: ServiceSpec
+    contracts: Contracts
+    per_second: int
+    confirmed: bool
+    sent: int = 0
+    refused: int = 0
+
+    def run(self, order_ids: Iterable[str], log: OperatorLog, progress: Progress) -> int:
+        """Returns 0, or 1 when an order failed. An order stops at its first event that fails; the others go on."""
+        name, troubles = self.service.name, Troubles()
+        if self.confirmed:
+            log.record("send history", service=name, per_second=self.per_second)
+        try:
+            with progress.step(f"{'Sending' if self.confirmed else 'Counting'} events for {name}") as show:
+                for order_id in order_ids:
+                    with troubles.of(order_id):
+                        self._send_order(order_id)
+                    show(f"{self.sent // 100 * 100:,} events")
+        finally:
+            if self.confirmed:
+                log.record("send history ended", service=name, sent=self.sent, refused=self.refused)
+        if self.refused:
+            progress.say(f"{self.refused} left out: they break today's contract, so the service would refuse them.")
+        troubles.report(progress)
+        if self.confirmed:
+            progress.say(f"✔ {self.sent} sent to the {name} queue")
+        else:
+            progress.say(f"{self.sent} would be sent to the {name} queue. Use --yes to send.")
+        return FAILED if troubles else OK
+
+    def _send_order(self, order_id: str) -> None:
+        for event, text in self._accepted(order_id):
+            started = time.monotonic()
+            if self.confirmed:
+                self.aws.sender(self.service.name).send(text, attributes_of(event.event_type))
+                time.sleep(max(0.0, 1 / self.per_second - (time.monotonic() - started)))
+            self.sent += 1
+
+    def _accepted(self, order_id: str) -> Iterator[tuple[Event, str]]:
+        """The order's events that the service would accept. Raises `ContractBreach` for text that SQS refuses."""
+        for entry in self.aws.audit.trail(order_id):
+            event = entry.event
+            if event.event_type not in self.service.consumes:
+                continue
+            text = jsontext.dumps(event.to_json())
+            try:
+                self.contracts.decode(text)
+            except ContractBreach:
+                self.refused += 1
+                continue
+            if found := unsendable(text):
+                raise ContractBreach(f"{event.event_type} {event.event_id} has {found}")
+            yield event, text
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.replay", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("order_id", nargs="?", metavar="ID", help="the order's id, such as ORD-A1B2C3D4")
+    parser.add_argument("--all", action="store_true", help="every order instead of one")
+    parser.add_argument("--at", type=_moment, metavar="TIME", help="show the order as it was at that time")
+    services = [service.name for service in configured_catalog(read_environment()).consumers]
+    parser.add_argument("--to", choices=services, help="send the events to this service's queue")
+    rate = "with --to: messages a second (10)"
+    parser.add_argument("--rate", type=number_up_to(MAX_PER_SECOND), default=10, metavar="N", help=rate)
+    parser.add_argument("--yes", action="store_true", help="with --to: send the events; without it, only count them")
+    options = parser.parse_args(arguments)
+    if options.all == (options.order_id is not None):
+        parser.error("name one order, or --all")
+    if options.at is not None and (options.all or options.to):
+        parser.error("--at shows one order: it goes with neither --all nor --to")
+    if options.yes and not options.to:
+        parser.error("--yes goes with --to")
+    return options
+
+
+def _moment(text: str) -> int:
+    """ISO 8601 → milliseconds. Without an offset it is UTC."""
+    moment = datetime.fromisoformat(text)
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def main() -> int:
+    options = parse(sys.argv[1:])
+    env = adopt_environment()
+    aws, catalog = connect(load_config(env), PATIENT), configured_catalog(env)
+    console = Console(highlight=False)
+    progress = Progress(console)
+    if options.to:
+        sending = Sending(aws, catalog.services[options.to], Contracts(catalog), options.rate, options.yes)
+        order_ids = aws.audit.order_ids() if options.all else [options.order_id]
+        return sending.run(order_ids, OperatorLog.of(env), progress)
+    if options.all:
+        return compare_all(aws, progress, console)
+    if options.at is not None:
+        return show_order_at(aws, options.order_id, options.at, console)
+    return show_order(aws, options.order_id, console)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,1 +1,0 @@
-"""Replay orders from their events: `python -m scripts.replay --help`."""

@@ -1,0 +1,276 @@
+"""Check every invariant on the live stack: `python -m scripts.verify --help`.
+
+What breaks an invariant at first may be work that is not finished. It is a breach only if it is still there a moment
+later and nothing can correct it any more: no message in a queue, no look of the relay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from scripts.console import FAILED, OK, CommandError, Progress, run_command
+from scripts.replay import chunks
+from shopflow.aws.calls import PATIENT
+from shopflow.aws.inspect import inspect
+from shopflow.aws.wiring import Aws, connect
+from shopflow.catalog import Catalog
+from shopflow.clock import Clock, SystemClock
+from shopflow.config import Config, adopt_environment, configured_catalog, load_config
+from shopflow.contracts import Contracts
+from shopflow.domain.order import Order
+from shopflow.domain.stock import Product
+from shopflow.errors import Unavailable
+from shopflow.invariants import (
+    INVARIANTS,
+    OF_AN_ORDER,
+    Breach,
+    Evidence,
+    HeldUnits,
+    Report,
+    charged_as_expected,
+    check_order,
+)
+from shopflow.messaging.outbox import Outbox
+from shopflow.messaging.relay import FIRST_LOOK_SECONDS
+from shopflow.ports import AuditEntry, AuditLog, DeadLetters, EveryOrder, Orders, Products
+from workers.dead_letters import Walk
+from workers.dry_run import DryRun, Judge, Kind
+from workers.gateway import transaction_id
+
+CHUNK = 100
+READERS = 8
+MAX_SUSPECTS = 500
+MOMENT_SECONDS = 2.0
+MAX_COUNTS = 3
+"""How often the units are counted. A difference that stays the same is a breach; one that changes is in flight."""
+RELAY_SECONDS = 2 * FIRST_LOOK_SECONDS
+"""At this age of an order the relay has looked at it once."""
+DEAD_LETTERS = 5
+NOT_SEEN = {7: "by tests"}
+"""A second publication leaves no trace in the tables: only tests can count it."""
+ABOUT = """\
+Check that nothing was lost and nothing done twice: every order, product and dead letter of the running stack.
+
+  make verify                        also: python -m scripts.verify
+
+Whatever breaks an invariant is checked again after a moment. It is called in flight if it may still correct itself:
+messages wait in the queues, or the order has moved meanwhile, or the relay has not looked at it yet. Otherwise it is a
+breach. So the result is exact when the system is quiet. An order that stays open because its message is a dead letter
+is a breach: 'make dlq' says why it is there.
+
+Charges are computed again from the orders' idempotency keys and PAYMENT_SEED, which must not have changed since. Reads
+every order with its trail, and every dead letter, which is hidden meanwhile; writes nothing. Exit code 0: everything
+holds; 1: something does not, or could not be checked.
+"""
+Show = Callable[[str], None]
+
+
+class OrdersTable(Orders, EveryOrder, Protocol):
+    """The orders table, as services and as operators see it."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """``breaches``: nothing can correct them; ``in_flight``: they may correct themselves.
+
+    ``unseen_letters``: about how many dead letters were not checked.
+    """
+
+    breaches: Report = field(default_factory=Report)
+    in_flight: Report = field(default_factory=Report)
+    unseen_letters: int = 0
+
+    @property
+    def hold(self) -> bool:
+        """Whether everything was checked and no breach found."""
+        return self.breaches.holds and not self.unseen_letters
+
+    def add(self, breach: Breach, *, moving: bool) -> None:
+        passing = breach.may_pass and moving
+        (self.in_flight if passing else self.breaches).add([breach])
+
+
+@dataclass(slots=True)
+class OrderCheck:
+    """One check of all orders and products: invariants 1 to 4 and 6. Keeps a page of orders and the suspects.
+
+    ``transaction_id``: the gateway's, by order id; ``waiting``: counts the messages in all queues.
+    """
+
+    orders: OrdersTable
+    products: Products
+    audit: AuditLog
+    transaction_id: Callable[[str], str]
+    waiting: Callable[[], int]
+    clock: Clock
+    pause: Callable[[float], None] = time.sleep
+    _suspects: dict[str, Order] = field(default_factory=dict)
+    _findings: Findings = field(default_factory=Findings)
+
+    def run(self, show: Show) -> Findings:
+        """Raises `Unavailable`."""
+        products = self.products.all()
+        held = HeldUnits()
+        self._check_orders(held, show)
+        self._check_suspects()
+        self._findings.breaches.checked[2] += len(products)
+        self._check_stock(held, products, show)
+        return self._findings
+
+    def _check_orders(self, held: HeldUnits, show: Show) -> None:
+        done = 0
+        with ThreadPoolExecutor(READERS) as readers:
+            for orders in chunks(self.orders.all(), CHUNK):
+                trails = readers.map(lambda order: self.audit.trail(order.order_id), orders)
+                for order, trail in zip(orders, trails, strict=True):
+                    held.add(order)
+                    self._findings.breaches.checked.update(OF_AN_ORDER)
+                    if self._breaches(order, trail):
+                        self._suspects[order.order_id] = order
+                if len(self._suspects) >= MAX_SUSPECTS:
+                    self._check_suspects()
+                done += len(orders)
+                show(f"{done:,} orders")
+
+    def _check_suspects(self) -> None:
+        """Check the suspects again. The trail is read before the order, so it is never ahead of the order."""
+        if not self._suspects:
+            return
+        self.pause(MOMENT_SECONDS)
+        busy = self.waiting() > 0
+        for order_ids in chunks(self._suspects, CHUNK):
+            trails = {order_id: self.audit.trail(order_id) for order_id in order_ids}
+            for order_id, order in self.orders.read(order_ids).items():
+                moving = busy or order != self._suspects[order_id] or self._is_young(order)
+                for breach in self._breaches(order, trails[order_id]):
+                    self._findings.add(breach, moving=moving)
+        self._suspects.clear()
+
+    def _is_young(self, order: Order) -> bool:
+        return order.opened_at is not None and self.clock.now_ms() - order.opened_at < RELAY_SECONDS * 1000
+
+    def _breaches(self, order: Order, trail: Sequence[AuditEntry]) -> list[Breach]:
+        charges = charged_as_expected(order, self.transaction_id(order.order_id))
+        return list(check_order(Evidence(order, [entry.event for entry in trail], charges)))
+
+    def _check_stock(self, held: HeldUnits, before: Sequence[Product], show: Show) -> None:
+        """Count the units again until they are all there, at most `MAX_COUNTS` times."""
+        missing: list[Mapping[str, int]] = []
+        while True:
+            after = self.products.all()
+            missing.append({one.product_id: held.missing(one) for one in after})
+            offenders = list(held.check(after))
+            if not offenders or len(missing) == MAX_COUNTS:
+                break
+            show(f"counting the units again: {len(offenders)} products differ")
+            self.pause(MOMENT_SECONDS)
+            before, held = self.products.all(), HeldUnits()
+            for order in self.orders.all():
+                held.add(order)
+        unchanged = {one.product_id for one in after if one in before}
+        for breach in offenders:
+            constant = len({count.get(breach.subject) for count in missing}) == 1
+            self._findings.add(breach, moving=not (constant and breach.subject in unchanged))
+
+
+def check_dead_letters(service: str, dlq: DeadLetters, judge: Judge, findings: Findings, show: Show) -> None:
+    """Invariant 5: poison belongs there. Anything else is work that an operator must redrive."""
+    with Walk(dlq, SystemClock(), show=show) as walk:
+        for letters in walk.batches():
+            for one in judge(service, letters):
+                findings.breaches.checked[DEAD_LETTERS] += 1
+                if one.kind is not Kind.BREACH:
+                    text = f"has {one.message_id}, which {one.reason}: see 'make dlq'"
+                    findings.breaches.add([Breach(DEAD_LETTERS, f"{service} dead-letter queue", text)])
+    findings.unseen_letters += walk.total - walk.seen
+
+
+def verify(config: Config, catalog: Catalog, aws: Aws, progress: Progress) -> Findings:
+    """All invariants that a live stack shows. Raises `Unavailable`."""
+    check = OrderCheck(
+        orders=aws.orders,
+        products=aws.products,
+        audit=aws.audit,
+        transaction_id=partial(transaction_id, config.gateway.seed),
+        waiting=partial(messages_waiting, config),
+        clock=SystemClock(),
+    )
+    with progress.step("Checking orders, trails and stock") as show:
+        findings = check.run(show)
+    dry_run = DryRun(Outbox(catalog, Contracts(catalog)), aws.orders, aws.products, aws.audit, SystemClock())
+    with progress.step("Looking through the dead-letter queues") as show:
+        for service in config.resources.dlq_urls:
+            check_dead_letters(service, aws.dead_letters(service), dry_run.judge, findings, show)
+    return findings
+
+
+def messages_waiting(config: Config) -> int:
+    """About how many messages are in all queues, with those in flight, without dead letters."""
+    return sum(depth.total for depth in inspect(config).queues.values() if depth)
+
+
+def result_table(findings: Findings) -> Table:
+    table = Table("", "Invariant", "Checked", "Breaches", "In flight")
+    for number, title in INVARIANTS.items():
+        checked = NOT_SEEN.get(number, f"{findings.breaches.checked[number]:,}")
+        if number == DEAD_LETTERS and findings.unseen_letters:
+            checked += f" of {findings.breaches.checked[number] + findings.unseen_letters:,}"
+        breaches, in_flight = findings.breaches.breached[number], findings.in_flight.breached[number]
+        counts = ("", "") if number in NOT_SEEN else (f"[red]{breaches:,}" if breaches else "0", f"{in_flight:,}")
+        table.add_row(str(number), title, checked, *counts)
+    return table
+
+
+def show_offenders(report: Report, title: str, console: Console, colour: str) -> None:
+    for number, offenders in sorted(report.offenders.items()):
+        more = report.breached[number] - len(offenders)
+        console.print(f"{title} {number}, {INVARIANTS[number]}:", style=colour)
+        for breach in offenders:
+            console.print(f"  {escape(breach.subject)}  {escape(breach.text)}")
+        if more:
+            console.print(f"  … and {more:,} more")
+
+
+def conclusion(findings: Findings) -> str:
+    """The result in a sentence. Claims nothing about what was not checked."""
+    if not findings.breaches.holds:
+        return "[red]Not every invariant holds."
+    if findings.unseen_letters:
+        return (
+            f"[red]Every invariant holds for what was checked, but {findings.unseen_letters:,} dead letters were not: "
+            "another command has hidden them, or there are too many. Try again, or see 'make dlq'."
+        )
+    return "Every invariant holds."
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.verify", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()
+    env, console = adopt_environment(), Console(highlight=False, soft_wrap=True)
+    config = load_config(env)
+    try:
+        findings = verify(config, configured_catalog(env), connect(config, PATIENT), Progress())
+    except Unavailable as error:
+        raise CommandError(f"The stack does not answer; 'make infra-up' starts it. ({error})") from None
+    console.print(result_table(findings))
+    show_offenders(findings.in_flight, "In flight", console, "yellow")
+    show_offenders(findings.breaches, "Breach of", console, "red")
+    console.print(conclusion(findings))
+    return OK if findings.hold else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,1 +1,0 @@
-"""Check every invariant on the live stack: `python -m scripts.verify --help`."""
