@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -31,38 +30,15 @@ Reads the tables themselves, so it works while the Order Service is down.
 BAR_WIDTH = 36
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One stretch of an order's life, in milliseconds from its creation."""
-
-    name: str
-    start: int
-    end: int
-
-
-def steps(order: Order, trail: Sequence[AuditEntry]) -> list[Step]:
-    """The time from each event to the next, and from the last but one to the customer being told."""
-    moments = [(str(entry.event.event_type), entry.event.time_ms) for entry in trail]
-    if order.notified_at is not None:
-        moments.append(("customer told", order.notified_at))
-    moments.sort(key=lambda moment: moment[1])
-    origin = order.created_at
-    starts = [origin, *(time for _, time in moments)]
-    return [
-        Step(name, start - origin, max(start, end) - origin)
-        for (name, end), start in zip(moments, starts, strict=False)
-    ]
-
-
-def bar(step: Step, total: int, width: int = BAR_WIDTH) -> str:
-    """The step as a bar at its place on a line of ``width`` characters that stands for ``total`` milliseconds."""
-    left = step.start * width // max(total, 1)
-    length = max(1, (step.end - step.start) * width // max(total, 1)) if step.end > step.start else 0
-    return " " * min(left, width - length) + "█" * length
+def titled_table(title: str, *columns: str, numeric: Sequence[str] = (), show_header: bool = True) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0), show_header=show_header)
+    for name in columns:
+        table.add_column(name, justify="right" if name in numeric else "left", overflow="fold")
+    return table
 
 
 def record_table(order: Order) -> Table:
-    table = Table(title=order.order_id, show_header=False, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    table = titled_table(order.order_id, show_header=False)
     amounts = [
         f"{line.quantity} x {line.product_name} @ ${line.unit_price} = ${line.line_total}" for line in order.lines
     ]
@@ -75,7 +51,7 @@ def record_table(order: Order) -> Table:
         "reason": order.failure_reason,
         "charged": order.transaction_id and f"${order.charged_amount} ({order.transaction_id})",
         "created": to_text(order.created_at),
-        "customer told": order.notified_at and to_text(order.notified_at),
+        "customer notified": order.notified_at and to_text(order.notified_at),
         "stock released": order.released_at and to_text(order.released_at),
         "in the outbox": order.outbox and f"{order.outbox.event_type} {order.outbox.event_id}",
     }
@@ -86,9 +62,7 @@ def record_table(order: Order) -> Table:
 
 
 def trail_table(trail: Sequence[AuditEntry]) -> Table:
-    table = Table(title="Audit trail", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
-    for name in ("event", "event id", "recorded at", "stored after"):
-        table.add_column(name, no_wrap=True)
+    table = titled_table("Audit trail", "event", "event id", "recorded at", "stored after")
     for entry in trail:
         event = entry.event
         delay = f"{entry.stored_at - event.time_ms} ms"
@@ -97,13 +71,19 @@ def trail_table(trail: Sequence[AuditEntry]) -> Table:
 
 
 def waterfall_table(order: Order, trail: Sequence[AuditEntry]) -> Table:
-    table = Table(title="Where the time went", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
-    for name in ("until", "took", "at", ""):
-        table.add_column(name, no_wrap=True, justify="right" if name in ("took", "at") else "left")
-    walk = steps(order, trail)
-    total = max((step.end for step in walk), default=0)
-    for step in walk:
-        table.add_row(step.name, f"{step.end - step.start} ms", f"+{step.end} ms", bar(step, total))
+    """How long each event took after the one before, with bars on a line of `BAR_WIDTH` characters."""
+    moments = [(entry.event.time_ms, str(entry.event.event_type)) for entry in trail]
+    if order.notified_at is not None:
+        moments.append((order.notified_at, "customer notified"))
+    table = titled_table("Where the time went", "until", "took", "at", "", numeric=("took", "at"))
+    total = max([1, *(at_ms - order.created_at for at_ms, _ in moments)])
+    start = 0
+    for at_ms, name in sorted(moments):
+        end = max(start, at_ms - order.created_at)
+        length = max(1, (end - start) * BAR_WIDTH // total) if end > start else 0
+        left = min(start * BAR_WIDTH // total, BAR_WIDTH - length)
+        table.add_row(name, f"{end - start} ms", f"+{end} ms", " " * left + "█" * length)
+        start = end
     return table
 
 

@@ -201,7 +201,6 @@ class Redrive:
                     )
                 if received:
                     continue
-                walk.renew()
                 if self._judge_again(canary).kind is Kind.DONE:
                     return
                 if time.monotonic() >= deadline:

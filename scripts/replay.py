@@ -12,12 +12,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from scripts.check_order import record_table, trail_table
+from scripts.check_order import record_table, titled_table, trail_table
 from scripts.console import FAILED, OK, CommandError, Progress, number_up_to, run_command
 from scripts.operator_log import OperatorLog
 from shopflow import jsontext
@@ -140,9 +138,7 @@ def show_order(aws: Aws, order_id: str, console: Console) -> int:
         raise _unknown(order_id)
     events = [entry.event for entry in trail]
     console.print(trail_table(trail))
-    table = Table(title=order_id, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
-    for name in ("", "attribute", "from its events", "its record"):
-        table.add_column(name, overflow="fold")
+    table = titled_table(order_id, "", "attribute", "from its events", "its record")
     for row in side_by_side(rebuilt(events), order):
         mark, style = ("✘", "red") if row.differs else ("✔", "")
         table.add_row(mark, row.name, escape(row.replayed or "—"), escape(row.recorded or "—"), style=style)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, takewhile
-from types import TracebackType
+from itertools import islice
 
 from shopflow.clock import Clock
 from shopflow.ports import MAX_BATCH_ENTRIES, MAX_VISIBILITY_SECONDS, DeadLetter, DeadLetters
@@ -17,7 +16,7 @@ log = logging.getLogger(__name__)
 MIN_HIDE_SECONDS = 120
 """If this process is killed, its letters are visible again after at least this time."""
 SLOWEST_PER_SECOND = 50
-"""Letters stay hidden for as long as a walk at this pace takes. A slower walk hides them again in time."""
+"""Letters stay hidden for as long as a walk at this pace takes. A slower walk receives some of them again."""
 WAIT_SECONDS = 1
 """How long to wait for another letter before the queue counts as finished. A long poll asks every server of SQS."""
 BATCH = 100
@@ -33,8 +32,9 @@ class Walk:
     """One pass through a dead-letter queue, in a ``with`` block.
 
     Each letter that was received stays hidden until the block ends, so the queue delivers the next ones and each letter
-    comes once. Only ids and receipt handles are kept. However the block ends, all letters become visible again, except
-    those that were passed to `took`. If that fails, they become visible by themselves after ``hide_seconds``.
+    comes once; one that is received twice counts once. Only ids and receipt handles are kept. However the block ends,
+    all letters become visible again, except those that were passed to `took`. If that fails, or if it is interrupted,
+    they become visible by themselves after ``hide_seconds``.
 
     ``hide_seconds``: up to 43,200; None: by the depth of the queue. ``show`` gets the progress as text, once a second.
     ``depth``: approximate number of letters at the start; ``seen``: letters received so far; ``ended``: the queue had
@@ -52,7 +52,7 @@ class Walk:
         self._clock = clock
         self._show = show
         self._shown_at = clock.now_ms()
-        self._hidden: dict[str, tuple[DeadLetter, int]] = {}  # each with the end of its time (ms), the earliest first
+        self._hidden: dict[str, DeadLetter] = {}
         self.depth = dlq.depth()
         by_depth = min(MIN_HIDE_SECONDS + self.depth // SLOWEST_PER_SECOND, MAX_VISIBILITY_SECONDS)
         self.hide_seconds = hide_seconds or by_depth
@@ -62,13 +62,16 @@ class Walk:
     def __enter__(self) -> Walk:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        try:
-            self._show_all_again()
-        except KeyboardInterrupt:
-            if kind is not KeyboardInterrupt:  # The first Ctrl-C ends the command, but not this. The second one does.
-                self._show_all_again()
-            raise
+    def __exit__(self, *_: object) -> None:
+        while letters := list(islice(self._hidden.values(), BATCH)):
+            self._report(f"making {len(self._hidden):,} visible again")
+            try:
+                self._dlq.hide(letters, 0)
+            except Exception as error:
+                text = "%d dead letters become visible again only by themselves, within %d s: %s"
+                log.warning(text, len(self._hidden), self.hide_seconds, error)
+                return
+            self.took(letters)
 
     @property
     def total(self) -> int:
@@ -79,16 +82,14 @@ class Walk:
         """The letters that this walk has not seen yet, about ``size`` at a time, until the queue has no more."""
         batch: list[DeadLetter] = []
         while len(self._hidden) < MAX_HIDDEN:
-            self.renew()
             wait = WAIT_SECONDS if self.seen < self.depth else 0
             received = self._dlq.receive(MAX_BATCH_ENTRIES, self.hide_seconds, wait)
             if not received:
                 self.ended = True
                 break
-            # A letter whose time ran out comes a second time.
             new = [letter for letter in received if letter.message.message_id not in self._hidden]
             self.seen += len(new)
-            self._remember(map(without_body, received))
+            self._hidden |= {letter.message.message_id: without_body(letter) for letter in received}
             self._report(f"{self.seen:,} of about {self.total:,} checked")
             batch += new
             if len(batch) >= size:
@@ -102,37 +103,10 @@ class Walk:
         for letter in letters:
             self._hidden.pop(letter.message.message_id, None)
 
-    def renew(self) -> None:
-        """Hide again the letters whose time is half over. Call it when you wait without calling `batches`."""
-        soon = self._clock.now_ms() + self.hide_seconds * 500
-        while due := [one for one, _ in takewhile(lambda hidden: hidden[1] <= soon, self._first(MAX_BATCH_ENTRIES))]:
-            self._dlq.hide(due, self.hide_seconds)
-            self._remember(iter(due))
-
-    def _remember(self, letters: Iterator[DeadLetter]) -> None:
-        until = self._clock.now_ms() + self.hide_seconds * 1000
-        for letter in letters:
-            self._hidden.pop(letter.message.message_id, None)
-            self._hidden[letter.message.message_id] = (letter, until)
-
-    def _show_all_again(self) -> None:
-        while letters := [letter for letter, _ in self._first(BATCH)]:
-            self._report(f"making {len(self._hidden):,} visible again")
-            try:
-                self._dlq.hide(letters, 0)
-            except Exception as error:
-                text = "%d dead letters become visible again only by themselves, within %d s: %s"
-                log.warning(text, len(self._hidden), self.hide_seconds, error)
-                return
-            self.took(letters)
-
     def _report(self, text: str) -> None:
         if self._clock.now_ms() - self._shown_at >= SHOW_EVERY_MS:
             self._shown_at = self._clock.now_ms()
             self._show(text)
-
-    def _first(self, most: int) -> Iterator[tuple[DeadLetter, int]]:
-        return islice(self._hidden.values(), most)
 
 
 def without_body(letter: DeadLetter) -> DeadLetter:

@@ -111,15 +111,11 @@ class Refusal(Contention):
 
 
 class WouldAct(Refusal):
-    """``effects``: what the handler was about to do, by order id; or one text when it concerns the only order."""
+    """``effects``: what the handler was about to do, by order id. It did not get to the other orders."""
 
-    def __init__(self, effects: Mapping[str, str] | str) -> None:
-        super().__init__(effects if isinstance(effects, str) else ", ".join(effects.values()))
+    def __init__(self, effects: Mapping[str, str]) -> None:
+        super().__init__(", ".join(effects.values()))
         self.effects = effects
-
-    def of(self, event: Event) -> str | None:
-        """The effect of ``event``. None: the handler stopped before it got to this event's order."""
-        return self.effects if isinstance(self.effects, str) else self.effects.get(event.order_id)
 
 
 class HasEffect(Refusal):
@@ -192,7 +188,8 @@ def _batches(events: Mapping[str, Event]) -> Iterator[dict[str, Event]]:
 def judge_events(handler: Handler, events: Sequence[Event]) -> list[Verdict]:
     """The verdict on each of ``events``, all of different orders. ``handler`` is built over the ports of this module.
 
-    When the handler raises, one event may be at fault: the batch is halved until that event is alone.
+    When the handler raises, one event may be at fault: the batch is halved until that event is alone. Events that the
+    handler did not get to are judged alone.
     """
     try:
         outcomes = handler.handle(events)
@@ -203,10 +200,11 @@ def judge_events(handler: Handler, events: Sequence[Event]) -> list[Verdict]:
         outcomes = [Failed(error)] * len(events)
     verdicts = []
     for event, outcome in zip(events, outcomes, strict=True):
-        was_skipped = (
-            isinstance(outcome, Failed) and isinstance(outcome.error, WouldAct) and not outcome.error.of(event)
-        )
-        verdicts += judge_events(handler, [event]) if was_skipped and len(events) > 1 else [_verdict(event, outcome)]
+        refusal = outcome.error if isinstance(outcome, Failed) else None
+        if isinstance(refusal, WouldAct) and event.order_id not in refusal.effects and len(events) > 1:
+            verdicts += judge_events(handler, [event])
+        else:
+            verdicts.append(_verdict(event, outcome))
     return verdicts
 
 
@@ -214,7 +212,7 @@ def _verdict(event: Event, outcome: Outcome) -> Verdict:
     if isinstance(outcome, Done) or isinstance(outcome.error, HasEffect):
         return Verdict(Kind.DONE)
     if isinstance(outcome.error, WouldAct):
-        return Verdict(Kind.READY, outcome.error.of(event) or str(outcome.error))
+        return Verdict(Kind.READY, outcome.error.effects.get(event.order_id, str(outcome.error)))
     return _failure(outcome.error)
 
 
@@ -238,7 +236,7 @@ class ReadOnlyOrders:
     orders: Orders
 
     def create(self, order: Order) -> Order:
-        raise WouldAct(f"would create {order.order_id}")
+        raise WouldAct({order.order_id: "would create the order"})
 
     def read(self, order_ids: Collection[str]) -> dict[str, Order]:
         return self.orders.read(order_ids)
@@ -269,7 +267,7 @@ class ReadOnlyAuditLog:
 
     def _refusal(self, event: Event) -> Refusal:
         there = self.log.has(event.order_id, event.event_id)
-        return HasEffect("is recorded") if there else WouldAct(f"would record {event.event_type}")
+        return HasEffect("is recorded") if there else WouldAct({event.order_id: f"would record {event.event_type}"})
 
     def has(self, order_id: str, event_id: str) -> bool:
         return self.log.has(order_id, event_id)
@@ -291,17 +289,17 @@ class ReadOnlyProducts:
         return self.products.all()
 
     def seed(self, product: Product) -> bool:
-        raise WouldAct(f"would add product {product.product_id}")
+        raise WouldAct({product.product_id: "would add the product"})
 
     def restock(self, product_id: str, units: int) -> Product | None:
-        raise WouldAct(f"would add {units} to the stock of {product_id}")
+        raise WouldAct({product_id: f"would add {units} units"})
 
 
 class RefusingGateway:
     def charge(self, idempotency_key: str, amount: Decimal, payment_method: str | None) -> Charge | Decline:  # noqa: ARG002
-        raise WouldAct(f"would charge ${amount}")
+        raise WouldAct({idempotency_key: f"would charge ${amount}"})
 
 
 class RefusingMailer:
     def send(self, mail: Mail) -> None:
-        raise WouldAct(f"would notify the customer: {mail.subject}")
+        raise WouldAct({mail.order_id: f"would notify the customer: {mail.subject}"})
