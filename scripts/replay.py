@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +16,7 @@ from rich.markup import escape
 from scripts.check_order import record_table, titled_table, trail_table
 from scripts.console import FAILED, OK, CommandError, Progress, number_up_to, run_command
 from scripts.operator_log import OperatorLog
+from scripts.verify import CHUNK, MAX_SHOWN, Findings, OrderCheck, Troubles, chunks, order_check
 from shopflow import jsontext
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.items import ATTRIBUTES
@@ -30,16 +29,11 @@ from shopflow.domain.event import Event
 from shopflow.domain.order import Order
 from shopflow.domain.text import unsendable
 from shopflow.domain.times import to_text
-from shopflow.errors import ContractBreach, Unavailable
-from shopflow.invariants import TRAIL, Breach, as_replayed, check_trail, rebuilt
+from shopflow.errors import ContractBreach
+from shopflow.invariants import TRAIL, Breach, Report, as_replayed, check_trail, rebuilt
 
 MAX_PER_SECOND = 500
-MAX_SHOWN = 20
-MAX_SUSPECTS = 1000
-MAX_UNAVAILABLE_IN_A_ROW = 5
-"""After so many orders in a row, the fault is not theirs: AWS does not answer."""
-CHUNK = 100
-SETTLE_SECONDS = 5
+MAX_FOUND = 1000
 ABOUT = """\
 Rebuild orders from their events in the audit log. Nothing else is needed for it.
 
@@ -53,44 +47,6 @@ Rebuild orders from their events in the audit log. Nothing else is needed for it
 No event records what only the Notification Service writes. So a COMPLETED order is rebuilt as PAYMENT_PROCESSED, and
 that counts as equal. Exit code 0: equal, or done; 1: a difference, a failure, or no such order; 2: wrong arguments.
 """
-T = TypeVar("T")
-
-
-class Troubles:
-    """The first failure of each order, while a command goes on with the other orders."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, str] = {}
-        self._in_a_row = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._found)
-
-    @contextmanager
-    def of(self, order_id: str) -> Iterator[None]:
-        """Record whatever the block raises. Raises `Unavailable` after `MAX_UNAVAILABLE_IN_A_ROW` of them."""
-        try:
-            yield
-        except Exception as error:  # whatever it is: the other orders must not wait for this one
-            self._in_a_row = self._in_a_row + 1 if isinstance(error, Unavailable) else 0
-            if self._in_a_row == MAX_UNAVAILABLE_IN_A_ROW:
-                raise
-            self._found.setdefault(order_id, " ".join(f"failed: {type(error).__name__}: {error}".split()))
-        else:
-            self._in_a_row = 0
-
-    def report(self, progress: Progress) -> None:
-        for order_id, text in islice(self._found.items(), MAX_SHOWN):
-            progress.warn(f"{order_id} {text}")
-        if len(self._found) > MAX_SHOWN:
-            progress.warn(f"… {len(self._found):,} in all")
-
-
-def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """``items`` in lists of ``size``, the last one shorter."""
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,70 +130,31 @@ def _unknown(order_id: str) -> CommandError:
     return CommandError(f"There is no event of {order_id}. The answer to POST /orders names the id of a new order.")
 
 
-class Comparison:
-    """Every record compared with its events, a page at a time, so that memory does not grow with the orders.
+def compare_all(check: OrderCheck, order_ids: Iterable[str], progress: Progress, console: Console) -> int:
+    """Compare every record with its events, and find events without a record among ``order_ids``.
 
-    An order that differs at first is checked again: the audit log may have been behind.
+    Returns 0 when all are equal, 1 when not or when an order could not be read. Memory does not grow with the orders.
     """
-
-    def __init__(self, aws: Aws) -> None:
-        self._aws = aws
-        self._suspects: set[str] = set()
-        self.troubles = Troubles()
-        self.compared = 0
-
-    @property
-    def has_more(self) -> bool:
-        """Whether there may be more differences than were checked again."""
-        return len(self._suspects) == MAX_SUSPECTS
-
-    def run(self, show: Callable[[str], None]) -> list[Breach]:
-        """Returns the differences that last, of at most `MAX_SUSPECTS` orders."""
-        for recorded in chunks(self._aws.orders.all(), CHUNK):
-            for order in recorded:
-                with self.troubles.of(order.order_id):
-                    if differences(order.order_id, order, self._events(order.order_id)):
-                        self._suspect([order.order_id])
-            self.compared += len(recorded)
-            show(f"{self.compared:,} orders")
-        for order_ids in chunks(self._aws.audit.order_ids(), CHUNK):
-            self._suspect(set(order_ids) - self._aws.orders.read(order_ids).keys())
-        if any(breach.may_pass for breach in self._check_again()):
-            time.sleep(SETTLE_SECONDS)
-        return self._check_again()
-
-    def _check_again(self) -> list[Breach]:
-        found: list[Breach] = []
-        for order_id in sorted(self._suspects):
-            with self.troubles.of(order_id):
-                # The events first: they are published after the record is committed, so they are never ahead of it.
-                events = self._events(order_id)
-                found += differences(order_id, self._aws.orders.read([order_id]).get(order_id), events)
-        return found
-
-    def _events(self, order_id: str) -> list[Event]:
-        return [entry.event for entry in self._aws.audit.trail(order_id)]
-
-    def _suspect(self, order_ids: Iterable[str]) -> None:
-        self._suspects.update(islice(order_ids, MAX_SUSPECTS - len(self._suspects)))
-
-
-def compare_all(aws: Aws, progress: Progress, console: Console) -> int:
-    """Compare every order with its events. Returns 0 when all are equal, 1 when not or when one could not be read."""
-    comparison = Comparison(aws)
     with progress.step("Comparing every order with its events") as show:
-        found = comparison.run(show)
-    comparison.troubles.report(progress)
+        findings = check.check_orders(show)
+    found = [*findings.breaches.offenders[TRAIL], *findings.in_flight.offenders[TRAIL]]
+    with progress.step("Looking for events without a record") as show:
+        # A record is committed before its first event is published, so this needs no second look.
+        for ids in chunks(order_ids, CHUNK):
+            lost = sorted(set(ids) - check.orders.read(ids).keys())
+            found += [Breach(TRAIL, order_id, "has events, but no record") for order_id in lost]
+    check.troubles.report(progress)
+    compared = findings.breaches.checked[TRAIL]
     if not found:
-        others = "each other one" if comparison.troubles else "each"
-        console.print(f"{comparison.compared:,} orders: {others} is what its events add up to.")
-        return FAILED if comparison.troubles else OK
-    console.print(f"{comparison.compared:,} orders compared. These differ from their events:")
+        others = "each other one" if check.troubles else "each"
+        console.print(f"{compared:,} orders: {others} is what its events add up to.")
+        return FAILED if check.troubles else OK
+    console.print(f"{compared:,} orders compared. These differ from their events:")
     for breach in found[:MAX_SHOWN]:
         late = " (its events may still be in a queue)" if breach.may_pass else ""
         console.print(f"{breach.subject}: {breach.text}{late}", style="red", markup=False)
-    if len(found) > MAX_SHOWN or comparison.has_more:
-        console.print(f"… {len(found):,}{' or more' if comparison.has_more else ''} in all", style="red")
+    if len(found) > MAX_SHOWN:
+        console.print(f"… {len(found):,} in all", style="red")
     console.print("Next: python -m scripts.replay ORDER shows one of them side by side.")
     return FAILED
 
@@ -337,7 +254,8 @@ def _moment(text: str) -> int:
 def main() -> int:
     options = parse(sys.argv[1:])
     env = adopt_environment()
-    aws, catalog = connect(load_config(env), PATIENT), configured_catalog(env)
+    config, catalog = load_config(env), configured_catalog(env)
+    aws = connect(config, PATIENT)
     console = Console(highlight=False)
     progress = Progress(console)
     if options.to:
@@ -345,7 +263,8 @@ def main() -> int:
         order_ids = aws.audit.order_ids() if options.all else [options.order_id]
         return sending.run(order_ids, OperatorLog.of(env), progress)
     if options.all:
-        return compare_all(aws, progress, console)
+        check = order_check(config, aws, Findings(Report(MAX_FOUND), Report(MAX_FOUND)))
+        return compare_all(check, aws.audit.order_ids(), progress, console)
     if options.at is not None:
         return show_order_at(aws, options.order_id, options.at, console)
     return show_order(aws, options.order_id, console)

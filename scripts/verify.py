@@ -9,18 +9,19 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from itertools import islice
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from scripts.console import FAILED, OK, CommandError, Progress, run_command
-from scripts.replay import chunks
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import Aws, connect
@@ -51,6 +52,9 @@ from workers.gateway import transaction_id
 CHUNK = 100
 READERS = 8
 MAX_SUSPECTS = 500
+MAX_SHOWN = 20
+MAX_UNAVAILABLE_IN_A_ROW = 5
+"""After so many orders in a row, the fault is not theirs: AWS does not answer."""
 MOMENT_SECONDS = 2.0
 MAX_COUNTS = 3
 """How often the units are counted. A difference that stays the same is a breach; one that changes is in flight."""
@@ -74,6 +78,44 @@ every order with its trail, and every dead letter, which is hidden meanwhile; wr
 holds; 1: something does not, or could not be checked.
 """
 Show = Callable[[str], None]
+T = TypeVar("T")
+
+
+class Troubles:
+    """The first failure of each order, while a command goes on with the other orders."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, str] = {}
+        self._in_a_row = 0
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @contextmanager
+    def of(self, order_id: str) -> Iterator[None]:
+        """Record whatever the block raises. Raises `Unavailable` after `MAX_UNAVAILABLE_IN_A_ROW` of them."""
+        try:
+            yield
+        except Exception as error:  # whatever it is: the other orders must not wait for this one
+            self._in_a_row = self._in_a_row + 1 if isinstance(error, Unavailable) else 0
+            if self._in_a_row == MAX_UNAVAILABLE_IN_A_ROW:
+                raise
+            self._found.setdefault(order_id, " ".join(f"failed: {type(error).__name__}: {error}".split()))
+        else:
+            self._in_a_row = 0
+
+    def report(self, progress: Progress) -> None:
+        for order_id, text in islice(self._found.items(), MAX_SHOWN):
+            progress.warn(f"{order_id} {text}")
+        if len(self._found) > MAX_SHOWN:
+            progress.warn(f"… {len(self._found):,} in all")
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """``items`` in lists of ``size``, the last one shorter."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
 
 
 class OrdersTable(Orders, EveryOrder, Protocol):
@@ -84,17 +126,18 @@ class OrdersTable(Orders, EveryOrder, Protocol):
 class Findings:
     """``breaches``: nothing can correct them; ``in_flight``: they may correct themselves.
 
-    ``unseen_letters``: about how many dead letters were not checked.
+    ``unread_orders``: orders that could not be checked; ``unseen_letters``: about how many dead letters were not.
     """
 
     breaches: Report = field(default_factory=Report)
     in_flight: Report = field(default_factory=Report)
+    unread_orders: int = 0
     unseen_letters: int = 0
 
     @property
     def hold(self) -> bool:
         """Whether everything was checked and no breach found."""
-        return self.breaches.holds and not self.unseen_letters
+        return self.breaches.holds and not self.unseen_letters and not self.unread_orders
 
     def add(self, breach: Breach, *, moving: bool) -> None:
         passing = breach.may_pass and moving
@@ -115,46 +158,52 @@ class OrderCheck:
     waiting: Callable[[], int]
     clock: Clock
     pause: Callable[[float], None] = time.sleep
+    findings: Findings = field(default_factory=Findings)
+    troubles: Troubles = field(default_factory=Troubles)
+    _held: HeldUnits = field(default_factory=HeldUnits)
     _suspects: dict[str, Order] = field(default_factory=dict)
-    _findings: Findings = field(default_factory=Findings)
 
     def run(self, show: Show) -> Findings:
-        """Raises `Unavailable`."""
+        """Check orders and products. Raises `Unavailable`."""
         products = self.products.all()
-        held = HeldUnits()
-        self._check_orders(held, show)
-        self._check_suspects()
-        self._findings.breaches.checked[2] += len(products)
-        self._check_stock(held, products, show)
-        return self._findings
+        self.check_orders(show)
+        self.findings.breaches.checked[2] += len(products)
+        self._check_stock(products, show)
+        return self.findings
 
-    def _check_orders(self, held: HeldUnits, show: Show) -> None:
+    def check_orders(self, show: Show) -> Findings:
+        """Check the orders alone. An order that fails is one of ``troubles``. Raises `Unavailable`."""
         done = 0
         with ThreadPoolExecutor(READERS) as readers:
             for orders in chunks(self.orders.all(), CHUNK):
-                trails = readers.map(lambda order: self.audit.trail(order.order_id), orders)
+                trails = [readers.submit(self.audit.trail, order.order_id) for order in orders]
                 for order, trail in zip(orders, trails, strict=True):
-                    held.add(order)
-                    self._findings.breaches.checked.update(OF_AN_ORDER)
-                    if self._breaches(order, trail):
-                        self._suspects[order.order_id] = order
+                    self._held.add(order)
+                    with self.troubles.of(order.order_id):
+                        if self._breaches(order, trail.result()):
+                            self._suspects[order.order_id] = order
+                        self.findings.breaches.checked.update(OF_AN_ORDER)
                 if len(self._suspects) >= MAX_SUSPECTS:
                     self._check_suspects()
                 done += len(orders)
                 show(f"{done:,} orders")
+        self._check_suspects()
+        self.findings.unread_orders = len(self.troubles)
+        return self.findings
 
     def _check_suspects(self) -> None:
-        """Check the suspects again. The trail is read before the order, so it is never ahead of the order."""
+        """Check the suspects again."""
         if not self._suspects:
             return
         self.pause(MOMENT_SECONDS)
         busy = self.waiting() > 0
-        for order_ids in chunks(self._suspects, CHUNK):
-            trails = {order_id: self.audit.trail(order_id) for order_id in order_ids}
-            for order_id, order in self.orders.read(order_ids).items():
-                moving = busy or order != self._suspects[order_id] or self._is_young(order)
-                for breach in self._breaches(order, trails[order_id]):
-                    self._findings.add(breach, moving=moving)
+        for order_id, before in self._suspects.items():
+            with self.troubles.of(order_id):
+                trail = self.audit.trail(order_id)  # read before the order, so it is never ahead of the order
+                for order in self.orders.read([order_id]).values():
+                    moving = busy or order != before or self._is_young(order)
+                    for breach in self._breaches(order, trail):
+                        self.findings.add(breach, moving=moving)
         self._suspects.clear()
 
     def _is_young(self, order: Order) -> bool:
@@ -164,9 +213,10 @@ class OrderCheck:
         charges = charged_as_expected(order, self.transaction_id(order.order_id))
         return list(check_order(Evidence(order, [entry.event for entry in trail], charges)))
 
-    def _check_stock(self, held: HeldUnits, before: Sequence[Product], show: Show) -> None:
+    def _check_stock(self, before: Sequence[Product], show: Show) -> None:
         """Count the units again until they are all there, at most `MAX_COUNTS` times."""
         missing: list[Mapping[str, int]] = []
+        held = self._held
         while True:
             after = self.products.all()
             missing.append({one.product_id: held.missing(one) for one in after})
@@ -181,7 +231,7 @@ class OrderCheck:
         unchanged = {one.product_id for one in after if one in before}
         for breach in offenders:
             constant = len({count.get(breach.subject) for count in missing}) == 1
-            self._findings.add(breach, moving=not (constant and breach.subject in unchanged))
+            self.findings.add(breach, moving=not (constant and breach.subject in unchanged))
 
 
 def check_dead_letters(service: str, dlq: DeadLetters, judge: Judge, findings: Findings, show: Show) -> None:
@@ -196,18 +246,25 @@ def check_dead_letters(service: str, dlq: DeadLetters, judge: Judge, findings: F
     findings.unseen_letters += walk.total - walk.seen
 
 
-def verify(config: Config, catalog: Catalog, aws: Aws, progress: Progress) -> Findings:
-    """All invariants that a live stack shows. Raises `Unavailable`."""
-    check = OrderCheck(
+def order_check(config: Config, aws: Aws, findings: Findings) -> OrderCheck:
+    """A check of the live tables that adds to ``findings``."""
+    return OrderCheck(
         orders=aws.orders,
         products=aws.products,
         audit=aws.audit,
         transaction_id=partial(transaction_id, config.gateway.seed),
         waiting=partial(messages_waiting, config),
         clock=SystemClock(),
+        findings=findings,
     )
+
+
+def verify(config: Config, catalog: Catalog, aws: Aws, progress: Progress) -> Findings:
+    """All invariants that a live stack shows. Raises `Unavailable`."""
+    check = order_check(config, aws, Findings())
     with progress.step("Checking orders, trails and stock") as show:
         findings = check.run(show)
+    check.troubles.report(progress)
     dry_run = DryRun(Outbox(catalog, Contracts(catalog)), aws.orders, aws.products, aws.audit, SystemClock())
     with progress.step("Looking through the dead-letter queues") as show:
         for service in config.resources.dlq_urls:
@@ -246,6 +303,10 @@ def conclusion(findings: Findings) -> str:
     """The result in a sentence. Claims nothing about what was not checked."""
     if not findings.breaches.holds:
         return "[red]Not every invariant holds."
+    if findings.unread_orders:
+        return (
+            f"[red]Every invariant holds for what was checked, but {findings.unread_orders:,} orders could not be read."
+        )
     if findings.unseen_letters:
         return (
             f"[red]Every invariant holds for what was checked, but {findings.unseen_letters:,} dead letters were not: "

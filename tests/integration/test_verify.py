@@ -6,18 +6,15 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, cast
 
 import boto3
 
-from scripts.verify import Findings, OrderCheck, OrdersTable, messages_waiting
-from shopflow.clock import SystemClock
+from scripts.verify import Findings, OrdersTable, order_check
 from shopflow.domain.order import Order
 from shopflow.domain.stock import Product
 from shopflow.ports import Products
 from tests.live import EXPIRED, VISA, Live
-from workers.gateway import transaction_id
 
 
 @dataclass(frozen=True)
@@ -42,14 +39,9 @@ class OnlyProducts(Only):
 
 
 def findings(live: Live, order_ids: Collection[str], product_id: str) -> Findings:
-    check = OrderCheck(
-        orders=cast(OrdersTable, Only(live.aws.orders, "order_id", order_ids)),
-        products=cast(Products, OnlyProducts(live.aws.products, "product_id", [product_id])),
-        audit=live.aws.audit,
-        transaction_id=partial(transaction_id, live.config.gateway.seed),
-        waiting=partial(messages_waiting, live.config),
-        clock=SystemClock(),
-    )
+    check = order_check(live.config, live.aws, Findings())
+    check.orders = cast(OrdersTable, Only(live.aws.orders, "order_id", order_ids))
+    check.products = cast(Products, OnlyProducts(live.aws.products, "product_id", [product_id]))
     return check.run(lambda _: None)
 
 

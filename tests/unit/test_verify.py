@@ -13,7 +13,7 @@ from rich.console import Console
 from scripts.verify import Findings, OrderCheck, check_dead_letters, conclusion, result_table
 from shopflow.domain.order import EventType, Order
 from shopflow.memory.queues import MemoryDeadLetters, MemoryQueue
-from shopflow.ports import DeadLetter
+from shopflow.ports import AuditEntry, DeadLetter
 from tests.clocks import ManualClock
 from tests.system import System
 from workers import dead_letters
@@ -133,6 +133,21 @@ def test_an_order_that_nothing_will_finish_is_a_breach_after_the_relay_has_looke
     findings = check(system)
     assert found(findings)[0] == {1}
     assert str(findings.breaches.offenders[1][0]) == f"invariant 1: {order.order_id}: is still PENDING"
+
+
+def test_an_order_that_cannot_be_read_stops_no_other_and_is_not_said_to_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    system, order = finished()
+    trail = system.audit.trail
+
+    def unreadable(order_id: str) -> list[AuditEntry]:
+        if order_id == order.order_id:
+            raise KeyError("payload")
+        return trail(order_id)
+
+    monkeypatch.setattr(type(system.audit), "trail", lambda _, order_id: unreadable(order_id))
+    findings = check(system)
+    assert (findings.breaches.checked[4], findings.hold) == (2, False)
+    assert "1 orders could not be read" in conclusion(findings)
 
 
 def check_letters(*bodies: str) -> tuple[Findings, str]:
