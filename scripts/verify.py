@@ -160,8 +160,8 @@ class OrderCheck:
     pause: Callable[[float], None] = time.sleep
     findings: Findings = field(default_factory=Findings)
     troubles: Troubles = field(default_factory=Troubles)
-    _held: HeldUnits = field(default_factory=HeldUnits)
-    _suspects: dict[str, Order] = field(default_factory=dict)
+    _held: HeldUnits = field(default_factory=HeldUnits, init=False)
+    _suspects: dict[str, Order] = field(default_factory=dict, init=False)
 
     def run(self, show: Show) -> Findings:
         """Check orders and products. Raises `Unavailable`."""
