@@ -24,6 +24,7 @@ from shopflow.errors import ShopFlowError, Unavailable
 from shopflow.invariants import rebuilt
 from shopflow.ports import AuditEntry, AuditLog
 from tests.system import System
+from workers.gateway import transaction_id
 
 CATALOG = load_catalog()
 CONTRACTS = Contracts(CATALOG)
