@@ -33,7 +33,6 @@ from shopflow.errors import ContractBreach
 from shopflow.invariants import TRAIL, Breach, Report, as_replayed, check_trail, rebuilt
 
 MAX_PER_SECOND = 500
-MAX_FOUND = 1000
 ABOUT = """\
 Rebuild orders from their events in the audit log. Nothing else is needed for it.
 
@@ -137,13 +136,14 @@ def compare_all(check: OrderCheck, order_ids: Iterable[str], progress: Progress,
     """
     with progress.step("Comparing every order with its events") as show:
         findings = check.check_orders(show)
-    found = [*findings.breaches.offenders[TRAIL], *findings.in_flight.offenders[TRAIL]]
     with progress.step("Looking for events without a record") as show:
         # A record is committed before its first event is published, so this needs no second look.
         for ids in chunks(order_ids, CHUNK):
             lost = sorted(set(ids) - check.orders.read(ids).keys())
-            found += [Breach(TRAIL, order_id, "has events, but no record") for order_id in lost]
+            findings.breaches.add(Breach(TRAIL, order_id, "has events, but no record") for order_id in lost)
     check.troubles.report(progress)
+    found = [*findings.breaches.offenders[TRAIL], *findings.in_flight.offenders[TRAIL]]
+    count = findings.breaches.breached[TRAIL] + findings.in_flight.breached[TRAIL]
     compared = findings.breaches.checked[TRAIL]
     if not found:
         others = "each other one" if check.troubles else "each"
@@ -153,8 +153,8 @@ def compare_all(check: OrderCheck, order_ids: Iterable[str], progress: Progress,
     for breach in found[:MAX_SHOWN]:
         late = " (its events may still be in a queue)" if breach.may_pass else ""
         console.print(f"{breach.subject}: {breach.text}{late}", style="red", markup=False)
-    if len(found) > MAX_SHOWN:
-        console.print(f"… {len(found):,} in all", style="red")
+    if count > MAX_SHOWN:
+        console.print(f"… {count:,} in all", style="red")
     console.print("Next: python -m scripts.replay ORDER shows one of them side by side.")
     return FAILED
 
@@ -263,7 +263,7 @@ def main() -> int:
         order_ids = aws.audit.order_ids() if options.all else [options.order_id]
         return sending.run(order_ids, OperatorLog.of(env), progress)
     if options.all:
-        check = order_check(config, aws, Findings(Report(MAX_FOUND), Report(MAX_FOUND)))
+        check = order_check(config, aws, Findings(Report(MAX_SHOWN), Report(MAX_SHOWN)))
         return compare_all(check, aws.audit.order_ids(), progress, console)
     if options.at is not None:
         return show_order_at(aws, options.order_id, options.at, console)
