@@ -1,54 +1,53 @@
-"""What every test may ask for."""
+"""What every test may ask for, and which process runs which test."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
 
-from scripts.console import Progress
 from tests.stack import AppliedStack, applied_stack
 
-TOGETHER = {
-    "tests/conformance/": "stack",
-    "tests/infra/": "stack",
-    "tests/integration/": "stack",
-    "tests/browser/": "browser",
-    "tests/iam/": "stack",
-    "tests/fraud/": "fraud",
-}
-"""Which tests share a stack."""
+LONG_FOLDERS = ("browser", "faults", "integration", "iam")
+"""Begun first, in this order. The first one alone waits for Terraform, where it must be applied."""
 
 
-class StackTogether(LoadScopeScheduling):  # type: ignore[misc]
-    """Tests on one stack run in one process, one after another. The others are dealt out."""
+class FolderByFolder(LoadScopeScheduling):  # type: ignore[misc]
+    """A process runs whole files, and all files of a folder that no other process has begun: they share fixtures.
+
+    The tests of ``faults`` share none and are dealt out one by one.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((scope for folder, scope in TOGETHER.items() if nodeid.startswith(folder)), nodeid)
+        return nodeid if _folder(nodeid) == "faults" else nodeid.partition("::")[0]
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        last = {worker: _folder(next(reversed(units))) for worker, units in self.assigned_work.items() if units}
+
+        def rank(scope: str) -> tuple[bool, bool, int]:
+            folder = _folder(scope)
+            place = LONG_FOLDERS.index(folder) if folder in LONG_FOLDERS else len(LONG_FOLDERS)
+            return folder != last.get(node), folder in last.values(), place
+
+        self.workqueue.move_to_end(min(self.workqueue, key=rank), last=False)
+        super()._assign_work_unit(node)
+
+
+def _folder(nodeid: str) -> str:
+    return nodeid.split("/")[1]
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StackTogether:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderByFolder:
     """Called by pytest-xdist when tests run in several processes (``-n``)."""
-    return StackTogether(config, log)
+    return FolderByFolder(config, log)
 
 
-@pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest) -> Iterator[AppliedStack]:
-    """The applied stack, brought up when the first test asks for it."""
-    with brought_up(request) as applied:
-        yield applied
-
-
-@contextmanager
-def brought_up(request: pytest.FixtureRequest, kind: str = "") -> Iterator[AppliedStack]:
-    """`applied_stack`, its progress shown, since it takes a while."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with ExitStack() as session:
-        with capture.global_and_fixture_disabled():
-            print()  # noqa: T201
-            applied = session.enter_context(applied_stack(Progress(), kind))
+@pytest.fixture(scope="module")
+def stack() -> Iterator[AppliedStack]:
+    """A local AWS of this file's own, with ShopFlow's resources and the three products in it."""
+    with applied_stack() as applied:
         yield applied

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -15,12 +17,15 @@ import boto3
 import requests
 from mypy_boto3_sqs import SQSClient
 
-from scripts.services import Services
+from scripts.services import LogFiles, Services, service_commands
+from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import ResourceReport, inspect
-from shopflow.aws.wiring import Aws
-from shopflow.config import Config
+from shopflow.aws.wiring import Aws, connect
+from shopflow.config import Config, configured_catalog, load_config
 from shopflow.domain.order import LEGAL_TRAILS, Order, Status
 from shopflow.domain.stock import Product
+from tests.faults.lanes import address, answers, free_port
+from tests.stack import AppliedStack
 
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
 PATIENCE_SECONDS = 60
@@ -115,6 +120,31 @@ class Live:
             )
 
         return eventually(self.findings, enough, seconds)
+
+
+QUICK = {
+    "PAYMENT_LATENCY_MIN_MS": "5",
+    "PAYMENT_LATENCY_MAX_MS": "20",
+    "RELAY_INTERVAL_SECONDS": "1",
+    "SQS_WAIT_SECONDS": "1",
+    "SQS_VISIBILITY_SECONDS": "5",
+    "LOG_FORMAT": "json",
+}
+"""So that what a killed worker had received comes again in 5 s, not in 60."""
+
+
+@contextmanager
+def running_services(
+    applied: AppliedStack, logs: Path, *, scale: Mapping[str, int] | None = None, **settings: str
+) -> Iterator[Live]:
+    """All services as processes on ``applied``, which stop at the end. ``settings``: further variables for them."""
+    env = {**applied.env, **QUICK, **address(free_port()), **settings}
+    config = load_config(env)
+    with Services(service_commands(configured_catalog(env), scale), env, LogFiles(logs)) as services:
+        services.start()
+        live = Live(config, connect(config, PATIENT), services, sqs_client(config))
+        eventually(lambda: answers(live.url), bool)
+        yield live
 
 
 def count(orders: Iterable[Order], status: Status) -> int:

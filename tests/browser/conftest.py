@@ -9,24 +9,17 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from scripts.services import LogFiles, Services, service_commands
-from shopflow.aws.calls import PATIENT
-from shopflow.aws.wiring import connect
-from shopflow.catalog import load_catalog
-from shopflow.config import load_config
 from tests.browser.pages import TOKEN, Console, Operator, Recording, Storefront
-from tests.conftest import brought_up
-from tests.faults.lanes import answers, free_port
-from tests.integration.conftest import QUICK
-from tests.live import Live, eventually, sqs_client
-from tests.stack import AppliedStack
+from tests.faults.lanes import answers
+from tests.live import Live, eventually, running_services
+from tests.stack import AppliedStack, applied_stack
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync")
 PATIENCE_MS = 20_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Skips the tests where there is no Chromium. In CI they fail."""
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
@@ -38,22 +31,17 @@ def browser() -> Iterator[Browser]:
         yield launched
 
 
-@pytest.fixture(scope="session")
-def stack(browser: Browser, request: pytest.FixtureRequest) -> Iterator[AppliedStack]:
-    """A stack for these tests alone. It is not brought up without a browser."""
-    with brought_up(request, "browser") as applied:
+@pytest.fixture(scope="package")
+def stack(browser: Browser) -> Iterator[AppliedStack]:
+    """A local AWS for these tests alone, not even started without a browser."""
+    with applied_stack() as applied:
         yield applied
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def live(stack: AppliedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """The five services, with an operator."""
-    env = dict(stack.env) | QUICK | {"PORT": str(free_port()), "OPS_TOKEN": TOKEN}
-    config = load_config(env)
-    with Services(service_commands(load_catalog()), env, LogFiles(tmp_path_factory.mktemp("logs"))) as services:
-        services.start()
-        running = Live(config, connect(config, PATIENT), services, sqs_client(config))
-        eventually(lambda: answers(running.url), bool)
+    with running_services(stack, tmp_path_factory.mktemp("logs"), OPS_TOKEN=TOKEN) as running:
         yield running
 
 

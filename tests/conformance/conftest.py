@@ -10,7 +10,7 @@ import pytest
 from tests.conformance.worlds import AwsWorld, MemoryWorld, World
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def aws_world(stack: Any) -> Iterator[AwsWorld]:
     world = AwsWorld(stack.config)
     yield world

@@ -1,14 +1,9 @@
-"""The Fraud Service switched on, on a stack of its own that runs without it at first."""
+"""The Fraud Service switched on, beside the five others: nothing of theirs changes."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,80 +11,54 @@ import boto3
 import pytest
 
 from examples.fraud.service import FLAGGED, NAME
-from scripts import services as services_module
-from scripts.console import Progress
-from scripts.infra.lifecycle import up
 from scripts.infra.stack import ROOT
-from scripts.infra.terraform import Module
-from scripts.services import LogFiles, Services, service_commands
-from shopflow.aws.calls import PATIENT
-from shopflow.aws.wiring import connect
-from shopflow.config import Config, configured_catalog, load_config
+from shopflow.config import Config
 from shopflow.domain.order import LEGAL_TRAILS, Status
 from shopflow.ports import AuditEntry
-from tests.conftest import brought_up
-from tests.faults.lanes import answers, free_port
-from tests.integration.conftest import QUICK
-from tests.live import Live, eventually, sqs_client
+from tests.live import Live, eventually, running_services
+from tests.stack import AppliedStack, applied_stack
 
+OVERLAY = ROOT / "examples" / "fraud" / "catalog.json"
+SOURCES = (".py", ".tf", ".json", ".js", ".html", ".css")
 EXISTING = ("api", "workers", "shopflow", "schemas", "scripts", "terraform")
 """Where all that the other services consist of is."""
 _PASSING = ("ApproximateNumber", "LastModified", "Subscriptions")
 """First words of the attributes of queues and topic that come and go."""
 
 
-@dataclass(frozen=True)
-class SwitchedOn:
-    """Everything running out of ``source``, a repository of its own that was committed before the service was added.
-
-    ``applied``: the folder that Terraform applied. ``before``, ``after``: the resources.
-    """
-
-    source: Path
-    applied: Path
-    before: Mapping[str, Any]
-    after: Mapping[str, Any]
-    live: Live
-
-
 @pytest.fixture(scope="module")
-def switched_on(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwitchedOn]:
-    source = tmp_path_factory.mktemp("source")
-    with brought_up(request, NAME) as stack, pytest.MonkeyPatch.context() as patch:
-        before = _resources(stack.config)
-        _commit_copy(source)
-        overlay = {"SHOPFLOW_CATALOG_OVERLAY": str(source / "examples" / "fraud" / "catalog.json")}
-        after = _resources(up(stack.stack, overlay, Progress()))
-        env = stack.stack.environment(os.environ) | QUICK | {"PORT": str(free_port())}
-        config = load_config(env)
-        patch.setattr(services_module, "ROOT", source)
-        logs = LogFiles(tmp_path_factory.mktemp("service-logs"))
-        with Services(service_commands(configured_catalog(env)), env, logs) as services:
-            services.start()
-            live = Live(config, connect(config, PATIENT), services, sqs_client(config))
-            eventually(lambda: answers(live.url), bool)
-            yield SwitchedOn(source, Module(stack.stack, "").folder, before, after, live)
+def with_fraud() -> Iterator[AppliedStack]:
+    """A stack on which Terraform has added the Fraud Service."""
+    with applied_stack(overlay=OVERLAY) as applied:
+        yield applied
 
 
-def test_with_an_overlay_a_suspicious_order_is_flagged_in_its_trail_and_no_file_of_the_others_differs(
-    switched_on: SwitchedOn,
+def test_a_suspicious_order_is_flagged_in_its_trail(with_fraud: AppliedStack, tmp_path: Path) -> None:
+    with running_services(with_fraud, tmp_path) as live:
+        product = live.product(stock=500)
+        suspicious, ordinary = live.place({product: 150}), live.place({product: 1})
+        trail = _complete_trail(live, suspicious, len(LEGAL_TRAILS[Status.COMPLETED]) + 1)
+        _shows_a_flag_beside_the_legal_trail(trail)
+        assert live.closed([ordinary])[0].status is Status.COMPLETED
+        assert live.queues_empty().dead_letters == 0
+
+
+def test_terraform_only_adds_the_queues_and_the_subscription_of_the_service(
+    stack: AppliedStack, with_fraud: AppliedStack
 ) -> None:
-    live = switched_on.live
-    product = live.product(stock=500)
-    suspicious, ordinary = live.place({product: 150}), live.place({product: 1})
-    trail = _complete_trail(live, suspicious, len(LEGAL_TRAILS[Status.COMPLETED]) + 1)
-    _shows_a_flag_beside_the_legal_trail(trail)
-    assert live.closed([ordinary])[0].status is Status.COMPLETED
-    assert live.queues_empty().dead_letters == 0
-
-    assert _git(switched_on.source, "status", "--porcelain") == ""
-    assert _hashes(switched_on.applied) == _hashes(switched_on.source / "terraform")
-    _only_adds(switched_on.before, switched_on.after)
+    before, after = _resources(stack.config), _resources(with_fraud.config)
+    assert {name: after.get(name) for name in before} == before
+    added = after.keys() - before.keys()
+    assert {name.rpartition("-")[2] for name in added} == {"queue", "dlq", "subscription"}
+    assert all(f"-{NAME}-" in name for name in added)
+    (filters,) = [json.loads(after[name]["FilterPolicy"]) for name in added if name.endswith("subscription")]
+    assert filters == {"eventType": ["order.created"]}
 
 
 def test_no_file_of_the_others_knows_the_service() -> None:
-    named = {name for name in _listed(*EXISTING) for word in (FLAGGED, "examples.fraud") if word in _text(name)}
-    assert named == set()
+    sources = [file for folder in EXISTING for file in (ROOT / folder).rglob("*") if file.suffix in SOURCES]
+    assert len(sources) > 100
+    assert [file for file in sources for word in (FLAGGED, "examples.fraud") if word in file.read_text()] == []
 
 
 def _complete_trail(live: Live, order_id: str, length: int) -> list[AuditEntry]:
@@ -102,48 +71,6 @@ def _shows_a_flag_beside_the_legal_trail(trail: list[AuditEntry]) -> None:
     assert [event.event_type for event in events if event is not flag] == list(LEGAL_TRAILS[Status.COMPLETED])
     assert (flag.causation_id, flag.source) == (events[0].event_id, "fraud-service")
     assert flag.payload["reasons"][0] == "the amount is 1000 or more"
-
-
-def _only_adds(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    assert {name: after.get(name) for name in before} == before
-    added = after.keys() - before.keys()
-    assert {name.rpartition("-")[2] for name in added} == {"queue", "dlq", "subscription"}
-    assert all(f"-{NAME}-" in name for name in added)
-    (filters,) = [json.loads(after[name]["FilterPolicy"]) for name in added if name.endswith("subscription")]
-    assert filters == {"eventType": ["order.created"]}
-
-
-def _commit_copy(target: Path) -> None:
-    """Copy what git knows, or would take, into a repository of its own, and commit it."""
-    for name in _listed(*EXISTING, "examples", ".gitignore"):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, target / name)
-    _git(target, "init", "--quiet")
-    _git(target, "add", "--all")
-    nobody = ("-c", "user.name=nobody", "-c", "user.email=nobody@localhost", "-c", "commit.gpgsign=false")
-    _git(target, *nobody, "commit", "--quiet", "--message=before")
-
-
-def _listed(*folders: str) -> list[str]:
-    names = _git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *folders).split("\0")
-    existing = [name for name in names if name and (ROOT / name).is_file()]
-    assert len(existing) > 100
-    return existing
-
-
-def _git(root: Path, *arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True).stdout
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    """A hash of each Terraform file, by name."""
-    files = [file for file in folder.rglob("*.tf") if ".terraform" not in file.parts]
-    assert len(files) > 10
-    return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-
-
-def _text(name: str) -> str:
-    return (ROOT / name).read_text(errors="replace")
 
 
 def _resources(config: Config) -> dict[str, Any]:

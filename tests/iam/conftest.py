@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.iam.guarded import Guarded, guarded
-from tests.stack import AppliedStack
 
 
-@pytest.fixture(scope="session")
-def guard(stack: AppliedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    with guarded(stack, tmp_path_factory.mktemp("iam")) as running:
+@pytest.fixture(scope="package")
+def guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    with guarded(tmp_path_factory.mktemp("iam")) as running:
         running.make_operator()
         yield running

@@ -1,7 +1,5 @@
 """A local AWS that enforces IAM, and the services on it, each under its own role and with every call noted.
 
-The emulator starts from a copy of what Terraform made on the tests' stack, so that nothing is applied a second time.
-
 It asks for four rights by the name of the operation, where AWS asks for an action of another name. `in_its_words` says
 how. Three of them name the same resource. The fourth, for PartiQL, is asked for on "*": so which table a statement is
 about, and whether it inserts or deletes, the emulator does not check at all.
@@ -11,21 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
-from unittest import mock
 
 import boto3
 import requests
 
-from scripts.console import Progress
-from scripts.infra.emulator import Embedded
-from scripts.infra.stack import CREDENTIALS, LOOPBACK, Stack
+from scripts.infra.stack import CREDENTIALS, LOOPBACK
 from scripts.services import ORDER, LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
@@ -33,20 +27,12 @@ from shopflow.catalog import load_catalog
 from shopflow.config import load_config
 from tests.faults.lanes import address, answers, free_port
 from tests.iam.rights import Place, Right, granted_by, needed_by
-from tests.live import Live, eventually, sqs_client
-from tests.stack import AppliedStack
+from tests.live import QUICK, Live, eventually, sqs_client
+from tests.stack import AppliedStack, applied_stack
 
 ACCOUNT = "000000000000"
 RELAY, OPERATOR = "relay", "operator"
 RECORDING = Path(__file__).with_name("recording")
-QUICK = {
-    "PAYMENT_LATENCY_MIN_MS": "5",
-    "PAYMENT_LATENCY_MAX_MS": "20",
-    "RELAY_INTERVAL_SECONDS": "1",
-    "SQS_WAIT_SECONDS": "1",
-    "SQS_VISIBILITY_SECONDS": "5",
-    "LOG_FORMAT": "json",
-}
 _SAME_RESOURCE = {
     "sqs:ChangeMessageVisibility": "sqs:ChangeMessageVisibilityBatch",
     "sqs:DeleteMessage": "sqs:DeleteMessageBatch",
@@ -178,16 +164,11 @@ def in_its_words(rights: set[Right]) -> list[dict[str, str]]:
 
 
 @contextmanager
-def guarded(applied: AppliedStack, folder: Path) -> Iterator[Guarded]:
-    """The stack on an emulator of its own that enforces IAM, with all services running on it."""
-    stack = Stack("iam", folder / "stack", folder / "env", free_port(), applied.stack.name_prefix)
-    shutil.copytree(applied.stack.folder / "emulator" / "state", stack.folder / "emulator" / "state")
-    emulator = Embedded(stack)
+def guarded(folder: Path) -> Iterator[Guarded]:
+    """A local AWS that enforces IAM, with all services running on it, each in its own role."""
     with ExitStack() as running:
-        with mock.patch.dict(os.environ, {"AUTH": "true"}):
-            emulator.start(Progress())
-        running.callback(emulator.kill)
-        guard = _guard(applied, stack, folder)
+        applied = running.enter_context(applied_stack(emulator_env={"AUTH": "true"}))
+        guard = _guard(applied, folder)
         for role in [*guard.services, RELAY]:
             guard.say_in_its_words(role)
         for services in guard.services.values():
@@ -197,19 +178,16 @@ def guarded(applied: AppliedStack, folder: Path) -> Iterator[Guarded]:
         yield guard
 
 
-def _guard(applied: AppliedStack, stack: Stack, folder: Path) -> Guarded:
-    moved = {
-        name: value.replace(applied.stack.own_endpoint, stack.own_endpoint)
-        for name, value in applied.env.items()
-        if name not in CREDENTIALS and name != "SHOPFLOW_ENV_FILE"
-    }
-    env = moved | QUICK | address(free_port()) | {"SHOPFLOW_ENV_FILE": os.devnull}
+def _guard(applied: AppliedStack, folder: Path) -> Guarded:
+    without = {*CREDENTIALS, "SHOPFLOW_ENV_FILE"}
+    env = {name: value for name, value in applied.env.items() if name not in without}
+    env |= QUICK | address(free_port()) | {"SHOPFLOW_ENV_FILE": os.devnull}
     calls = folder / "calls"
     calls.mkdir()
     config = load_config(env)
     services: dict[str, Services] = {}
     live = Live(config, connect(config, PATIENT), Services([], env, LogFiles(folder)), sqs_client(config))
-    guard = Guarded(live, Place(stack.region, ACCOUNT), stack.name_prefix, env, services, calls)
+    guard = Guarded(live, Place(config.region, ACCOUNT), applied.stack.name_prefix, env, services, calls)
     for command in service_commands(load_catalog()):
         services[command.service] = Services([command], guard.environment(command.service), LogFiles(folder / "logs"))
     return guard
