@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.conformance.worlds import AwsWorld, MemoryWorld, World
+from tests.stack import applied_stack
 
 
-@pytest.fixture(scope="module")
-def aws_world(stack: Any) -> Iterator[AwsWorld]:
-    world = AwsWorld(stack.config)
-    yield world
-    world.close()
+@pytest.fixture(scope="package")
+def aws_world() -> Iterator[AwsWorld]:
+    with applied_stack() as applied:
+        yield AwsWorld(applied.config)
 
 
 @pytest.fixture(params=["memory", "aws"])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+def world(request: pytest.FixtureRequest) -> World:
     world: World = MemoryWorld() if request.param == "memory" else request.getfixturevalue("aws_world")
-    yield world
-    world.take_away_spoiled()
+    return world

@@ -11,7 +11,7 @@ import pytest
 from shopflow.domain.stock import Product
 from shopflow.errors import MalformedRow
 from tests.conformance.samples import a_placed_order, a_product, fresh_id
-from tests.conformance.test_all_orders import all_orders
+from tests.conformance.test_orders import all_orders
 from tests.conformance.worlds import World
 
 PRODUCTS: dict[str, dict[str, Any] | None] = {

@@ -1,13 +1,14 @@
-"""`shopflow.ports.Orders`: creating, reading and finding orders."""
+"""`shopflow.ports.Orders` and `EveryOrder`: creating, reading and finding orders."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import cast
 
 from shopflow.domain import order as steps
 from shopflow.domain.order import Line, Order
-from shopflow.ports import OpenOrder
+from shopflow.ports import EveryOrder, OpenOrder
 from tests.conformance.samples import (
     a_declined_order,
     a_line,
@@ -27,6 +28,10 @@ def is_open(world: World, order: Order) -> bool:
     return order.order_id in {entry.order_id for entry in world.orders.open_orders()}
 
 
+def all_orders(world: World) -> list[Order]:
+    return list(cast(EveryOrder, world.orders).all())
+
+
 def test_a_new_order_is_stored_as_it_is(world: World) -> None:
     order = replace(an_order(), payment_method="pm_card_visa", idempotency_key="key-1", request_hash="hash-1")
     assert world.orders.create(order) == order
@@ -40,11 +45,6 @@ def test_creating_under_a_taken_id_returns_the_order_that_stands(world: World) -
     assert standing(world.orders, order) == order
 
 
-def test_creating_the_same_order_again_returns_it(world: World) -> None:
-    order = a_placed_order(world.orders)
-    assert world.orders.create(order) == order
-
-
 def test_creating_an_order_that_has_moved_on_leaves_it_there(world: World) -> None:
     order = a_placed_order(world.orders)
     moved_on = made(world.orders, reserved(order))
@@ -52,24 +52,10 @@ def test_creating_an_order_that_has_moved_on_leaves_it_there(world: World) -> No
     assert standing(world.orders, order) == moved_on
 
 
-def test_reading_finds_those_that_exist(world: World) -> None:
-    one, other = a_placed_order(world.orders), a_placed_order(world.orders)
-    found = world.orders.read([one.order_id, fresh_id("ORD"), other.order_id])
-    assert found == {one.order_id: one, other.order_id: other}
-
-
-def test_reading_no_ids_finds_nothing(world: World) -> None:
+def test_a_hundred_orders_are_read_at_once_each_once_and_only_those_that_exist(world: World) -> None:
+    orders = {order.order_id: order for order in (a_placed_order(world.orders, a_line()) for _ in range(98))}
+    assert world.orders.read([*orders, fresh_id("ORD"), next(iter(orders))]) == orders
     assert world.orders.read([]) == {}
-
-
-def test_reading_an_id_twice_finds_its_order_once(world: World) -> None:
-    order = a_placed_order(world.orders)
-    assert world.orders.read([order.order_id, order.order_id]) == {order.order_id: order}
-
-
-def test_a_hundred_orders_are_read_at_once(world: World) -> None:
-    orders = [a_placed_order(world.orders, a_line()) for _ in range(100)]
-    assert world.orders.read([order.order_id for order in orders]) == {order.order_id: order for order in orders}
 
 
 def test_money_keeps_its_two_decimals(world: World) -> None:
@@ -102,3 +88,19 @@ def test_a_completed_order_is_not_listed(world: World) -> None:
     assert eventually(world, lambda: is_open(world, order))
     made(world.orders, steps.notify(order, order.updated_at + 1))
     assert eventually(world, lambda: not is_open(world, order))
+
+
+def test_every_order_is_among_all_of_them_as_it_stands(world: World) -> None:
+    pending = a_placed_order(world.orders)
+    paid = made(world.orders, charged(made(world.orders, reserved(a_placed_order(world.orders)))))
+    found = {order.order_id: order for order in all_orders(world)}
+    assert (found[pending.order_id], found[paid.order_id]) == (pending, paid)
+
+
+def test_more_than_a_page_of_orders_comes_whole_and_each_once(world: World) -> None:
+    """DynamoDB's page is 1 MiB; these 60 orders have about 20 KB each."""
+    lines = [Line(f"PROD-{number}", "A very long name " * 20, 1, Decimal("9.99")) for number in range(50)]
+    wanted = {a_placed_order(world.orders, *lines).order_id for _ in range(60)}
+    found = [order.order_id for order in all_orders(world)]
+    assert wanted <= set(found)
+    assert len(found) == len(set(found))

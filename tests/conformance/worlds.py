@@ -63,10 +63,6 @@ class World(Protocol):
         """The same, of an order."""
         ...
 
-    def take_away_spoiled(self) -> None:
-        """Delete the spoiled rows: other tests of the stack look at every row."""
-        ...
-
     def pause(self) -> None:
         """Let `PAUSE_SECONDS` pass."""
         ...
@@ -134,9 +130,6 @@ class MemoryWorld:
     def spoil_order(self, order_id: str, name: str, value: Any) -> None:
         _spoil(self._tables.orders, order_id, name, value)
 
-    def take_away_spoiled(self) -> None:
-        """The tables end with the test."""
-
     def pause(self) -> None:
         self.clock.advance(PAUSE_SECONDS)
 
@@ -147,7 +140,7 @@ def _spoil(rows: Rows[Any], key: str, name: str, value: Any) -> None:
 
 
 class AwsWorld:
-    """The adapters, on the tables of an applied stack. Topics and queues are its own; `close` deletes them."""
+    """The adapters, on the tables of an applied stack. Topics and queues are its own."""
 
     def __init__(self, config: Config) -> None:
         ports = connect(config, PATIENT)
@@ -159,8 +152,6 @@ class AwsWorld:
         self._sns = session.client("sns", endpoint_url=config.endpoint_url)
         self._dynamodb = session.client("dynamodb", endpoint_url=config.endpoint_url)
         self._names = config.resources
-        self._deletions: list[Callable[[], object]] = []
-        self._spoiled: list[tuple[str, dict[str, Any]]] = []
 
     def queue(self, visibility_seconds: int = 60) -> QueuePair:
         dlq_url, dlq_arn = self._new_queue({})
@@ -181,7 +172,6 @@ class AwsWorld:
 
     def topic(self, filters: Sequence[Filter]) -> tuple[Topic, list[Queue]]:
         arn = self._sns.create_topic(Name=fresh_id("conformance"))["TopicArn"]
-        self._deletions.append(lambda: self._sns.delete_topic(TopicArn=arn))
         return SnsTopic(self._sns, arn), [self._subscribed(arn, event_types) for event_types in filters]
 
     def spoil_product(self, product_id: str, name: str, value: Any) -> None:
@@ -193,23 +183,12 @@ class AwsWorld:
     def _spoil(self, table: str, key: dict[str, Any], name: str, value: Any) -> None:
         action: Any = {"Action": "DELETE"} if value is None else {"Action": "PUT", "Value": value}
         self._dynamodb.update_item(TableName=table, Key=key, AttributeUpdates={name: action})
-        self._spoiled.append((table, key))
-
-    def take_away_spoiled(self) -> None:
-        while self._spoiled:
-            table, key = self._spoiled.pop()
-            self._dynamodb.delete_item(TableName=table, Key=key)
 
     def pause(self) -> None:
         time.sleep(PAUSE_SECONDS)
 
-    def close(self) -> None:
-        for delete in self._deletions:
-            delete()
-
     def _new_queue(self, attributes: dict[Any, str]) -> tuple[str, str]:
         url = self._sqs.create_queue(QueueName=fresh_id("conformance"), Attributes=attributes)["QueueUrl"]
-        self._deletions.append(lambda: self._sqs.delete_queue(QueueUrl=url))
         answer = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         return url, answer["Attributes"]["QueueArn"]
 

@@ -96,14 +96,13 @@ def metered() -> Family:
 
 
 @pytest.fixture
-def witnessed(stack: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Family]:
+def witnessed(stack: Any, monkeypatch: pytest.MonkeyPatch) -> Family:
     witness = Witness()
     with _witnessed_sessions(monkeypatch, witness):
         world = AwsWorld(stack.config)
     pair, (topic, _) = world.queue(), world.topic([None])
     witness.seen.clear()
-    yield Family(world.orders, world.products, world.audit, topic, pair.queue, pair.send, lambda: witness.seen)
-    world.close()
+    return Family(world.orders, world.products, world.audit, topic, pair.queue, pair.send, lambda: witness.seen)
 
 
 @contextmanager
