@@ -10,7 +10,7 @@ export PRODUCT UNITS ID SEEDS FIRST PARTS QUICK # as variables of the environmen
 
 .DEFAULT_GOAL := help
 .PHONY: help venv infra-up infra-down infra-reset infra-status run-all run-order run-inventory run-payment \
-  run-notification run-audit e2e check-order replay dlq restock verify package test sim mutants crash-matrix outages bench \
+  run-notification run-audit e2e check-order replay dlq restock verify package test test-full sim mutants crash-matrix outages bench \
   screenshots check lint contracts terraform-check clean
 
 help: ## list the targets
@@ -100,9 +100,12 @@ package: $(RUN) ## the zip that AWS Lambda runs all services from (ARCHITECTURE=
 	@$(PY) -m scripts.package $${ARCHITECTURE:+"--architecture=$$ARCHITECTURE"} $${LAMBDA_PYTHON:+"--python=$$LAMBDA_PYTHON"}
 
 ##@ Quality
-test: $(DEV) $(SCAN) ## all tests, on a stack of their own
-	@$(PY) -m pytest -q -n auto -m "not alone"
-	@$(PY) -m pytest -q -m alone
+test: $(DEV) $(SCAN) ## tests of every kind, on a local AWS of their own (under 4 minutes; the first run applies Terraform)
+	@$(PY) -m pytest -q -n auto --durations=15
+
+test-full: $(DEV) $(SCAN) ## every test, with every seed, crash, mutant and attack (up to an hour)
+	@$(PY) -m pytest -q -n auto --durations=15 -m "not alone"
+	@$(PY) -m pytest -q --durations=15 -m alone
 
 sim: $(DEV) ## all services through storms of faults over in-memory twins: make sim SEEDS=100000 (FIRST=1000)
 	@$(PY) -m tests.faults.sim $${SEEDS:+"--seeds=$$SEEDS"} $${FIRST:+"--first=$$FIRST"}
@@ -139,6 +142,6 @@ terraform-check: $(RUN) $(SCAN)
 
 clean: ## remove all that can be made again, local AWS included
 	-@test ! -f $(RUN) || $(PY) -m scripts.infra reset
-	-@test ! -f $(RUN) || $(PY) -m scripts.infra reset --stack test
+	-@test ! -f $(DEV) || $(PY) -m tests.stack
 	@rm -rf $(VENV) .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

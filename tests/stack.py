@@ -92,7 +92,11 @@ def _unused_copy() -> Iterator[Stack]:
     """An empty stack that no other process uses."""
     for number in itertools.count():
         stack = _stack(f"copy-{number}")
-        with suppress(BlockingIOError), _lock(stack.folder.with_suffix(".lock"), fcntl.LOCK_NB):
+        with ExitStack() as used:
+            try:
+                used.enter_context(_lock(stack.folder.with_suffix(".lock"), fcntl.LOCK_NB))
+            except BlockingIOError:
+                continue
             _clear(stack)
             yield stack
             return
@@ -131,9 +135,20 @@ def _copy(source: Stack, target: Stack, overlay: Path | None = None) -> None:
     write_atomically(target.env_file, render_env(outputs, target.own_endpoint))
 
 
+def end_left_emulators() -> None:
+    """Kill the emulators that killed sessions left."""
+    for file in FOLDER.glob("*.lock"):
+        with suppress(BlockingIOError), _lock(file, fcntl.LOCK_NB):
+            Embedded(_stack(file.stem)).kill()
+
+
 def _use_local_aws_only(environment: pytest.MonkeyPatch) -> None:
     """No profile and no real credentials reach boto3 in this process."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         environment.delenv(name)
     for name, value in CREDENTIALS.items():
         environment.setenv(name, value)
+
+
+if __name__ == "__main__":
+    end_left_emulators()

@@ -75,18 +75,18 @@ def catch(mutant: Mutant) -> Caught | None:
 
 
 def trials() -> Iterator[Trial]:
-    """Each scenario without a fault, services away, wrong rows, some seeds, faults of one order, the matrix, more."""
+    """Each scenario without a fault, services away, wrong rows, some seeds, the matrix, faults of one order, more."""
     for scenario, relay in CASES:
         yield Trial(f"{scenario.name}, no fault", partial(_undisturbed, scenario, relay))
     yield from (Trial(str(absence), absence.breaches) for absence in absences())
     yield from (Trial(str(clock), clock.breaches) for clock in wrong_clocks())
     yield from (Trial(str(row), row.breaches) for row in spoiled_rows())
     yield from map(_seed, FIRST_SEEDS)
-    for case in cases():
-        yield Trial(str(case), case.breaches)
     for scenario, relay in CASES:
         for point in points(scenario, relay=relay):
             yield Trial(str(point), point.breaches)
+    for case in cases():
+        yield Trial(str(case), case.breaches)
     yield from map(_seed, MORE_SEEDS)
 
 

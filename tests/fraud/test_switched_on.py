@@ -15,6 +15,7 @@ from scripts.infra.stack import ROOT
 from shopflow.config import Config
 from shopflow.domain.order import LEGAL_TRAILS, Status
 from tests.live import eventually, running_services
+from tests.sizes import full
 from tests.stack import AppliedStack, applied_stack
 
 OVERLAY = ROOT / "examples" / "fraud" / "catalog.json"
@@ -32,6 +33,7 @@ def with_fraud() -> Iterator[AppliedStack]:
         yield applied
 
 
+@full
 def test_a_suspicious_order_has_a_flag_in_its_trail_and_is_completed(with_fraud: AppliedStack, tmp_path: Path) -> None:
     with running_services(with_fraud, tmp_path) as live:
         order_id = live.place({live.product(stock=500): 150})
@@ -45,6 +47,7 @@ def test_a_suspicious_order_has_a_flag_in_its_trail_and_is_completed(with_fraud:
     assert flag.payload["reasons"][0] == "the amount is 1000 or more"
 
 
+@full
 def test_terraform_only_adds_the_queues_and_the_subscription_of_the_service(
     stack: AppliedStack, with_fraud: AppliedStack
 ) -> None:

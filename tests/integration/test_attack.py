@@ -6,6 +6,7 @@ import pytest
 
 from shopflow.domain.order import Status
 from tests.live import Live
+from tests.sizes import full
 from tests.swarm import Attack, Latencies, attacking
 
 ORDERS = 50
@@ -22,7 +23,9 @@ ATTACKS = [
 ]
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+@pytest.mark.parametrize(
+    "attack", [ATTACKS[0], *(pytest.param(one, marks=full) for one in ATTACKS[1:])], ids=lambda attack: attack.name
+)
 def test_orders_are_placed_in_time_and_completed_during(
     attack: Attack, live: Live, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from api.http_server import Limits
+from tests.sizes import full
 from tests.swarm import Attack, Latencies, attacking
 from tests.unit.api.shop import Client, Shop, eventually, serving
 from tests.unit.api.test_http import ORDER, get, post
-
-pytestmark = pytest.mark.alone
 
 ORDERS = 100
 LONGEST_MS = 5_000
@@ -38,7 +37,11 @@ DEAF = [
 ]
 
 
-@pytest.mark.parametrize("attack", [*TRICKLE, *FLOOD, *DEAF], ids=lambda attack: attack.name)
+@pytest.mark.parametrize(
+    "attack",
+    [TRICKLE[0], *(pytest.param(one, marks=[full, pytest.mark.alone]) for one in (*TRICKLE[1:], *FLOOD, *DEAF))],
+    ids=lambda attack: attack.name,
+)
 def test_an_honest_order_is_placed_in_time_during(
     attack: Attack, shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:

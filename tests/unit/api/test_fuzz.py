@@ -22,15 +22,14 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from api.http_server import BoundedServer
 from api.openapi import load_document
 from shopflow import jsontext
+from tests.sizes import full
 from tests.unit.api.contract import Contract
 from tests.unit.api.hostile import HOSTILE
 from tests.unit.api.shop import AS_OPERATOR, Answer, Client, Shop, serving
 from tests.unit.api.test_http import until_closed
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("short_flow")]
-RAW_CASES = 10_000
-CASES_PER_OPERATION = 50
-CASES_OF_POST = 200
+RAW_CASES = [300, pytest.param(10_000, marks=full)]
 CONTRACT = Contract()
 STATUSES = {405}.union(*(operation.statuses for operation in CONTRACT.operations()))
 MAY_BE_5XX = {501, 505}
@@ -41,12 +40,12 @@ BEYOND_SCHEMAS = re.compile(r"more than 1000 of .* in all")
 GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def _schema() -> schemathesis.BaseSchema:
+def _schema(cases: int, cases_of_post: int) -> schemathesis.BaseSchema:
     # Its regular expressions (Rust's) know no surrogates, which no text that came as UTF-8 has anyway.
     text = jsontext.dumps(load_document()).replace(r"\\ud800-\\udfff", "")
-    post = {"include-name": "POST /orders", "generation": {"max-examples": CASES_OF_POST}}
+    post = {"include-name": "POST /orders", "generation": {"max-examples": cases_of_post}}
     config = {
-        "generation": {"max-examples": CASES_PER_OPERATION, "deterministic": True, "database": "none"},
+        "generation": {"max-examples": cases, "deterministic": True, "database": "none"},
         "operations": [post],
         # A document cannot say which products exist, which key was used before, nor which token is the operator's.
         "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "401", "404", "422", "429"]}},
@@ -54,7 +53,7 @@ def _schema() -> schemathesis.BaseSchema:
     return schemathesis.openapi.from_dict(json.loads(text), config=schemathesis.Config.from_dict(config))
 
 
-SCHEMA = _schema()
+QUICK, FULL = _schema(8, 40), _schema(50, 200)
 
 
 @dataclass
@@ -102,8 +101,22 @@ def session() -> Iterator[requests.Session]:
         yield session
 
 
-@SCHEMA.parametrize()
+@QUICK.parametrize()
 def test_every_operation_answers_as_documented(
+    case: schemathesis.Case[Any], server: BoundedServer, session: requests.Session, tally: Tally
+) -> None:
+    answers_as_documented(case, server, session, tally)
+
+
+@full
+@FULL.parametrize()
+def test_every_operation_answers_as_documented_in_more_cases(
+    case: schemathesis.Case[Any], server: BoundedServer, session: requests.Session, tally: Tally
+) -> None:
+    answers_as_documented(case, server, session, tally)
+
+
+def answers_as_documented(
     case: schemathesis.Case[Any], server: BoundedServer, session: requests.Session, tally: Tally
 ) -> None:
     # OPTIONS answers for any order id, known or not; the body of a DELETE is not read.
@@ -116,12 +129,13 @@ def test_every_operation_answers_as_documented(
     tally.count(answer.status_code)
 
 
+@pytest.mark.parametrize("cases", RAW_CASES)
 def test_any_bytes_are_answered_by_the_document(
-    shop: Shop, server: BoundedServer, tally: Tally, caplog: pytest.LogCaptureFixture
+    cases: int, shop: Shop, server: BoundedServer, tally: Tally, caplog: pytest.LogCaptureFixture
 ) -> None:
     saved, placed = len(shop.saved), 0
 
-    @settings(max_examples=RAW_CASES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=cases, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
     @given(HOSTILE)
     def attack(data: bytes) -> None:
         nonlocal placed
