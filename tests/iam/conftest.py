@@ -1,4 +1,4 @@
-"""The services under guard, for all tests of this folder."""
+"""The services under their own roles, for all tests of this folder."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A local AWS that enforces IAM, and the services on it, each under its own role and with every call noted.
+"""A local AWS that enforces IAM, and the services on it, each under its own role. Every AWS call is recorded.
 
-It asks for four rights by the name of the operation, where AWS asks for an action of another name. `in_its_words` says
-how. Three of them name the same resource. The fourth, for PartiQL, is asked for on "*": so which table a statement is
-about, and whether it inserts or deletes, the emulator does not check at all.
+The emulator asks for four rights by the name of the operation, where AWS has an action of another name: see
+`in_emulators_words`. Three of them name the same resource. The fourth, for PartiQL, is asked for on "*", so the
+emulator does not check which table a statement is about, nor whether it inserts or deletes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SAME_RESOURCE = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The API of an operator's page, for who knows its token."""
+    """The API of the operator's page."""
 
     url: str
     token: str
@@ -62,7 +62,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """The stack, under guard. ``live`` is seen with an administrator's eyes; ``env`` has no credentials."""
+    """The stack. ``live`` has an administrator's rights; ``env`` has no credentials."""
 
     live: Live
     place: Place
@@ -73,7 +73,7 @@ class Guarded:
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def credentials(self, role: str) -> dict[str, str]:
-        """Of a session in the role of a service, of the relay or of an operator, as environment variables."""
+        """A session in the role of a service, of the relay or of the operator, as environment variables."""
         arn = f"arn:aws:iam::{ACCOUNT}:role/{self.prefix}-{role}"
         given = self._admin("sts").assume_role(RoleArn=arn, RoleSessionName=role)["Credentials"]
         return {
@@ -83,9 +83,9 @@ class Guarded:
         }
 
     def environment(self, role: str) -> dict[str, str]:
-        """The whole environment of a process in that role, which notes its calls under the role's name."""
-        noting = {"PYTHONPATH": str(RECORDING), "CALLS_FILE": str(self.calls / role)}
-        return {**self.env, **self.credentials(role), **noting}
+        """The whole environment of a process in that role, which records its calls under the role's name."""
+        recording = {"PYTHONPATH": str(RECORDING), "CALLS_FILE": str(self.calls / role)}
+        return {**self.env, **self.credentials(role), **recording}
 
     def client(self, service: str, role: str) -> Any:
         """A client in that role, the same one each time."""
@@ -98,7 +98,7 @@ class Guarded:
 
     @contextmanager
     def operators_page(self) -> Iterator[Page]:
-        """An Order Service that has the operator's rights and no others, for its page /ops."""
+        """The page /ops of an Order Service that has the operator's rights and no others."""
         token, port = token_urlsafe(), free_port()
         env = self.environment(OPERATOR) | address(port) | {"OPS_TOKEN": token, "RELAY": "off"}
         commands = [command for command in service_commands(load_catalog()) if command.service == ORDER]
@@ -109,7 +109,7 @@ class Guarded:
             yield page
 
     def granted(self, role: str) -> frozenset[Right]:
-        """What Terraform lets the role do. The relay's policy is its own, also where the Order Service has it too."""
+        """What Terraform lets the role do. The Order Service runs the relay, whose policy counts separately here."""
         iam = self._admin("iam")
         if role == OPERATOR:
             arn = f"arn:aws:iam::{ACCOUNT}:policy/{self.prefix}-{OPERATOR}"
@@ -119,7 +119,7 @@ class Guarded:
         return granted_by(policy)
 
     def used(self) -> dict[str, frozenset[Right]]:
-        """The rights that the calls noted so far needed, by role; what the relay's thread did is the relay's."""
+        """The rights that the recorded calls needed, by role. The calls of the relay's thread are the relay's."""
         used: dict[str, frozenset[Right]] = {}
         for file in self.calls.iterdir():
             for call in map(json.loads, file.read_text().splitlines()):
@@ -135,16 +135,16 @@ class Guarded:
         trust = iam.get_role(RoleName=f"{self.prefix}-{ORDER}")["Role"]["AssumeRolePolicyDocument"]
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
         iam.attach_role_policy(RoleName=name, PolicyArn=f"arn:aws:iam::{ACCOUNT}:policy/{name}")
-        self.say_in_its_words(OPERATOR)
+        self.add_emulators_words(OPERATOR)
 
-    def say_in_its_words(self, role: str) -> None:
-        """Give the role, beside its rights, the same rights in the emulator's words."""
+    def add_emulators_words(self, role: str) -> None:
+        """Also give the role its rights under the names that the emulator asks for."""
         policies = [role, RELAY] if role == ORDER else [role]
         rights = {right for name in policies for right in self.granted(name)}
-        if statements := in_its_words(rights):
+        if statements := in_emulators_words(rights):
             document = json.dumps({"Version": "2012-10-17", "Statement": statements})
             self._admin("iam").put_role_policy(
-                RoleName=f"{self.prefix}-{role}", PolicyName="in-its-words", PolicyDocument=document
+                RoleName=f"{self.prefix}-{role}", PolicyName="emulators-words", PolicyDocument=document
             )
 
     def _admin(self, service: str) -> Any:
@@ -155,8 +155,8 @@ class Guarded:
         )
 
 
-def in_its_words(rights: set[Right]) -> list[dict[str, str]]:
-    """Those rights that the emulator asks for by another name than AWS does, as statements of a policy."""
+def in_emulators_words(rights: set[Right]) -> list[dict[str, str]]:
+    """The rights that the emulator asks for by another name than AWS does, as statements of a policy."""
     asked = {Right(_SAME_RESOURCE[right.action], right.resource) for right in rights if right.action in _SAME_RESOURCE}
     if any(right.action == "dynamodb:PartiQLInsert" for right in rights):
         asked.add(Right("dynamodb:BatchExecuteStatement", "*"))
@@ -170,7 +170,7 @@ def guarded(folder: Path) -> Iterator[Guarded]:
         applied = running.enter_context(applied_stack(emulator_env={"AUTH": "true"}))
         guard = _guard(applied, folder)
         for role in [*guard.services, RELAY]:
-            guard.say_in_its_words(role)
+            guard.add_emulators_words(role)
         for services in guard.services.values():
             services.start()
             running.callback(services.stop)

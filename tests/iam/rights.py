@@ -54,7 +54,7 @@ class Place:
 
 
 def granted_by(policy: Mapping[str, Any]) -> frozenset[Right]:
-    """The rights that a policy grants. Raises `ValueError` when it is not single actions on single resources."""
+    """The rights that a policy grants. Raises `ValueError` unless it allows single actions on single resources."""
     rights = {
         Right(action, resource)
         for statement in policy["Statement"]
@@ -68,7 +68,7 @@ def granted_by(policy: Mapping[str, Any]) -> frozenset[Right]:
 
 
 def needed_by(service: str, operation: str, params: Mapping[str, Any], place: Place) -> frozenset[Right]:
-    """The rights that a call needs. Raises `ValueError` for an operation that nobody has thought of here."""
+    """The rights that a call needs. Raises `ValueError` for an operation without a rule here."""
     wanted: list[tuple[str, str]]
     match service, operation:
         case "dynamodb", "BatchGetItem" | "BatchWriteItem":
@@ -90,7 +90,7 @@ def needed_by(service: str, operation: str, params: Mapping[str, Any], place: Pl
     return frozenset(Right(f"{service}:{action}", resource) for action, resource in wanted)
 
 
-def told(rights: Iterable[Right]) -> list[str]:
+def names(rights: Iterable[Right]) -> list[str]:
     """For a failed assertion."""
     return [str(right) for right in sorted(rights)]
 

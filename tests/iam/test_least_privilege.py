@@ -16,7 +16,8 @@ from shopflow.messaging.outbox import Publisher
 from shopflow.messaging.relay import Relay
 from tests.iam import scenarios
 from tests.iam.guarded import OPERATOR, RELAY, Guarded
-from tests.iam.rights import Right, told
+from tests.iam.rights import Right, names
+from tests.left_behind import committed
 from tests.system import CATALOG, OUTBOX
 
 ROLES = [*CATALOG.services, RELAY]
@@ -39,16 +40,16 @@ def used(guard: Guarded) -> Used:
 @pytest.mark.parametrize("role", [*ROLES, OPERATOR])
 def test_a_role_is_granted_what_it_uses_and_nothing_else(guard: Guarded, used: Used, role: str) -> None:
     granted = guard.granted(role)
-    assert told(used[role] - granted) == [], "needed, but not granted"
-    assert told(granted - used[role]) == [], "granted, but never used"
+    assert names(used[role] - granted) == [], "needed, but not granted"
+    assert names(granted - used[role]) == [], "granted, but never used"
 
 
 def test_the_relay_finishes_an_order_under_a_role_of_its_own(guard: Guarded) -> None:
-    """As where it runs by schedule."""
+    """The relay runs so where a schedule starts it."""
     with mock.patch.dict(os.environ, guard.credentials(RELAY)):
         aws = connect(guard.live.config, PATIENT)
     relay = Relay(aws.orders, aws.audit, Publisher(aws.topic), OUTBOX, SystemClock())
-    order, _ = scenarios.committed(guard.live, guard.live.product(stock=2), SystemClock())
+    order, _ = committed(guard.live, guard.live.product(stock=2), SystemClock())
     assert order.order_id in [entry.order_id for entry in aws.orders.open_orders()]
     relay.look_at(order.order_id, None, SystemClock().now_ms())
     assert guard.live.closed([order.order_id])[0].status is Status.COMPLETED
