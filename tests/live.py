@@ -92,9 +92,20 @@ class Live:
         orders = self.aws.orders.read(list(order_ids))
         return list(orders.values())
 
+    def finished(self, order_ids: Sequence[str], seconds: float = PATIENCE_SECONDS) -> list[Order]:
+        """The orders, once no step is left to do and their audit trails are complete; each trail checked.
+
+        The relay may still have to close a declined order, at an age of 30 s.
+        """
+        orders = eventually(lambda: self.read(order_ids), lambda seen: all(one.is_finished for one in seen), seconds)
+        return self._with_trails(order_ids, orders, seconds)
+
     def closed(self, order_ids: Sequence[str], seconds: float = PATIENCE_SECONDS) -> list[Order]:
-        """The orders, once all of them are closed and their audit trails complete; each trail checked."""
+        """The orders, once all of them are closed and their audit trails are complete; each trail checked."""
         orders = eventually(lambda: self.read(order_ids), lambda seen: all(not one.opened_at for one in seen), seconds)
+        return self._with_trails(order_ids, orders, seconds)
+
+    def _with_trails(self, order_ids: Sequence[str], orders: list[Order], seconds: float) -> list[Order]:
         assert len(orders) == len(set(order_ids))
         for order in orders:
             legal = LEGAL_TRAILS[order.status]
