@@ -18,7 +18,6 @@ locals {
     inventory = {
       orders    = ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"]
       inventory = ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"]
-      events    = ["dynamodb:GetItem"]
     }
     payment      = { orders = ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"] }
     notification = { orders = ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"] }
