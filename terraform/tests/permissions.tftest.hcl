@@ -39,7 +39,6 @@ run "every_service_has_the_rights_that_it_needs_and_no_others" {
         inventory = [
           "dynamodb:BatchGetItem ${var.orders}", "dynamodb:UpdateItem ${var.orders}",
           "dynamodb:BatchGetItem ${var.inventory}", "dynamodb:UpdateItem ${var.inventory}",
-          "dynamodb:GetItem ${var.events}",
           "sns:Publish ${var.topic}",
         ]
         payment = [
