@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 from rich.console import Console
 from rich.markup import escape
@@ -38,6 +39,20 @@ CASES = [
 ]
 """The scenarios of the matrix, first the one with the most steps."""
 MUTANTS: tuple[Mutant, ...] = (*OF_SERVICES, *OF_MESSAGING, *OF_NEIGHBOURS)
+MADE_FOR = {
+    "any_amount_taken": "gateway.charge about ORD-V6S4V135: nonsense",
+    "any_reason_taken": "gateway.charge about ORD-V6S4V135: nonsense",
+    "committed_before_encoded": "gateway.charge about ORD-V6S4V135: nonsense",
+    "decision_published": "oversleep at call 11, payment's gateway.charge",
+    "held_messages_let_go": "orders.read about ORD-V6S4V135: refuse",
+    "nothing_received_while_anything_is_held": "orders.read about ORD-V6S4V135: refuse",
+    "retried_together": "orders.read about ORD-V6S4V135: refuse",
+    "outage_taken_for_a_decline": "lose_the_answer at call 11, payment's gateway.charge",
+    "publish_fails_as_a_whole": "inventory's topic.publish about ORD-V6S4V135: break_down",
+    "refused_entries_ignored": "lose_answers_for_ten_minutes at call 26, inventory's orders.commit",
+    "sweep_cut_short_by_one_order": "relay's orders.read about ORD-V6S4V135: refuse",
+}
+"""The runs that have this text in their names come first. That only saves time: after them every run is tried."""
 FIRST_SEEDS = range(20)
 MORE_SEEDS = range(20, 300)
 
@@ -62,7 +77,9 @@ class Caught:
 def catch(mutant: Mutant) -> Caught | None:
     """What catches ``mutant``; None when nothing does."""
     with operated(mutant):
-        for number, trial in enumerate(trials(), 1):
+        made_for = MADE_FOR.get(mutant.__name__)
+        first = (trial for trial in trials() if made_for in trial.name) if made_for else ()
+        for number, trial in enumerate(chain(first, trials()), 1):
             try:
                 breaches = trial.breaches()
             except OutdatedMutant:
