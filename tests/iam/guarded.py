@@ -70,12 +70,13 @@ class Guarded:
     env: Mapping[str, str]
     services: Mapping[str, Services]
     calls: Path
-    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _session: boto3.session.Session
+    _clients: dict[tuple[str, str | None], Any] = field(default_factory=dict)
 
     def credentials(self, role: str) -> dict[str, str]:
         """A session in the role of a service, of the relay or of the operator, as environment variables."""
         arn = f"arn:aws:iam::{ACCOUNT}:role/{self.prefix}-{role}"
-        given = self._admin("sts").assume_role(RoleArn=arn, RoleSessionName=role)["Credentials"]
+        given = self.client("sts").assume_role(RoleArn=arn, RoleSessionName=role)["Credentials"]
         return {
             "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
             "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
@@ -87,14 +88,19 @@ class Guarded:
         recording = {"PYTHONPATH": str(RECORDING), "CALLS_FILE": str(self.calls / role)}
         return {**self.env, **self.credentials(role), **recording}
 
-    def client(self, service: str, role: str) -> Any:
-        """A client in that role, the same one each time."""
-        if (role, service) not in self._clients:
-            key, secret, token = self.credentials(role).values()
-            session = boto3.session.Session(key, secret, token, region_name=self.place.region)
-            endpoint = self.live.config.endpoint_url
-            self._clients[role, service] = session.client(service, endpoint_url=endpoint)  # type: ignore[call-overload]
-        return self._clients[role, service]
+    def client(self, service: str, role: str | None = None) -> Any:
+        """A client in that role, or with an administrator's rights; the same one each time."""
+        if (service, role) not in self._clients:
+            keys = list(self.credentials(role).values()) if role else [None] * 3
+            self._clients[service, role] = self._session.client(
+                service,  # type: ignore[call-overload]
+                None,
+                aws_access_key_id=keys[0],
+                aws_secret_access_key=keys[1],
+                aws_session_token=keys[2],
+                endpoint_url=self.live.config.endpoint_url,
+            )
+        return self._clients[service, role]
 
     @contextmanager
     def operators_page(self) -> Iterator[Page]:
@@ -110,7 +116,7 @@ class Guarded:
 
     def granted(self, role: str) -> frozenset[Right]:
         """What Terraform lets the role do. The Order Service runs the relay, whose policy counts separately here."""
-        iam = self._admin("iam")
+        iam = self.client("iam")
         if role == OPERATOR:
             arn = f"arn:aws:iam::{ACCOUNT}:policy/{self.prefix}-{OPERATOR}"
             policy = iam.get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]["Document"]
@@ -130,7 +136,7 @@ class Guarded:
 
     def make_operator(self) -> None:
         """A role that has the operator's policy and nothing else."""
-        iam = self._admin("iam")
+        iam = self.client("iam")
         name = f"{self.prefix}-{OPERATOR}"
         trust = iam.get_role(RoleName=f"{self.prefix}-{ORDER}")["Role"]["AssumeRolePolicyDocument"]
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
@@ -143,16 +149,9 @@ class Guarded:
         rights = {right for name in policies for right in self.granted(name)}
         if statements := in_emulators_words(rights):
             document = json.dumps({"Version": "2012-10-17", "Statement": statements})
-            self._admin("iam").put_role_policy(
+            self.client("iam").put_role_policy(
                 RoleName=f"{self.prefix}-{role}", PolicyName="emulators-words", PolicyDocument=document
             )
-
-    def _admin(self, service: str) -> Any:
-        return boto3.session.Session().client(
-            service,  # type: ignore[call-overload]
-            region_name=self.place.region,
-            endpoint_url=self.live.config.endpoint_url,
-        )
 
 
 def in_emulators_words(rights: set[Right]) -> list[dict[str, str]]:
@@ -187,7 +186,8 @@ def _guard(applied: AppliedStack, folder: Path) -> Guarded:
     config = load_config(env)
     services: dict[str, Services] = {}
     live = Live(config, connect(config, PATIENT), Services([], env, LogFiles(folder)), sqs_client(config))
-    guard = Guarded(live, Place(config.region, ACCOUNT), applied.stack.name_prefix, env, services, calls)
+    session = boto3.session.Session(region_name=config.region)
+    guard = Guarded(live, Place(config.region, ACCOUNT), applied.stack.name_prefix, env, services, calls, session)
     for command in service_commands(load_catalog()):
         services[command.service] = Services([command], guard.environment(command.service), LogFiles(folder / "logs"))
     return guard
