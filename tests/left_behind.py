@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from shopflow.clock import Clock, HeaderFactory, SystemClock
+from shopflow.clock import HeaderFactory, SystemClock
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Line, Order, Transition, create, decline, notify, release, reserve
 from shopflow.domain.stock import returned
 from shopflow.messaging.outbox import Publisher, stored_event
-from shopflow.messaging.relay import FIRST_LOOK_SECONDS
 from tests.live import VISA, Live
 from tests.system import CATALOG, CONTRACTS, OUTBOX
 
-NEARLY_DUE_MS = (FIRST_LOOK_SECONDS - 1) * 1000
+HEADERS = HeaderFactory(SystemClock())
 
 
-class NearlyDue:
-    """A clock so far behind that the relay looks at its orders in a second."""
-
-    def now_ms(self) -> int:
-        return SystemClock().now_ms() - NEARLY_DUE_MS
-
-
-def committed(live: Live, product: str, clock: Clock) -> tuple[Order, list[Event]]:
+def committed(live: Live, product: str) -> tuple[Order, list[Event]]:
     """A stored order of two units, with its `order.created`, which nobody has published."""
-    header = HeaderFactory(clock).new(EventType.ORDER_CREATED)
+    header = HEADERS.new(EventType.ORDER_CREATED)
     line = Line(product, "Test product", 2, live.aws.products.read([product])[product].price)
     order_id = "ORD-" + header.event_id[-8:]
     draft = Order(order_id, "CUST-TEST", (line,), header.time_ms, header.time_ms, payment_method=VISA)
@@ -33,13 +25,13 @@ def committed(live: Live, product: str, clock: Clock) -> tuple[Order, list[Event
     return order, [stored_event(CATALOG, order)]
 
 
-def released(live: Live, product: str, clock: Clock, *, notified: bool) -> tuple[Order, list[Event]]:
+def released(live: Live, product: str, *, notified: bool) -> tuple[Order, list[Event]]:
     """A declined order whose units are back in stock, but which is still open, with its events. None is published."""
-    order, events = committed(live, product, clock)
+    order, events = committed(live, product)
 
     def commit(event_type: EventType, step: Callable[..., Transition], *reason: str, units: int = 0) -> None:
         nonlocal order
-        transition = step(order, HeaderFactory(clock).new(event_type, events[-1]), *reason)
+        transition = step(order, HEADERS.new(event_type, events[-1]), *reason)
         stock = {name: units * count for name, count in returned(order).items()} if units else {}
         live.aws.orders.commit([transition], stock)
         order = transition.after

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,10 +18,11 @@ import boto3
 import requests
 from mypy_boto3_sqs import SQSClient
 
-from scripts.services import LogFiles, Services, service_commands
+from scripts.services import ORDER, Command, LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import ResourceReport, inspect
 from shopflow.aws.wiring import Aws, connect
+from shopflow.catalog import Catalog
 from shopflow.config import Config, configured_catalog, load_config
 from shopflow.domain.order import LEGAL_TRAILS, Order, Status
 from shopflow.domain.stock import Product
@@ -92,20 +94,9 @@ class Live:
         orders = self.aws.orders.read(list(order_ids))
         return list(orders.values())
 
-    def finished(self, order_ids: Sequence[str], seconds: float = PATIENCE_SECONDS) -> list[Order]:
-        """The orders, once no step is left to do and their audit trails are complete; each trail checked.
-
-        The relay may still have to close a declined order, at an age of 30 s.
-        """
-        orders = eventually(lambda: self.read(order_ids), lambda seen: all(one.is_finished for one in seen), seconds)
-        return self._with_trails(order_ids, orders, seconds)
-
     def closed(self, order_ids: Sequence[str], seconds: float = PATIENCE_SECONDS) -> list[Order]:
         """The orders, once all of them are closed and their audit trails are complete; each trail checked."""
         orders = eventually(lambda: self.read(order_ids), lambda seen: all(not one.opened_at for one in seen), seconds)
-        return self._with_trails(order_ids, orders, seconds)
-
-    def _with_trails(self, order_ids: Sequence[str], orders: list[Order], seconds: float) -> list[Order]:
         assert len(orders) == len(set(order_ids))
         for order in orders:
             legal = LEGAL_TRAILS[order.status]
@@ -144,6 +135,12 @@ QUICK = {
 """So that what a killed worker had received comes again in 5 s, not in 60."""
 
 
+def quick_commands(catalog: Catalog, scale: Mapping[str, int] | None = None) -> list[Command]:
+    """A command for each service, the Order Service with a quick relay."""
+    argv = (sys.executable, "-u", "-m", "tests.quick_relay")
+    return [replace(one, argv=argv) if one.service == ORDER else one for one in service_commands(catalog, scale)]
+
+
 @contextmanager
 def running_services(
     applied: AppliedStack, logs: Path, *, scale: Mapping[str, int] | None = None, **settings: str
@@ -151,7 +148,7 @@ def running_services(
     """All services as processes on ``applied``, which stop at the end. ``settings``: further variables for them."""
     env = {**applied.env, **QUICK, **address(free_port()), **settings}
     config = load_config(env)
-    with Services(service_commands(configured_catalog(env), scale), env, LogFiles(logs)) as services:
+    with Services(quick_commands(configured_catalog(env), scale), env, LogFiles(logs)) as services:
         services.start()
         live = Live(config, connect(config, PATIENT), services, sqs_client(config))
         eventually(lambda: answers(live.url), bool)

@@ -27,7 +27,7 @@ from shopflow.catalog import load_catalog
 from shopflow.config import load_config
 from tests.faults.lanes import address, answers, free_port
 from tests.iam.rights import Place, Right, granted_by, needed_by
-from tests.live import QUICK, Live, eventually, sqs_client
+from tests.live import QUICK, Live, eventually, quick_commands, sqs_client
 from tests.stack import AppliedStack, applied_stack
 
 ACCOUNT = "000000000000"
@@ -188,6 +188,6 @@ def _guard(applied: AppliedStack, folder: Path) -> Guarded:
     live = Live(config, connect(config, PATIENT), Services([], env, LogFiles(folder)), sqs_client(config))
     session = boto3.session.Session(region_name=config.region)
     guard = Guarded(live, Place(config.region, ACCOUNT), applied.stack.name_prefix, env, services, calls, session)
-    for command in service_commands(load_catalog()):
+    for command in quick_commands(load_catalog()):
         services[command.service] = Services([command], guard.environment(command.service), LogFiles(folder / "logs"))
     return guard

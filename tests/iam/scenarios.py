@@ -11,13 +11,12 @@ import signal
 import requests
 
 from scripts.infra.stack import CREDENTIALS
-from shopflow.clock import SystemClock
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Status
 from tests.commands import Ran, run_module
 from tests.faults.poison import poison_for
 from tests.iam.guarded import Guarded
-from tests.left_behind import NearlyDue, committed, publish, record, released
+from tests.left_behind import committed, publish, record, released
 from tests.live import Live, eventually
 from tests.system import CATALOG, CONTRACTS
 
@@ -49,10 +48,10 @@ def poison(guard: Guarded) -> None:
 def what_crashes_left(live: Live) -> None:
     """Three orders whose last step a crash prevented. The relay has to publish, to close, and to close without mail."""
     product = live.product(stock=20)
-    unpublished, _ = committed(live, product, NearlyDue())
-    unnotified, events = released(live, product, NearlyDue(), notified=False)
+    unpublished, _ = committed(live, product)
+    unnotified, events = released(live, product, notified=False)
     publish(live, events)
-    unclosed, events = released(live, product, NearlyDue(), notified=True)
+    unclosed, events = released(live, product, notified=True)
     record(live, events[:-1])
     publish(live, events[-1:])
     live.closed([unpublished.order_id, unnotified.order_id, unclosed.order_id])
@@ -84,8 +83,8 @@ def _bury_what_can_be_processed(live: Live) -> list[str]:
     """Dead letters for every service. Returns the orders that wait for some of them."""
     product = live.product(stock=20)
     finished = live.closed([live.place({product: 1})])[0]
-    waiting, created = committed(live, product, SystemClock())
-    unclosed, events = released(live, product, SystemClock(), notified=True)
+    waiting, created = committed(live, product)
+    unclosed, events = released(live, product, notified=True)
     record(live, [*created, *events])
     past = {entry.event.event_type: entry.event for entry in live.aws.audit.trail(finished.order_id)}
     _bury(live, "inventory", created[0], events[2])

@@ -49,7 +49,7 @@ def test_the_relay_finishes_an_order_under_a_role_of_its_own(guard: Guarded) -> 
     with mock.patch.dict(os.environ, guard.credentials(RELAY)):
         aws = connect(guard.live.config, PATIENT)
     relay = Relay(aws.orders, aws.audit, Publisher(aws.topic), OUTBOX, SystemClock())
-    order, _ = committed(guard.live, guard.live.product(stock=2), SystemClock())
+    order, _ = committed(guard.live, guard.live.product(stock=2))
     assert order.order_id in [entry.order_id for entry in aws.orders.open_orders()]
     relay.look_at(order.order_id, None, SystemClock().now_ms())
     assert guard.live.closed([order.order_id])[0].status is Status.COMPLETED

@@ -17,7 +17,7 @@ def test_a_paid_order_is_completed_and_takes_its_stock(live: Live) -> None:
 
 def test_a_declined_order_returns_its_stock_and_says_why(live: Live) -> None:
     product = live.product(stock=5)
-    (order,) = live.finished([live.place({product: 2}, EXPIRED)])
+    (order,) = live.closed([live.place({product: 2}, EXPIRED)])
     assert (order.status, order.failure_reason, live.stock(product)) == (Status.PAYMENT_FAILED, "Card expired", 5)
 
 

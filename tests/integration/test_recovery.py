@@ -19,7 +19,7 @@ from shopflow.aws.tables import DynamoOrders
 from shopflow.clock import HeaderFactory, SystemClock
 from shopflow.domain.order import Status
 from shopflow.messaging.outbox import Publisher
-from tests.left_behind import NearlyDue, committed, publish, released
+from tests.left_behind import committed, publish, released
 from tests.live import VISA, Live
 from tests.sizes import full
 from tests.system import OUTBOX
@@ -53,7 +53,7 @@ def test_a_service_finishes_what_is_in_flight_on_sigterm_and_exits_with_zero(liv
 
 def test_an_order_that_was_committed_but_not_published_is_finished_by_the_relay(live: Live) -> None:
     product = live.product(stock=5)
-    order, _ = committed(live, product, NearlyDue())
+    order, _ = committed(live, product)
     assert live.closed([order.order_id])[0].status is Status.COMPLETED
     assert live.stock(product) == 3
 
@@ -62,7 +62,7 @@ def test_an_order_that_was_committed_but_not_published_is_finished_by_the_relay(
 def test_a_declined_order_whose_release_was_published_but_not_cleared_is_closed(live: Live, notified: bool) -> None:
     """The Inventory Service leaves it so when it dies right after it published the release."""
     product = live.product(stock=5)
-    order, events = released(live, product, NearlyDue(), notified=notified)
+    order, events = released(live, product, notified=notified)
     publish(live, events)
     (final,) = live.closed([order.order_id])
     assert (final.status, final.outbox, live.stock(product)) == (Status.PAYMENT_FAILED, None, 5)
