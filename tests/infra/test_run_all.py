@@ -21,6 +21,7 @@ from scripts.infra.stack import ROOT
 from tests.commands import has_ended
 from tests.faults.lanes import free_port
 from tests.live import eventually
+from tests.sizes import full
 from tests.stack import AppliedStack
 
 WAIT_SECONDS = 30
@@ -112,7 +113,7 @@ def link_on(text: TextIO) -> str:
     return next(line for line in text if line.startswith("The operator's page: ")).split(": ", 1)[1].strip()
 
 
-@pytest.mark.parametrize(("given", "stream"), [("", "stdout"), (CHOSEN, "stderr")])
+@pytest.mark.parametrize(("given", "stream"), [("", "stdout"), pytest.param(CHOSEN, "stderr", marks=full)])
 def test_a_terminal_shows_a_link_that_opens_the_operators_page_and_only_the_order_service_has_its_token(
     stack: AppliedStack, given: str, stream: str
 ) -> None:
@@ -125,7 +126,7 @@ def test_a_terminal_shows_a_link_that_opens_the_operators_page_and_only_the_orde
         assert knowing == {"api"}
 
 
-@pytest.mark.parametrize("given", ["", CHOSEN])
+@pytest.mark.parametrize("given", ["", pytest.param(CHOSEN, marks=full)])
 def test_no_file_and_no_pipe_gets_the_operators_token(stack: AppliedStack, given: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("wb") as file, run_all(stack, {"stdout": file.fileno()}, OPS_TOKEN=given) as running:

@@ -18,6 +18,7 @@ from shopflow.aws.wiring import connect
 from shopflow.catalog import load_catalog
 from shopflow.domain.order import EventType
 from shopflow.ports import Outgoing
+from tests.sizes import full
 from tests.stack import AppliedStack
 
 
@@ -28,6 +29,7 @@ def test_a_second_up_has_nothing_to_apply(stack: AppliedStack) -> None:
     assert "Terraform" not in text.getvalue()
 
 
+@full
 def test_a_second_plan_finds_no_drift(stack: AppliedStack) -> None:
     module = Module(stack.stack, stack.stack.own_endpoint)
     init(module)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.outages import QUICK, Shop, shop, suffer
+from tests.faults.outages import OUTAGES, QUICK, Shop, shop, suffer
 from tests.sizes import full
 from tests.stack import AppliedStack
 
@@ -19,9 +19,8 @@ def open_shop(stack: AppliedStack) -> Iterator[Shop]:
         yield opened
 
 
-@pytest.mark.parametrize(
-    "outage", ["gateway down", *(pytest.param(one, marks=full) for one in ("AWS frozen", "SNS fails half"))]
-)
+@full
+@pytest.mark.parametrize("outage", OUTAGES)
 def test_no_order_is_lost_doubled_or_late_when_a_dependency_goes_away_and_comes_back(
     open_shop: Shop, outage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
