@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,6 +45,11 @@ def _folder(nodeid: str) -> str:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderByFolder:
     """Called by pytest-xdist when tests run in several processes (``-n``)."""
     return FolderByFolder(config, log)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Of ``-n auto``: one more than there are cores, since tests of running services wait now and then."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="module")
