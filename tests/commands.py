@@ -1,4 +1,4 @@
-"""Commands for people, run as people run them."""
+"""Runs commands as people run them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Run = Callable[..., Ran]
 def runner(main: Callable[[], int], env: Mapping[str, str], operator_log: Path) -> Run:
     """A function that runs a command's ``main`` with its arguments and what is ``typed``, within this process.
 
-    It spares the start of an interpreter for each.
+    That saves the start of an interpreter for each call.
     """
     own = dict(env) | {"SHOPFLOW_OPERATOR_LOG": str(operator_log), "COLUMNS": "240"}
 
@@ -42,7 +42,7 @@ def runner(main: Callable[[], int], env: Mapping[str, str], operator_log: Path) 
 
 
 def has_ended(pid: int) -> bool:
-    """Whether there is no such process any more, or one that only waits for its parent to hear of its end."""
+    """Whether the process has ended, even if its parent has not asked for its exit code yet."""
     answer = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
     return answer.stdout.strip()[:1] in ("", "Z")
 

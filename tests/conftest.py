@@ -52,6 +52,12 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("full"):
+            item.add_marker(pytest.mark.timeout(900))
+
+
 @pytest.fixture(scope="module")
 def stack() -> Iterator[AppliedStack]:
     """A local AWS of this file's own, with ShopFlow's resources and the three products in it."""

@@ -14,7 +14,7 @@ MAX_REMEMBERED = 10_000
 
 
 class RememberingContracts(Contracts):
-    """The contracts, which look no second time at a text that has passed: they cannot change their mind about it.
+    """The contracts, which validate each text only once: a valid text stays valid.
 
     Validation is most of what a run over the twins takes.
     """

@@ -1,4 +1,4 @@
-"""Hundreds of clients that mean harm, in a process of their own: they share no interpreter with who is measured."""
+"""Hundreds of hostile clients, in a process of their own so that they do not slow the measured client down."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """``clients`` connections that send ``opening``, then ``drip`` every 0.2 s, and come again when thrown out.
+    """``clients`` connections that send ``opening``, then ``drip`` every 0.2 s, and connect again when the server disconnects them.
 
-    One that never ``reads`` takes nothing off its socket, so that who answers it gets stuck.
+    Without ``reads`` they never read an answer, so that the server cannot finish writing it.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Attack:
 
 @dataclass(frozen=True)
 class Traffic:
-    """How many bytes the swarm has sent, and how often one of it was thrown out."""
+    """How many bytes the swarm has sent, and how many times the server disconnected one of its clients."""
 
     sent: Synchronized[Any]
     ended: Synchronized[Any]
@@ -49,7 +49,7 @@ class Attacker:
         self._connect()
 
     def act(self) -> None:
-        """Send what goes without waiting, read what there is, and come again if that was the end."""
+        """Send and read what does not block. Connect again if the server has disconnected."""
         try:
             with contextlib.suppress(BlockingIOError):
                 self._send()
@@ -68,8 +68,8 @@ class Attacker:
         self._pending = memoryview(self._attack.opening)
 
     def _look(self) -> None:
-        thrown_out = self._end.poll(0) if not self._attack.reads else not self._socket.recv(65536)
-        if thrown_out:
+        disconnected = self._end.poll(0) if not self._attack.reads else not self._socket.recv(65536)
+        if disconnected:
             raise ConnectionResetError
 
     def _send(self) -> None:
@@ -82,7 +82,7 @@ class Attacker:
 
 @contextmanager
 def attacking(address: Address, attack: Attack) -> Iterator[Traffic]:
-    """While it lasts, ``attack`` is made on ``address``; it begins when every client has begun."""
+    """Attacks ``address`` until the block ends. The block begins when every client has begun."""
     context = multiprocessing.get_context("spawn")
     traffic = Traffic(context.Value("q", 0), context.Value("q", 0))
     begun = context.Event()

@@ -125,7 +125,7 @@ class System:
     def step(self, name: str) -> None:
         """One round of one consumer, unless it is at work already (a tap may call this in the middle of its round).
 
-        A crash takes its memory with it; it is started anew at once.
+        After a crash it starts again at once, with an empty memory.
         """
         if name in self._at_work:
             return

@@ -1,4 +1,4 @@
-"""Taps: where a test stands between a service and the world, and what it can do there."""
+"""Taps: a test stands between a service and its ports, and decides what happens at each call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workers.gateway import SimulatedGateway
 
 
 class Crash(BaseException):
-    """The process of the service ends here. No handler of exceptions may stop it."""
+    """The service's process dies here. No `except Exception` may stop that."""
 
 
 class Tap(Protocol):

@@ -1,4 +1,4 @@
-"""Orders, products and events that nobody else has: every id is fresh, so tests share a stack."""
+"""Orders, products and events with new ids, so that tests can share a stack."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def a_placed_order(orders: Orders, *lines: Line) -> Order:
 
 
 def a_declined_order(orders: Orders) -> Order:
-    """A stored order whose payment failed, with its stock not released and its customer not told."""
+    """A stored order whose payment failed, with its stock not released and its customer not notified."""
     order = a_placed_order(orders)
     order = made(orders, reserved(order))
     return made(orders, steps.decline(order, header(EventType.PAYMENT_FAILED, order.outbox), DECLINED))
@@ -90,7 +90,7 @@ def standing(orders: Orders, order: Order) -> Order:
 
 
 def got_through(orders: Orders, transitions: Sequence[Transition], stock: dict[str, int]) -> bool:
-    """Whether the commit was made; False when it was in conflict. Asks again while it is in contention."""
+    """Whether the commit was made; False when it was in conflict. Tries again while there is contention."""
     while True:
         try:
             orders.commit(transitions, stock)

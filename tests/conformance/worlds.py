@@ -1,4 +1,4 @@
-"""The two families of ports behind one face, with what a test needs to watch them."""
+"""The two families of ports behind one interface, with what a test needs to watch them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class World(Protocol):
     def queue(self, visibility_seconds: int = 60) -> QueuePair: ...
     def topic(self, filters: Sequence[Filter]) -> tuple[Topic, list[Queue]]: ...
     def spoil_product(self, product_id: str, name: str, value: Any) -> None:
-        """Write an attribute past the code; None: take it away."""
+        """Write an attribute without the code that checks it; None removes it."""
         ...
 
     def spoil_order(self, order_id: str, name: str, value: Any) -> None:
@@ -96,7 +96,7 @@ def receive(world: World, queue: Queue, count: int) -> list[Message]:
 
 
 class MemoryWorld:
-    """The twins, under a clock that each pause turns."""
+    """The twins. Each pause advances their clock."""
 
     def __init__(self) -> None:
         self._tables = tables = Tables()
