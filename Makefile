@@ -10,7 +10,7 @@ export PRODUCT UNITS ID SEEDS FIRST PARTS QUICK # as variables of the environmen
 
 .DEFAULT_GOAL := help
 .PHONY: help venv infra-up infra-down infra-reset infra-status run-all run-order run-inventory run-payment \
-  run-notification run-audit e2e check-order replay dlq restock verify package test test-full sim mutants crash-matrix outages bench \
+  run-notification run-audit e2e check-order replay dlq restock verify package test test-full sim mutants crash-matrix bench \
   screenshots check lint contracts terraform-check clean
 
 help: ## list the targets
