@@ -14,7 +14,7 @@ from shopflow.domain.order import EventType, Status
 from shopflow.errors import Contention, Unavailable
 from shopflow.messaging.outbox import Publisher
 from shopflow.ports import Charge, Outgoing
-from tests.faults.nonsense import GATEWAY
+from tests.faults.injections import GATEWAY
 from tests.system import CONTRACTS, System, service_of
 from tests.taps import Crash
 from workers.outbound import MAX_REMEMBERED
