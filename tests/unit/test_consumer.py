@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -13,7 +13,7 @@ from shopflow.clock import HeaderFactory
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, create
-from shopflow.errors import Contention, ContractBreach, Unavailable
+from shopflow.errors import ContractBreach, Unavailable
 from shopflow.memory.queues import MemoryQueue, MemoryTopic
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.deferred import MAX_DEFERRED
@@ -22,24 +22,12 @@ from shopflow.messaging.outbox import Outbox, Publisher, stored_event
 from shopflow.ports import Message, Outgoing, QueueDepth
 from shopflow.telemetry import Telemetry
 from tests.clocks import ManualClock
-from tests.unit.making import pending
+from tests.unit.making import Recording, pending
 
 CATALOG = load_catalog()
 CATALOG_EXAMPLES = SCHEMAS / "examples" / "valid"
 CONTRACTS = Contracts(CATALOG)
 OUTBOX = Outbox(CATALOG, CONTRACTS)
-
-
-class Recording(Handler):
-    """Remembers what it saw, and returns ``answer(event)``."""
-
-    def __init__(self, answer: Callable[[Event], Outcome] = lambda _: Done()) -> None:
-        self.answer = answer
-        self.seen: list[str] = []
-
-    def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        self.seen += [event.order_id for event in events]
-        return [self.answer(event) for event in events]
 
 
 class RefusingTopic:
@@ -225,20 +213,6 @@ def test_orders_whose_dependency_is_down_for_them_alone_do_not_block_others(bad:
     assert bench.depths() == (0, 0, 0)
 
 
-def test_a_message_that_makes_every_batch_unavailable_is_found_and_its_neighbours_are_served() -> None:
-    class OneBadKey(Recording):
-        def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
-            if any(event.order_id == "ORD-00000005" for event in events):
-                raise Unavailable("a key of the batch is throttled")
-            return super().handle(events)
-
-    handler = OneBadKey()
-    bench = Bench(handler)
-    bench.send(*(bench.event(number) for number in range(1, 21)))
-    bench.run(seconds=30)
-    assert (len(handler.seen), bench.queue.depth()) == (19, QueueDepth(0, 1))
-
-
 def test_in_an_outage_the_backlog_waits_in_the_queue_and_there_are_no_dead_letters() -> None:
     down = True
     handler = Recording(lambda _: Failed(Unavailable("gateway")) if down else Done())
@@ -322,15 +296,6 @@ def test_deferred_messages_stay_hidden_for_hours() -> None:
         assert bench.queue.depth() == QueueDepth(0, 10)
 
 
-def test_contention_defers_a_message_and_uses_up_no_receive() -> None:
-    tries = iter([Contention("busy")] * 10)
-    handler = Recording(lambda _: Failed(error) if (error := next(tries, None)) else Done())
-    bench = Bench(handler)
-    bench.send(bench.event())
-    bench.rounds(11, seconds=20)
-    assert bench.depths() == (0, 0, 0)
-
-
 def test_the_pauses_grow_and_end_with_a_success() -> None:
     down = True
     handler = Recording(lambda _: Failed(Unavailable("gateway")) if down else Done())
@@ -341,15 +306,6 @@ def test_the_pauses_grow_and_end_with_a_success() -> None:
     down = False
     bench.run(seconds=20)
     assert bench.consumer.step() == 0
-
-
-def test_deferred_messages_are_nacked_when_the_consumer_stops() -> None:
-    bench = Bench(Recording(lambda _: Failed(Unavailable("gateway"))))
-    bench.send(bench.event())
-    bench.consumer.step()
-    bench.stop.set()
-    bench.consumer.run()
-    assert bench.queue.depth() == QueueDepth(1, 0)
 
 
 def test_what_arrives_after_the_stop_is_nacked_and_not_started() -> None:
