@@ -1,4 +1,4 @@
-"""Taps: where a test stands between a service and the world, and what it can do there."""
+"""Taps: a test between a service and its ports, and what it can do there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Crash(BaseException):
 
 class Tap(Protocol):
     def __call__(self, service: str, method: str, call: partial[Any]) -> Any:
-        """Stand between ``service`` and its call of ``method`` ("orders.commit"); ``call()`` makes it."""
+        """Instead of a call of ``method`` ("orders.commit") by ``service``. ``call()`` makes the call."""
         ...
 
 

@@ -40,7 +40,7 @@ def wire(
     topic: MemoryTopic | None = None,
     queue: Callable[..., MemoryQueue] = MemoryQueue,
 ) -> Twins:
-    """New, empty twins. A simulation hands in faulty ones of its own."""
+    """New, empty twins. A simulation passes faulty ones."""
     tables = Tables()
     topic = topic or MemoryTopic()
     dlqs = {

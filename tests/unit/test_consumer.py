@@ -198,17 +198,17 @@ def test_a_valid_event_in_the_wrong_queue_is_acknowledged_and_counted() -> None:
 @pytest.mark.parametrize("bad", [1, 10, 15, 30])
 def test_orders_whose_dependency_is_down_for_them_alone_do_not_block_others(bad: int) -> None:
     """They come first, so the first batches are unavailable as a whole."""
-    stuck = {f"ORD-{number:08}" for number in range(1, bad + 1)}
-    handler = Recording(lambda event: Failed(Unavailable("gateway")) if event.order_id in stuck else Done())
+    unlucky = {f"ORD-{number:08}" for number in range(1, bad + 1)}
+    handler = Recording(lambda event: Failed(Unavailable("gateway")) if event.order_id in unlucky else Done())
     bench = Bench(handler)
     bench.send(*(bench.event(number) for number in range(1, bad + 1)))
     bench.run(seconds=0.1)
     bench.send(*(bench.event(number) for number in range(101, 126)))
     bench.run(seconds=30)
-    assert len(set(handler.seen) - stuck) == 25
+    assert len(set(handler.seen) - unlucky) == 25
     bench.run(seconds=6 * 3600)
     assert bench.depths() == (0, bad, 0), "deferred for hours, received once"
-    stuck.clear()
+    unlucky.clear()
     bench.run(seconds=30)
     assert bench.depths() == (0, 0, 0)
 
@@ -256,8 +256,8 @@ def test_an_unforeseen_error_of_the_queue_does_not_stop_retries_or_receiving() -
         def change_visibility(self, seconds: Mapping[Message, int]) -> list[Message]:
             raise KeyError("UnknownCode")
 
-    stuck = "ORD-00000001"
-    handler = Recording(lambda event: Failed(Unavailable("x")) if event.order_id == stuck else Done())
+    unlucky = "ORD-00000001"
+    handler = Recording(lambda event: Failed(Unavailable("x")) if event.order_id == unlucky else Done())
     bench = Bench(handler)
     bench.queue = Odd(bench.clock, "odd", dlq=bench.dlq)
     bench.consumer._queue = bench.consumer._deferred._queue = bench.queue
@@ -266,7 +266,7 @@ def test_an_unforeseen_error_of_the_queue_does_not_stop_retries_or_receiving() -
     bench.clock.advance(31)
     bench.send(*(bench.event(number) for number in range(2, 6)))
     bench.run(seconds=30)
-    assert len(set(handler.seen) - {stuck}) == 4
+    assert len(set(handler.seen) - {unlucky}) == 4
 
 
 def test_slow_retries_leave_half_of_the_time_to_fresh_messages() -> None:
