@@ -10,7 +10,7 @@ export PRODUCT UNITS ID SEEDS FIRST PARTS QUICK # as variables of the environmen
 
 .DEFAULT_GOAL := help
 .PHONY: help venv infra-up infra-down infra-reset infra-status run-all run-order run-inventory run-payment \
-  run-notification run-audit e2e check-order replay dlq restock verify package test test-full sim mutants crash-matrix outages bench \
+  run-notification run-audit e2e check-order replay dlq restock verify package test test-full sim mutants crash-matrix bench \
   screenshots check lint contracts terraform-check clean
 
 help: ## list the targets
@@ -108,19 +108,16 @@ test-full: $(DEV) $(SCAN) ## every test, with every seed, crash, mutant and atta
 	@$(PY) -m pytest -q --durations=15 -m alone
 
 sim: $(DEV) ## all services through storms of faults over in-memory twins: make sim SEEDS=100000 (FIRST=1000)
-	@$(PY) -m tests.faults.sim $${SEEDS:+"--seeds=$$SEEDS"} $${FIRST:+"--first=$$FIRST"}
+	@$(PY) -m tests.faults.simulation $${SEEDS:+"--seeds=$$SEEDS"} $${FIRST:+"--first=$$FIRST"}
 
 mutants: $(DEV) ## put deliberate faults into the code, one at a time: which test catches each
-	@$(PY) -m tests.faults.mutants
+	@$(PY) -m tests.faults.catch_mutants
 
 crash-matrix: $(DEV) ## kill a real process before and after every call that it makes (about 20 minutes)
 	@$(PY) -m tests.faults.crash_matrix_live
 
 screenshots: $(DEV) ## the pictures of the README, taken anew of real orders in Chromium
 	@$(PY) -m pytest -q tests/browser/screenshots.py
-
-outages: $(DEV) ## gateway down, local AWS frozen, SNS failing, under a load of orders (about 6 minutes)
-	@$(PY) -m tests.faults.outages
 
 bench: $(BENCH) ## speed beside a bare reference, into docs/bench (half an hour; PARTS="run-all start-up", QUICK=1)
 	@$(PY) -m bench $${QUICK:+--quick} $$PARTS

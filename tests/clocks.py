@@ -1,4 +1,4 @@
-"""A clock that only a test turns."""
+"""Clocks that only a test advances."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ManualClock:
 
 
 class SkewedClock:
-    """Another clock, seen so many milliseconds ahead (negative: behind)."""
+    """``clock`` with so many milliseconds added (negative: behind)."""
 
     def __init__(self, clock: ManualClock, ahead_ms: int) -> None:
         self._clock = clock

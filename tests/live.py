@@ -26,7 +26,8 @@ from shopflow.catalog import Catalog
 from shopflow.config import Config, configured_catalog, load_config
 from shopflow.domain.order import LEGAL_TRAILS, Order, Status
 from shopflow.domain.stock import Product
-from tests.faults.lanes import address, answers, free_port
+from shopflow.invariants import Breach, check_dead_letters
+from tests.addresses import address, answers, free_port
 from tests.stack import AppliedStack
 
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
@@ -157,6 +158,19 @@ def running_services(
 
 def count(orders: Iterable[Order], status: Status) -> int:
     return sum(order.status is status for order in orders)
+
+
+def breaches_of_dead_letters(sqs: SQSClient, config: Config, poison: Mapping[str, frozenset[str]]) -> Iterator[Breach]:
+    """The breaches in the dead-letter queues, which are emptied. ``poison``: what was put into each service's queue."""
+    for service, url in config.resources.dlq_urls.items():
+        yield from check_dead_letters(service, frozenset(_drain(sqs, url)), poison.get(service, frozenset()))
+
+
+def _drain(sqs: SQSClient, url: str) -> Iterator[str]:
+    while received := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        for message in received:
+            yield message["Body"]
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
 def sqs_client(config: Config) -> SQSClient:

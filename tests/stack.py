@@ -23,7 +23,7 @@ from scripts.infra.stack import CREDENTIALS, ROOT, Stack, render_env, write_atom
 from scripts.infra.terraform import Module
 from scripts.restock import SEED
 from shopflow.config import Config
-from tests.faults.lanes import free_port
+from tests.addresses import free_port
 
 FOLDER = ROOT / ".local" / "test"
 NAME_PREFIX = "shopflow-test"

@@ -1,7 +1,7 @@
-"""The whole of ShopFlow in one thread: the real handlers, consumer, relay and API use case, over the in-memory twins.
+"""All of ShopFlow in one thread: the real handlers, consumer, relay and API use case, over the in-memory twins.
 
-Every call that a service makes to the outside goes through a `Tap`, so a test can record it, refuse it, lose its
-answer, or crash the service there. Time is a clock that the system turns itself.
+Every call that a service makes to the outside goes through a `Tap`. So a test can record the call, refuse it, lose its
+answer, or crash the service there. The system advances the clock itself.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ CONTRACTS = RememberingContracts(CATALOG)
 OUTBOX = Outbox(CATALOG, CONTRACTS)
 RELAY_SECONDS = 30
 IDLE_SECONDS = 10
-"""How far time is turned at once while no message can be received; well below the visibility timeout."""
+"""Time passes in steps of this while no message can be received: far below the visibility timeout."""
 LONG_IDLE_SECONDS = 1800
 LONG_IDLE_TICKS = 60
-"""After so many ticks without a message anywhere only the relay has something to wait for: time is turned faster."""
+"""After so many ticks without any message only the relay waits for something, so time passes in longer steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ class Ports(handlers.WorkerPorts):
 class System:
     """All services over one set of twins.
 
-    ``stock`` seeds the products. ``seed`` decides event ids, jitter and the gateway's draws. Without a ``relay`` nobody
-    sweeps. ``scale`` starts more consumers of a service's queue: "payment", "payment-2" … ``skew`` puts the clock of a
-    service so many milliseconds ahead. ``twins`` on ``clock`` take the place of faultless ones. ``telemetry``: that
-    of each service.
+    ``stock`` seeds the products. ``seed`` decides event ids, jitter and the gateway's draws. Without a ``relay`` there
+    are no sweeps. ``scale`` starts more consumers of a service's queue: "payment", "payment-2" … ``skew`` puts the
+    clock of a service so many milliseconds ahead. ``twins`` on ``clock`` take the place of faultless ones.
+    ``telemetry``: that of each service.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class System:
         key: str | None = None,
         trace_parent: str | None = None,
     ) -> Order:
-        """A client's POST. Raises what the API's use case raises, or `Crash`: then the service is started anew."""
+        """A client's POST. Raises what the API's use case raises, or `Crash`: then the service is started again."""
         items = [{"productId": name, "quantity": units} for name, units in wanted.items()]
         body: dict[str, Any] = {"customerId": "CUST-001", "items": items}
         if payment_method:
@@ -125,7 +125,7 @@ class System:
     def step(self, name: str) -> None:
         """One round of one consumer, unless it is at work already (a tap may call this in the middle of its round).
 
-        After a crash it starts again at once, with an empty memory.
+        A crash loses its memory. It is started again at once.
         """
         if name in self._at_work:
             return
@@ -162,7 +162,7 @@ class System:
         return True
 
     def tick(self) -> None:
-        """Everyone who is awake makes a round; then a second passes, or more when nothing can be received."""
+        """Each consumer that is awake makes a round. Then a second passes, or more when nothing can be received."""
         for name in self.consumers:
             if self.awake(name):
                 self.step(name)
@@ -188,7 +188,7 @@ class System:
         return self.drained() and not (self.relay_enabled and self.tables.opened)
 
     def has_deferred(self) -> bool:
-        """Whether a consumer holds a message for another try."""
+        """Whether a consumer has a deferred message."""
         return any(consumer.has_deferred for consumer in self.consumers.values())
 
     def redrive(self) -> None:

@@ -1,4 +1,4 @@
-"""Taps: a test stands between a service and its ports, and decides what happens at each call."""
+"""Taps: a test between a service and its ports, and what it can do there."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from workers.gateway import SimulatedGateway
 
 
 class Crash(BaseException):
-    """The service's process dies here. No `except Exception` may stop that."""
+    """The process of the service ends here. No handler of exceptions may stop it."""
 
 
 class Tap(Protocol):
     def __call__(self, service: str, method: str, call: partial[Any]) -> Any:
-        """Stand between ``service`` and its call of ``method`` ("orders.commit"); ``call()`` makes it."""
+        """Instead of a call of ``method`` ("orders.commit") by ``service``. ``call()`` makes the call."""
         ...
 
 

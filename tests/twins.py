@@ -27,7 +27,7 @@ class Twins:
     dlqs: Mapping[str, MemoryQueue]
 
     def seed(self, stock: Mapping[str, int]) -> None:
-        """Add new products, with so many units of each."""
+        """Put new products into the assortment, so many units of each."""
         for name, units in stock.items():
             self.products.seed(Product(name, f"Name of {name}", Decimal("9.99"), units, units))
 
@@ -40,7 +40,7 @@ def wire(
     topic: MemoryTopic | None = None,
     queue: Callable[..., MemoryQueue] = MemoryQueue,
 ) -> Twins:
-    """New, empty twins. A simulation passes faulty ones of its own."""
+    """New, empty twins. A simulation passes faulty ones."""
     tables = Tables()
     topic = topic or MemoryTopic()
     dlqs = {

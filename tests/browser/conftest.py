@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.addresses import answers
 from tests.browser.pages import TOKEN, Console, Operator, Recording, Storefront
-from tests.faults.lanes import answers
 from tests.live import Live, eventually, running_services
 from tests.stack import AppliedStack, applied_stack
 

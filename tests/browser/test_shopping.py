@@ -8,8 +8,8 @@ import signal
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from tests.addresses import answers
 from tests.browser.pages import DECLINED, HAPPY, Console, Storefront
-from tests.faults.lanes import answers
 from tests.live import EXPIRED, VISA, eventually
 
 DECLINES = {

@@ -1,16 +1,15 @@
-"""A process that dies where a crash matrix wants it to: `python -m tests.faults.crash_process LABEL MODULE …`.
+"""A process that dies at a given call: `python -m tests.faults.crash_process LABEL MODULE …`.
 
 Runs ``python -m MODULE …`` unchanged, with a hook around each call that it makes to the outside: to AWS (botocore's
-`before-send`), to the payment gateway and to the mailer. Nothing here knows which calls there are. Calls are numbered
-by the role of the thread that makes them; polls that bring nothing new are not counted, so that a run of a scenario
-numbers its calls as the run before it did.
+`before-send`), to the payment gateway and to the mailer. Nothing here knows which calls there are. The calls of each
+role (a kind of thread) are numbered. A poll that brings nothing new is not counted, so every run of a scenario numbers
+its calls in the same way.
 
-The folder CRASH_FOLDER is how the process and the matrix speak to each other:
+The process and the crash matrix communicate through files in CRASH_FOLDER:
 
-    plan.json      written by the matrix: the number of the run, and where a process shall die (or nowhere)
-    fired          made by the process that dies there, once a run, with its id
-    RUN.jsonl      the journal of run number RUN: a line for each counted call, appended by all processes
-    gate-LABEL     the name of a call that the process shall not make yet; held-LABEL is there while it waits
+    plan.json      written by the matrix: the number of the run, and the call at which a process dies, if any
+    fired          written by the process that dies there, with its id
+    RUN.jsonl      the journal of run number RUN: all processes append a line for each counted call
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ import runpy
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -48,7 +46,6 @@ from workers.notification import LogMailer
 
 BEFORE, AFTER = "before", "after"
 RELAY = "relay"
-GATE_SECONDS = 0.02
 _ENTRY_ID = re.compile(r"PublishBatchRequestEntries\.member\.\d+\.Id")
 _EVENT_TYPE = re.compile(r"PublishBatchRequestEntries\.member\.\d+\.MessageAttributes\.entry\.1\.Value\.StringValue")
 _REFUSAL = b"<ErrorResponse><Error><Code>AuthorizationError</Code><Message>refused</Message></Error></ErrorResponse>"
@@ -58,20 +55,20 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Role:
-    """What the threads of one role did last, and how many calls they have made in this run."""
+    """The last call of the threads of one role, and how many they have made in this run."""
 
     request: str = ""
     answer: str = ""
     count: int = 0
 
     def number_of(self, request: str) -> int:
-        """The number of a call. A poll that is repeated keeps the one it had, whenever in it the news comes."""
+        """The number of a call. A repeated poll keeps its number, whenever it brings something new."""
         return max(1, self.count + (request != self.request))
 
 
 @dataclass(slots=True)
 class Hook:
-    """Stands around each call of this process."""
+    """Runs around each call of this process."""
 
     label: str
     folder: Path
@@ -80,15 +77,13 @@ class Hook:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def around(self, name: str, request: str, call: Callable[[], T], facts: Callable[[T], Facts] = lambda _: {}) -> T:
-        """Make the call ``name``, unless the process is to die before it; count it; die after it if that is wanted.
+        """Make the call ``name`` and count it. Dies before or after it, if that is planned.
 
         ``facts(answer)`` go into the journal with it.
         """
-        self._wait_at_gate(name)
         role_name = re.sub(r"[-_]\d+.*$", "", threading.current_thread().name)
         with self.lock:
             role = self._role(role_name)
-            polls = role.request == request
             self._die_if_planned(role_name, role.number_of(request), BEFORE)
         answer = call()
         with self.lock:
@@ -98,12 +93,12 @@ class Hook:
                 return answer
             role.count = role.number_of(request)
             role.request, role.answer = request, fingerprint
-            self._note({"role": role_name, "number": role.count, "call": name, "polls": polls, **facts(answer)})
+            self._note({"role": role_name, "number": role.count, "call": name, **facts(answer)})
             self._die_if_planned(role_name, role.count, AFTER)
         return answer
 
     def refuses(self, event_types: set[str]) -> bool:
-        """Whether the plan has the topic refuse such an event to everyone but the relay."""
+        """Whether the topic must refuse such an event, as it does to everybody but the relay."""
         return self._plan().get("refuse") in event_types and threading.current_thread().name != RELAY
 
     def _role(self, name: str) -> _Role:
@@ -132,19 +127,6 @@ class Hook:
         with (self.folder / f"{self.run}.jsonl").open("a") as journal:
             journal.write(json.dumps({"label": self.label, "pid": os.getpid(), **line}) + "\n")
 
-    def _wait_at_gate(self, name: str) -> None:
-        gate, deferred = self.folder / f"gate-{self.label}", self.folder / f"held-{self.label}"
-        while True:
-            try:
-                closed = gate.read_text() == name
-            except FileNotFoundError:
-                closed = False
-            if not closed:
-                deferred.unlink(missing_ok=True)
-                return
-            deferred.touch()
-            time.sleep(GATE_SECONDS)
-
 
 def main() -> None:
     label, module, *arguments = sys.argv[1:]
@@ -158,7 +140,7 @@ def main() -> None:
 
 
 def hook_aws(hook: Hook) -> None:
-    """Have every session that is made from now on send its requests through ``hook``."""
+    """Every session that is made from now on sends its requests through ``hook``."""
     original, http = botocore.session.get_session, URLLib3Session(max_pool_connections=64)
 
     def send(request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
@@ -204,7 +186,7 @@ def hook_mailer(hook: Hook) -> None:
 
 
 def set_clock_back(milliseconds: int) -> None:
-    """Have the Order Service date its orders so long ago: its relay, whose clock is right, looks at them sooner."""
+    """The Order Service dates its orders back. Its relay has the right clock, so it looks at them sooner."""
 
     class Behind:
         def now_ms(self) -> int:

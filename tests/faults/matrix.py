@@ -1,12 +1,12 @@
-"""The crash matrix: a scenario is run once to list its calls, then again with one fault at each of them.
+"""The crash matrix: a scenario runs once to list its calls, then again with one fault at each of them.
 
-Nothing here knows which calls there are: one that is added to the code is covered without a change.
+Nothing here knows which calls there are: a new call in the code is covered without a change.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,20 +14,21 @@ from typing import Any
 from shopflow.errors import Contention, Unavailable
 from shopflow.invariants import Breach
 from tests.clocks import ManualClock
-from tests.faults.lasting import subjects_of
-from tests.faults.observer import Observer
-from tests.faults.scenarios import Scenario
-from tests.faults.verdict import breaches_of
+from tests.faults.injections import subjects_of
+from tests.faults.scenarios import SCENARIOS, Scenario
+from tests.faults.verdict import Observer, breaches_of
 from tests.system import CATALOG, System, service_of
 from tests.taps import Crash
 from tests.twins import wire
 
+CASES = [(scenario, relay) for scenario in SCENARIOS for relay in (True, False) if relay or not scenario.needs_relay]
+"""Each scenario with and without the relay, where it can end without."""
 MAX_TRIES = 5
 """Of a client, with the same idempotency key."""
 PAST_VISIBILITY_SECONDS = 61
 LASTING_SECONDS = 600
 ROUNDS = 6
-"""That the others make meanwhile: enough for an order to go all the way."""
+"""Of all other services while one is delayed. Enough for an order to go all the way."""
 
 Act = Callable[["Run", partial[Any]], Any]
 
@@ -50,8 +51,17 @@ def refuse(run: Run, call: partial[Any]) -> Any:
     raise Contention("throttled")
 
 
+def refuse_for_ten_minutes(run: Run, call: partial[Any]) -> Any:
+    raise Contention("throttled for ten minutes")
+
+
+def lose_answers_for_ten_minutes(run: Run, call: partial[Any]) -> Any:
+    call()
+    raise Unavailable("the answers are lost for ten minutes")
+
+
 def be_overtaken(run: Run, call: partial[Any]) -> Any:
-    """All others, a second consumer of the same queue among them, get on with their work first."""
+    """All other services make some rounds first, a second consumer of the same queue among them."""
     run.observer.faults += 1
     for _ in range(ROUNDS):
         for name in run.system.consumers:
@@ -61,80 +71,77 @@ def be_overtaken(run: Run, call: partial[Any]) -> Any:
 
 
 def oversleep(run: Run, call: partial[Any]) -> Any:
-    """The process stands still until its messages are visible again, and others have taken them."""
+    """The process stands still until its messages are visible again and others have taken them."""
     run.system.clock.advance(PAST_VISIBILITY_SECONDS)
     if run.system.relay_enabled:
         run.system.sweep()
     return be_overtaken(run, call)
 
 
-def refuse_for_ten_minutes(run: Run, call: partial[Any]) -> Any:
-    run.injected.lasts_until = run.system.clock.now + LASTING_SECONDS * 1000
-    raise Contention("throttled, as for some time now")
-
-
-def lose_answers_for_ten_minutes(run: Run, call: partial[Any]) -> Any:
-    run.injected.lasts_until = run.system.clock.now + LASTING_SECONDS * 1000
-    call()
-    raise Unavailable("the answer was lost, as for some time now")
-
-
-FAULTS: tuple[Act, ...] = (crash_before, crash_after, lose_the_answer, refuse)
-"""Of one process alone on its queue."""
+ONCE: tuple[Act, ...] = (crash_before, crash_after, lose_the_answer, refuse)
 LASTING: tuple[Act, ...] = (refuse_for_ten_minutes, lose_answers_for_ten_minutes)
-"""Of this call, and of each like it for the same orders."""
+"""Also done instead of each later call like that one, for the same orders, for ten minutes."""
 DELAYS: tuple[Act, ...] = (be_overtaken, oversleep)
-"""Of one of two processes on each queue."""
+"""With two processes on each queue. The faults before these have one."""
 
 
 @dataclass(slots=True)
 class AtCall:
-    """Does ``act`` instead of the call at ``number``, and lists all calls.
-
-    An act of `LASTING` is also done instead of each call like that one, for the same subjects, until ``lasts_until``.
-    """
+    """Does ``act`` instead of the call at ``number``, and lists all calls."""
 
     number: int | None = None
     act: Act = crash_before
     calls: list[tuple[str, str]] = field(default_factory=list)
-    lasts_until: int = 0
+    _ends: int = 0
     _subjects: list[str] = field(default_factory=list)
 
     def __call__(self, run: Run, service: str, method: str, call: partial[Any]) -> Any:
         self.calls.append((service, method))
+        now = run.system.clock.now
         if self.number == len(self.calls) - 1:
             self._subjects = subjects_of(method, call)
+            self._ends = now + LASTING_SECONDS * 1000 if self.act in LASTING else now
             return self.act(run, call)
-        if run.system.clock.now < self.lasts_until and self.number is not None:
-            same = self.calls[self.number] == (service, method)
-            if same and (not self._subjects or set(self._subjects) & set(subjects_of(method, call))):
-                until = self.lasts_until
-                try:
-                    return self.act(run, call)
-                finally:
-                    self.lasts_until = until
+        lasts = self.number is not None and now < self._ends and self.calls[self.number] == (service, method)
+        if lasts and (not self._subjects or set(self._subjects) & set(subjects_of(method, call))):
+            return self.act(run, call)
         return call()
 
 
 class Run:
-    """One run of a scenario with one fault, its clients trying again under their idempotency keys.
+    """One run of a scenario with one fault. Clients try again under their idempotency keys."""
 
-    ``accepted``: the orders whose clients were told so.
-    """
-
-    def __init__(self, scenario: Scenario, injected: AtCall, *, relay: bool, scale: Mapping[str, int]) -> None:
+    def __init__(self, scenario: Scenario, injected: AtCall, *, relay: bool) -> None:
         self.scenario = scenario
         self.injected = injected
         self.accepted: list[str] = []
         self.observer = Observer(self._tap)
         clock = ManualClock()
         twins = wire(CATALOG, clock, topic=scenario.topic())
-        if scenario.rival_comes_at:
-            scale = {"inventory": 2, **scale}
+        scale = {"inventory": 2} if scenario.rival_comes_at else {}
+        if injected.act in DELAYS:
+            scale = {service.name: 2 for service in CATALOG.consumers}
         self.system = System(scenario.stock, tap=self.observer, relay=relay, scale=scale, clock=clock, twins=twins)
         self._waiting = list(enumerate(scenario.requests))
 
-    def play(self) -> bool:
+    def breaches(self) -> list[Breach]:
+        """Play it. Without the relay an order may stay open, but only if its event was never published."""
+        came_to_rest = self._play()
+        if self.injected.act in LASTING:
+            self.system.run(LASTING_SECONDS)
+            self.system.redrive()
+            came_to_rest = self.system.run_until_quiet()
+        left_open = set() if self.system.relay_enabled else self._unpublished()
+        found = breaches_of(self.system, self.observer, self.accepted)
+        found = [breach for breach in found if not (breach.may_pass and breach.subject in left_open)]
+        if not came_to_rest:
+            found.append(Breach(1, self.scenario.name, "does not come to rest"))
+        ends = Counter(order.status for order in self.system.tables.orders.values())
+        if not left_open and ends != Counter(self.scenario.ends):
+            found.append(Breach(1, self.scenario.name, f"ends as {dict(ends)}"))
+        return found
+
+    def _play(self) -> bool:
         """Place the orders and let the services work. Returns whether they came to rest."""
         kept_back = 1 if self.scenario.rival_comes_at else 0
         while len(self._waiting) > kept_back:
@@ -163,6 +170,18 @@ class Run:
                 if self.injected.act in LASTING:
                     self.system.clock.advance(LASTING_SECONDS / 2)
 
+    def _unpublished(self) -> set[str]:
+        """The open orders whose event the topic never accepted; after a lost answer, whose publisher does not know.
+
+        After a delay there are none.
+        """
+        if self.injected.act in DELAYS:
+            return set()
+        lost = self.injected.act in (lose_the_answer, lose_answers_for_ten_minutes)
+        known = self.observer.acknowledged if lost else self.observer.published
+        orders = (self.system.tables.orders[order_id] for order_id in self.system.tables.opened)
+        return {order.order_id for order in orders if order.outbox and order.outbox.event_id not in known}
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -181,51 +200,21 @@ class Point:
 
     def breaches(self) -> list[Breach]:
         """What of the invariants does not hold after it."""
-        run = Run(self.scenario, AtCall(self.number, self.act), relay=self.relay, scale=_scale(self.act))
-        found = judged(run)
+        run = Run(self.scenario, AtCall(self.number, self.act), relay=self.relay)
+        found = run.breaches()
         assert run.injected.calls[self.number] == self.call, "the run is not the same up to the fault"
         return found
 
 
 def points(scenario: Scenario, *, relay: bool) -> Iterator[Point]:
     """Every fault at every call that ``scenario`` makes without one."""
-    for acts in ((*FAULTS, *LASTING), DELAYS):
-        undisturbed = Run(scenario, AtCall(), relay=relay, scale=_scale(acts[0]))
-        undisturbed.play()
+    for acts in ((*ONCE, *LASTING), DELAYS):
+        undisturbed = Run(scenario, AtCall(act=acts[0]), relay=relay)
+        undisturbed.breaches()
         for number, call in enumerate(undisturbed.injected.calls):
             yield from (Point(scenario, relay, act, number, call) for act in acts)
 
 
-def judged(run: Run) -> list[Breach]:
-    """Play it. The breaches: without the relay an order may stay open if its event was never published, only then."""
-    came_to_rest = run.play()
-    if run.injected.act in LASTING:
-        run.system.run(LASTING_SECONDS)
-        run.system.redrive()
-        came_to_rest = run.system.run_until_quiet()
-    left_open = set() if run.system.relay_enabled else _unpublished(run)
-    found = breaches_of(run.system, run.observer, run.accepted)
-    found = [breach for breach in found if not (breach.may_pass and breach.subject in left_open)]
-    if not came_to_rest:
-        found.append(Breach(1, run.scenario.name, "does not come to rest"))
-    ends = Counter(order.status for order in run.system.tables.orders.values())
-    if not left_open and ends != Counter(run.scenario.ends):
-        found.append(Breach(1, run.scenario.name, f"ends as {dict(ends)}"))
-    return found
-
-
-def _unpublished(run: Run) -> set[str]:
-    """The open orders whose event the topic never took; after a lost answer, those whose publisher was not told.
-
-    After a mere delay there are none.
-    """
-    if run.injected.act in DELAYS:
-        return set()
-    lost = run.injected.act in (lose_the_answer, lose_answers_for_ten_minutes)
-    told = run.observer.acknowledged if lost else run.observer.published
-    orders = (run.system.tables.orders[order_id] for order_id in run.system.tables.opened)
-    return {order.order_id for order in orders if order.outbox and order.outbox.event_id not in told}
-
-
-def _scale(act: Act) -> dict[str, int]:
-    return {service.name: 2 for service in CATALOG.consumers} if act in DELAYS else {}
+def breaches_undisturbed(scenario: Scenario, relay: bool) -> list[Breach]:
+    """What of the invariants does not hold although nothing failed."""
+    return Run(scenario, AtCall(), relay=relay).breaches()

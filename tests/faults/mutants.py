@@ -1,161 +1,423 @@
-"""The teeth of the fault tests: each deliberate fault in the code is caught, and nothing is in the code as it is.
-
-python -m tests.faults.mutants                       all of them
-python -m tests.faults.mutants notified_again            one of them
-"""
+"""Mutants: deliberate faults in the code. Each replaces a piece of one or two functions."""
 
 from __future__ import annotations
 
-import argparse
-import logging
-import sys
-import time
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
+from textwrap import dedent
+from types import CodeType
+from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from api.placing import PlaceOrder
+from shopflow.domain import order as domain
+from shopflow.domain.order import Order
+from shopflow.domain.times import after_cause
+from shopflow.memory.tables import MemoryAuditLog, MemoryOrders
+from shopflow.messaging import outbox, relay
+from shopflow.messaging.consumer import Consumer
+from shopflow.messaging.deferred import DeferredMessages
+from shopflow.messaging.outbox import Publisher
+from shopflow.messaging.relay import Relay
+from workers import payment
+from workers.audit import Audit
+from workers.dry_run import Kind
+from workers.inventory import Inventory
+from workers.notification import Notification
+from workers.outbound import Outbound
+from workers.payment import Payment
 
-from shopflow.invariants import Breach
-from tests.faults.away import absences, wrong_clocks
-from tests.faults.matrix import AtCall, Run, judged, points
-from tests.faults.mutants_of_messaging import OF_MESSAGING
-from tests.faults.mutants_of_neighbours import OF_NEIGHBOURS
-from tests.faults.mutants_of_services import OF_SERVICES
-from tests.faults.neighbours import cases, spoiled_rows
-from tests.faults.scenarios import DECLINED, SCENARIOS, Scenario
-from tests.faults.simulation import Simulation
-from tests.faults.surgery import Mutant, OutdatedMutant, Surgery, operated
 
-OK, FAILED = 0, 1
-MAX_CHARS = 70
-CASES = [
-    (scenario, relay)
-    for scenario in (DECLINED, *(one for one in SCENARIOS if one is not DECLINED))
-    for relay in ((True,) if scenario.needs_relay else (False, True))
-]
-"""The scenarios of the matrix, first the one with the most steps."""
-MUTANTS: tuple[Mutant, ...] = (*OF_SERVICES, *OF_MESSAGING, *OF_NEIGHBOURS)
-MADE_FOR = {
-    "any_amount_taken": "gateway.charge about ORD-V6S4V135: nonsense",
-    "any_reason_taken": "gateway.charge about ORD-V6S4V135: nonsense",
-    "committed_before_encoded": "gateway.charge about ORD-V6S4V135: nonsense",
-    "decision_published": "oversleep at call 11, payment's gateway.charge",
-    "held_messages_let_go": "orders.read about ORD-V6S4V135: refuse",
-    "nothing_received_while_anything_is_held": "orders.read about ORD-V6S4V135: refuse",
-    "retried_together": "orders.read about ORD-V6S4V135: refuse",
-    "outage_taken_for_a_decline": "lose_the_answer at call 11, payment's gateway.charge",
-    "publish_fails_as_a_whole": "inventory's topic.publish about ORD-V6S4V135: break_down",
-    "refused_entries_ignored": "lose_answers_for_ten_minutes at call 26, inventory's orders.commit",
-    "sweep_cut_short_by_one_order": "relay's orders.read about ORD-V6S4V135: refuse",
-}
-"""The runs that have this text in their names come first. That only saves time: after them every run is tried."""
-FIRST_SEEDS = range(20)
-MORE_SEEDS = range(20, 300)
+class OutdatedMutant(Exception):
+    """The code that a mutant replaces has changed: the mutant must follow it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """One run that may catch a mutant."""
+class Edit:
+    """``old`` in the source of ``target``, a function or a property, becomes ``new``.
 
-    name: str
-    breaches: Callable[[], list[Breach]]
+    ``old`` must occur once. Further lines of ``new`` are indented as the line is that ``old`` begins in.
+    """
 
+    target: Any
+    old: str
+    new: str
 
-@dataclass(frozen=True, slots=True)
-class Caught:
-    """By which run, the first breach in it, and how many runs that took."""
+    @property
+    def function(self) -> Any:
+        return getattr(self.target, "fget", self.target)
 
-    by: str
-    breach: Breach
-    runs: int
-
-
-def catch(mutant: Mutant) -> Caught | None:
-    """What catches ``mutant``; None when nothing does."""
-    with operated(mutant):
-        made_for = MADE_FOR.get(mutant.__name__)
-        first = (trial for trial in trials() if made_for in trial.name) if made_for else ()
-        for number, trial in enumerate(chain(first, trials()), 1):
-            try:
-                breaches = trial.breaches()
-            except OutdatedMutant:
-                raise
-            except Exception as error:  # no run of the code as it is raises anything
-                breaches = [Breach(1, trial.name, f"breaks off: {error!r}")]
-            if breaches:
-                return Caught(trial.name, breaches[0], number)
-    return None
+    def code(self) -> CodeType:
+        """The function's code with the edit in it. Raises `OutdatedMutant`."""
+        function = self.function
+        source = dedent(inspect.getsource(function))
+        if source.count(self.old) != 1:
+            raise OutdatedMutant(f"{function.__qualname__} has {source.count(self.old)} times {self.old!r}")
+        line = source[: source.index(self.old)].rsplit("\n", 1)[-1]
+        indent = line[: len(line) - len(line.lstrip())]
+        source = source.replace(self.old, self.new.replace("\n", "\n" + indent))
+        made: dict[str, Any] = {}
+        exec(compile(source, function.__code__.co_filename, "exec"), function.__globals__, made)  # noqa: S102
+        code: CodeType = Edit(made[function.__name__], "", "").function.__code__
+        return code
 
 
-def trials() -> Iterator[Trial]:
-    """Each scenario without a fault, services away, wrong rows, some seeds, the matrix, faults of one order, more."""
-    for scenario, relay in CASES:
-        yield Trial(f"{scenario.name}, no fault", partial(_undisturbed, scenario, relay))
-    yield from (Trial(str(absence), absence.breaches) for absence in absences())
-    yield from (Trial(str(clock), clock.breaches) for clock in wrong_clocks())
-    yield from (Trial(str(row), row.breaches) for row in spoiled_rows())
-    yield from map(_seed, FIRST_SEEDS)
-    for scenario, relay in CASES:
-        for point in points(scenario, relay=relay):
-            yield Trial(str(point), point.breaches)
-    for case in cases():
-        yield Trial(str(case), case.breaches)
-    yield from map(_seed, MORE_SEEDS)
+class Mutant:
+    """``does``: what the code does with the edits in it. ``made_for``: words in the names of the runs that catch it."""
+
+    def __init__(self, name: str, does: str, *edits: Edit, made_for: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.does = does
+        self.edits = edits
+        self.made_for = made_for
+
+    @contextmanager
+    def put_in(self) -> Iterator[None]:
+        """The code with this fault in it, until the end of the ``with`` block. Raises `OutdatedMutant`."""
+        mutated = [(edit.function, edit.function.__code__, edit.code()) for edit in self.edits]
+        try:
+            for function, _, code in mutated:
+                function.__code__ = code
+            yield
+        finally:
+            for function, original, _ in mutated:
+                function.__code__ = original
 
 
-def _undisturbed(scenario: Scenario, relay: bool) -> list[Breach]:
-    return judged(Run(scenario, AtCall(), relay=relay, scale={}))
+COMMITTED_BEFORE_ENCODED = Edit(
+    Payment._charge,
+    "try:\n        outgoing =",
+    "self._orders.commit([transition])\ntry:\n    outgoing =",
+)
 
-
-def _seed(seed: int) -> Trial:
-    return Trial(f"seed {seed}", lambda: Simulation(seed).run().breaches)
-
-
-def unchanged(_: Surgery) -> None:
-    """The control: the code as it is."""
-
-
-def main(arguments: list[str] | None = None) -> int:
-    by_name = {mutant.__name__: mutant for mutant in MUTANTS}
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.faults.mutants", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("mutants", nargs="*", metavar="MUTANT", help=f"of {', '.join(by_name)}")
-    names = parser.parse_args(arguments).mutants or list(by_name)
-    if unknown := [name for name in names if name not in by_name]:
-        parser.error(f"there is no mutant {', '.join(unknown)}")
-    logging.disable(logging.CRITICAL)
-    try:
-        return _show([by_name[name] for name in names], Console(highlight=False))
-    except KeyboardInterrupt:
-        return 130
-
-
-def _show(mutants: list[Mutant], console: Console) -> int:
-    table = Table("Mutant", "Caught by", "Invariant", "Seconds")
-    failed = 0
-    for mutant in (unchanged, *mutants):
-        started = time.monotonic()
-        with console.status(mutant.__name__):
-            caught = catch(mutant)
-        as_it_should = (caught is None) == (mutant is unchanged)
-        failed += not as_it_should
-        colour = "" if as_it_should else "[red]"
-        by, found = (caught.by, _one_line(caught.breach)) if caught else ("nothing", "")
-        seconds = f"{time.monotonic() - started:.1f}"
-        table.add_row(*(colour + escape(cell) for cell in (mutant.__name__, by, found, seconds)))
-    console.print(table)
-    console.print(f"{len(mutants)} mutants: {f'{failed} not as it should be' if failed else 'every one is caught'}")
-    return FAILED if failed else OK
-
-
-def _one_line(breach: Breach) -> str:
-    return f"{breach.invariant}: {' '.join(breach.text.split())[:MAX_CHARS]}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+OF_SERVICES = (
+    Mutant(
+        "publish_before_commit",
+        "The API publishes `order.created` before it saves the order.",
+        Edit(
+            PlaceOrder._save,
+            "standing = self._orders.create(order)",
+            "self._publish_created(created)\nstanding = self._orders.create(order)",
+        ),
+        Edit(PlaceOrder.place, "if not replayed:", "if False:"),
+    ),
+    Mutant(
+        "no_lost_answer_rule",
+        "The API takes an earlier order under the same key for a collision of ids, and tries the next id.",
+        Edit(PlaceOrder._save, "if _answers(standing, key, request):", "if standing == order:"),
+    ),
+    Mutant(
+        "release_guard_missing",
+        "Two Inventory processes that have the same `payment.failed` both return the stock.",
+        Edit(domain.release, 'guard=("status", "released_at")', 'guard=("status",)'),
+    ),
+    Mutant(
+        "release_twice",
+        "A redelivered `payment.failed` returns the stock again.",
+        Edit(Inventory._release, " or order.released_at is not None", ""),
+        Edit(domain.release, "if order.released_at is not None:", "if False:"),
+    ),
+    Mutant(
+        "release_never_cleared",
+        "The relay leaves a published `inventory.released` in the outbox.",
+        Edit(Relay._close, "if not transition.changes():", "if True:"),
+    ),
+    Mutant(
+        "nothing_returned",
+        "The release of a declined order returns no units.",
+        Edit(Inventory._release, "commit([transition], returned(order))", "commit([transition])"),
+    ),
+    Mutant(
+        "refusals_committed_apart",
+        "Inventory commits the refused orders of a batch before the reserved ones, not together with them.",
+        Edit(
+            Inventory._commit,
+            "self._orders.commit(transitions, {",
+            "apart = [one for one in transitions if one.before.order_id in decided.refused]\n"
+            "for one in apart:\n"
+            "    self._orders.commit([one])\n"
+            "self._orders.commit([one for one in transitions if one not in apart], {",
+        ),
+    ),
+    Mutant(
+        "contention_taken_for_out_of_stock",
+        "Inventory refuses the orders of a batch when a transaction conflicts or is throttled.",
+        Edit(
+            Inventory._commit,
+            "self._orders.commit(transitions, {product_id: -units for product_id, units in decided.taken.items()})",
+            "try:\n"
+            "    self._orders.commit(transitions, {name: -units for name, units in decided.taken.items()})\n"
+            "except Contention:\n"
+            "    refused = Plan({}, {order.order_id: 'Insufficient stock' for order in orders})\n"
+            "    transitions = [self._decide(order, causes[order.order_id], refused) for order in orders]\n"
+            "    events = [self._outbox.outgoing(transition.after) for transition in transitions]\n"
+            "    self._orders.commit(transitions)",
+        ),
+    ),
+    Mutant(
+        "each_order_planned_last",
+        "Inventory plans each order of a batch on what all the others leave, as if it had come last.",
+        Edit(
+            Inventory._commit,
+            "decided = plan(orders, self._products.read(wanted))",
+            "products = self._products.read(wanted)\n"
+            "refused = {}\n"
+            "for one in orders:\n"
+            "    others = [other for other in orders if other is not one]\n"
+            "    reasons = plan([*others, one], products).refused\n"
+            "    refused |= {one.order_id: reasons[one.order_id]} if one.order_id in reasons else {}\n"
+            "fitting = plan([one for one in orders if one.order_id not in refused], products)\n"
+            "decided = Plan(fitting.taken, {**fitting.refused, **refused})",
+        ),
+    ),
+    Mutant(
+        "no_idempotency_key",
+        "Payment makes up a new key for each try of a charge.",
+        Edit(
+            Payment._ask_gateway,
+            "charge(order.order_id,",
+            "charge(self._headers.new(EventType.PAYMENT_PROCESSED, event).event_id,",
+        ),
+    ),
+    Mutant(
+        "decision_published",
+        "Payment publishes what it decided, not what is stored, when another process has moved the order.",
+        Edit(Payment._charge, "except Conflict:\n        return Done()", "except Conflict:\n    pass"),
+        made_for=("oversleep", "payment's gateway.charge"),
+    ),
+    Mutant(
+        "outage_taken_for_a_decline",
+        "Payment declines an order when the gateway does not answer.",
+        Edit(
+            Payment._charge,
+            "transition = self._ask_gateway(event, order)",
+            "from shopflow.errors import Unavailable\n"
+            "try:\n"
+            "    transition = self._ask_gateway(event, order)\n"
+            "except Unavailable:\n"
+            "    transition = decline(order, self._headers.new(EventType.PAYMENT_FAILED, event), 'no answer')",
+        ),
+        made_for=("lose_the_answer", "payment's gateway.charge"),
+    ),
+    Mutant(
+        "recorded_before_sent",
+        "Notification records that the customer is notified, then sends the mail.",
+        Edit(
+            Notification._notify,
+            "with self._outbound.sent(mail_about(event, order)):\n        self._record(order)",
+            "self._record(order)\nself._outbound._mailer.send(mail_about(event, order))",
+        ),
+    ),
+    Mutant(
+        "notified_again",
+        "Notification does not look whether the customer was notified already.",
+        Edit(
+            Notification._notify,
+            "if order.notified_at is not None:\n"
+            "        return Done()\n"
+            "    with self._outbound.sent(mail_about(event, order)):\n"
+            "        self._record(order)",
+            "self._outbound._mailer.send(mail_about(event, order))\nself._record(order)",
+        ),
+    ),
+    Mutant(
+        "closed_before_notified",
+        "A declined order is closed as soon as its stock is released and published.",
+        Edit(Order.is_finished, "if self.notified_at is None:", "if self.outbox is None:\n    return True\nif False:"),
+    ),
+    Mutant(
+        "failed_inserts_ignored",
+        "Audit acknowledges the events of a batch whose insert failed.",
+        Edit(
+            Audit.handle,
+            "Failed(failures[event.event_id]) if event.event_id in failures else Done()",
+            "Done()",
+        ),
+    ),
+)
+OF_MESSAGING = (
+    Mutant(
+        "no_status_condition",
+        "A transition is committed whatever status the order has by then.",
+        Edit(domain._transition, 'guard=("status",)', "guard=()"),
+    ),
+    Mutant(
+        "no_stock_condition",
+        "Units are taken from a product whether or not they are there.",
+        Edit(MemoryOrders._falls_short, "(change < 0 and", "(False and"),
+    ),
+    Mutant(
+        "closed_before_published",
+        "A declined order is closed once it is notified and released, published or not.",
+        Edit(Order.is_finished, "self.released_at is not None and self.outbox is None", "self.released_at is not None"),
+    ),
+    Mutant(
+        "clocks_trusted",
+        "An event carries its service's time even when that is before the time of its cause.",
+        Edit(after_cause, " if cause_ms is None else max(now_ms, cause_ms + 1)", ""),
+    ),
+    Mutant(
+        "new_id_at_each_publication",
+        "An event gets its id when it is published, not when it is committed.",
+        Edit(
+            outbox.stored_event,
+            "return Event(\n        event_id=header.event_id,",
+            "import secrets\nreturn Event(\n    event_id=header.event_id[:16] + secrets.token_hex(5).upper(),",
+        ),
+    ),
+    Mutant(
+        "audit_entries_overwritten",
+        "The audit log stores an event without looking whether it is there.",
+        Edit(MemoryAuditLog._put, "if event.event_id not in trail:", "if True:"),
+    ),
+    Mutant(
+        "ack_before_commit",
+        "The consumer deletes its messages before it handles them.",
+        Edit(
+            Consumer._process,
+            "started = time.monotonic()",
+            "started = time.monotonic()\nself._acknowledge([delivery.message for delivery in deliveries])",
+        ),
+    ),
+    Mutant(
+        "breach_of_contract_acked",
+        "The consumer deletes messages that break their contract: they never reach the dead-letter queue.",
+        Edit(
+            Consumer._nack,
+            "self._queue.change_visibility(seconds)",
+            "self._queue.change_visibility(seconds) if any(seconds.values()) else self._queue.delete(list(seconds))",
+        ),
+    ),
+    Mutant(
+        "failure_acked",
+        "The consumer takes a failed event for a done one.",
+        Edit(
+            Consumer._trace,
+            "return outcomes",
+            "return [outcome if isinstance(outcome, Done) else Done() for outcome in outcomes]",
+        ),
+    ),
+    Mutant(
+        "refused_entries_ignored",
+        "The publisher does not read which entries of a batch the topic refused.",
+        Edit(Publisher.publish, "for event in events) - refused", "for event in events)"),
+        made_for=("lose_answers_for_ten_minutes", "inventory's orders.commit"),
+    ),
+    Mutant(
+        "relay_ignores_receipts",
+        "The relay publishes every event of an open order again.",
+        Edit(Relay.look_at, " and not self._audit.has(order_id, order.outbox.event_id)", ""),
+    ),
+    Mutant(
+        "relay_trusts_blindly",
+        "The relay takes every event for published.",
+        Edit(Relay.look_at, "if order.outbox is not None and not", "if order.outbox is not None and False and"),
+    ),
+    Mutant(
+        "relay_never_sweeps",
+        "The relay does not look for open orders.",
+        Edit(Relay.sweep, "now = self._clock.now_ms()", "return True"),
+    ),
+    Mutant(
+        "relay_stops_at_the_first_outage",
+        "The relay's first sweep that meets an outage is its last.",
+        Edit(Relay._look_at_all, "failed[order_id] = last_sweep", "self.sweep = lambda: True"),
+    ),
+)
+OF_NEIGHBOURS = (
+    Mutant(
+        "committed_before_encoded",
+        "Payment commits what the gateway answered before it knows that an event can carry it.",
+        COMMITTED_BEFORE_ENCODED,
+        made_for=("gateway.charge", "nonsense"),
+    ),
+    Mutant(
+        "any_reason_taken",
+        "Payment takes a decline's reason as it comes; one that no event can carry keeps the order open for ever.",
+        COMMITTED_BEFORE_ENCODED,
+        Edit(payment.checked, "Decline(one_line(answer.reason, MAX_REASON_CHARS) or NO_REASON)", "answer"),
+        made_for=("gateway.charge", "nonsense"),
+    ),
+    Mutant(
+        "any_amount_taken",
+        "Payment does not compare what the gateway charged with what it was asked to charge.",
+        Edit(payment.checked, "if answer.amount != amount:", "return answer\nif False:"),
+        made_for=("gateway.charge", "nonsense"),
+    ),
+    Mutant(
+        "nothing_received_while_anything_is_deferred",
+        "The consumer receives nothing new as long as a message is deferred.",
+        Edit(Consumer._receive, "patience = ", "if self._deferred:\n    return []\npatience = "),
+        made_for=("orders.read", "refuse"),
+    ),
+    Mutant(
+        "deferred_messages_become_visible",
+        "The consumer does not keep deferred messages hidden: each return of one is a receive.",
+        Edit(DeferredMessages.keep_hidden, "now = self._now()", "return"),
+        made_for=("orders.read", "refuse"),
+    ),
+    Mutant(
+        "retried_together",
+        "Deferred messages are tried as a batch only: one that makes every batch fail takes the others with it.",
+        Edit(Consumer._retry_due, "(due[:1], due[1:])", "(due,)"),
+        made_for=("orders.commit", "refuse"),
+    ),
+    Mutant(
+        "mails_forgotten",
+        "Notification forgets what it has sent when it cannot record it.",
+        Edit(Outbound._remember, "with self._lock:", "return\nwith self._lock:"),
+    ),
+    Mutant(
+        "batch_fails_as_a_whole",
+        "Inventory fails every order of a batch when one of them raises an error.",
+        Edit(
+            Inventory._one_by_one,
+            "by_event = ",
+            "return {order.order_id: Failed(KeyError('one of them')) for order in orders}\nby_event = ",
+        ),
+    ),
+    Mutant(
+        "nothing_published_again_after_retention",
+        "The relay leaves an order alone once its event has a receipt, though SQS has deleted every copy since.",
+        Edit(relay.has_outlived_its_copies, "if order.opened_at is None:", "if True:"),
+    ),
+    Mutant(
+        "superseded_event_forgotten",
+        "A release forgets the event that it replaces in the outbox.",
+        Edit(domain.release, "order.outbox if order.notified_at is None else None", "None"),
+    ),
+    Mutant(
+        "future_orders_never_due",
+        "The relay does not look at an order whose opening time is in the future.",
+        Edit(relay.is_due, "if opened_at > now:", "if opened_at > now:\n    return False\nif False:"),
+    ),
+    Mutant(
+        "sweep_cut_short_by_one_order",
+        "The relay's sweep ends at the first order that it cannot look at, and the next sweep begins there again.",
+        Edit(
+            Relay._look_at_all,
+            "self.look_at(order_id, last_sweep, now)",
+            "try:\n    self.look_at(order_id, last_sweep, now)\nexcept Exception:\n    return dict(due)",
+        ),
+        made_for=("relay's orders.read", "refuse"),
+    ),
+    Mutant(
+        "publish_fails_as_a_whole",
+        "When the topic refuses one event's text, the publisher publishes no event of that batch.",
+        Edit(Publisher._publish_batch, "if len(batch) == 1:", "raise\nif len(batch) == 1:"),
+        made_for=("inventory's topic.publish", "break_down"),
+    ),
+    Mutant(
+        "misrouted_dead_lettered",
+        "The consumer takes a valid event in the wrong queue for poison.",
+        Edit(Consumer._decode, "misrouted.append(message)", "failed[message] = 0"),
+    ),
+    Mutant(
+        "purge_of_what_would_succeed",
+        "The operator's purge deletes whatever is not known to be done, also what could be processed.",
+        Edit(Kind.would_fail, "self in (Kind.FAILS, Kind.BREACH)", "self is not Kind.DONE"),
+        Edit(Kind.would_succeed, "self in (Kind.READY, Kind.DONE)", "self is Kind.DONE"),
+    ),
+)
+MUTANTS = (*OF_SERVICES, *OF_MESSAGING, *OF_NEIGHBOURS)

@@ -1,4 +1,4 @@
-"""What the crash matrix plays: each path that an order can take, and the races between two."""
+"""The scenarios of the crash matrix: each path that an order can take, and the races between two orders."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ Request = tuple[Mapping[str, int], str]
 
 
 class RefusingTopic(MemoryTopic):
-    """Takes no event the first time."""
+    """Refuses each event the first time that it is published."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._offered: set[str] = set()
+        self._seen: set[str] = set()
 
     def publish(self, batch: Sequence[Outgoing]) -> frozenset[str]:
-        refused = frozenset(outgoing.event_id for outgoing in batch) - self._offered
-        self._offered |= refused
+        refused = frozenset(outgoing.event_id for outgoing in batch) - self._seen
+        self._seen |= refused
         return refused | super().publish([outgoing for outgoing in batch if outgoing.event_id not in refused])
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Orders placed at once, and the statuses they end in, whichever of them wins.
+    """Orders placed at once, and the statuses in which they end, whichever order wins.
 
-    ``rival_comes_at``: the first time that a service makes that call, the last order is placed, and a second process of
-    that service takes it through, before the call is made.
+    ``rival_comes_at``: a service and a call. The first time that it makes this call, the last order is placed, and a
+    second process of the service processes it before the call is made. ``needs_relay``: without the relay the orders
+    cannot close.
     """
 
     name: str
@@ -62,7 +63,7 @@ LOST_RACE = Scenario(
     [Status.COMPLETED, Status.INVENTORY_FAILED],
     rival_comes_at=("inventory", "orders.commit"),
 )
-UNHEARD = Scenario(
+HAPPY_REFUSED = Scenario(
     "happy, every event refused at first",
     {"A": 5},
     [({"A": 2}, VISA)],
@@ -70,7 +71,7 @@ UNHEARD = Scenario(
     topic=RefusingTopic,
     needs_relay=True,
 )
-UNHEARD_DECLINED = Scenario(
+DECLINED_REFUSED = Scenario(
     "declined, every event refused at first",
     {"A": 5},
     [({"A": 2}, EXPIRED)],
@@ -78,4 +79,4 @@ UNHEARD_DECLINED = Scenario(
     topic=RefusingTopic,
     needs_relay=True,
 )
-SCENARIOS = (HAPPY, OUT_OF_STOCK, MULTI_ITEM, DECLINED, LAST_UNIT, LOST_RACE, UNHEARD, UNHEARD_DECLINED)
+SCENARIOS = (HAPPY, OUT_OF_STOCK, MULTI_ITEM, DECLINED, LAST_UNIT, LOST_RACE, HAPPY_REFUSED, DECLINED_REFUSED)

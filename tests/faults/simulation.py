@@ -1,13 +1,27 @@
-"""One run of all services through a storm of faults and the calm after it, decided by a seed alone."""
+"""All of ShopFlow over in-memory twins, through a storm of faults and the calm after it. A seed decides the whole run.
+
+python -m tests.faults.simulation --seeds 1000                   seeds 0 to 999
+python -m tests.faults.simulation --seeds 1000 --first 5000      seeds 5000 to 5999
+python -m tests.faults.simulation --seed 4711                    this one again, with all that happens in it
+"""
 
 from __future__ import annotations
 
+import argparse
+import logging
+import os
 import random
-from collections import defaultdict
-from collections.abc import Callable
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
 
 from shopflow import jsontext
 from shopflow.errors import InvalidRequest, MalformedRow, Unavailable
@@ -16,12 +30,9 @@ from shopflow.memory.queues import MemoryDeadLetters
 from shopflow.memory.tables import Rows
 from shopflow.messaging.relay import FIRST_LOOK_SECONDS
 from tests.clocks import ManualClock
-from tests.faults.lasting import DAY
-from tests.faults.nonsense import SPOILED_ORDERS, SPOILED_PRODUCTS, Spoiled
-from tests.faults.observer import HELD, PURGE, Observer
-from tests.faults.poison import misrouted_for, poison_for
+from tests.faults.injections import DAMAGE_TO_ORDERS, DAMAGE_TO_PRODUCTS, DAY, DamagedRow, misrouted_for, poison_for
 from tests.faults.storm import Rates, Storm, StormyAuditLog, StormyQueue, StormyTopic
-from tests.faults.verdict import Letters, breaches_of
+from tests.faults.verdict import DEFERRED, PURGE, RARE, Letters, Observer, breaches_of
 from tests.system import CATALOG, OUTBOX, System, service_of
 from tests.taps import Crash
 from tests.twins import wire
@@ -29,12 +40,17 @@ from workers.dead_letters import Walk
 from workers.dry_run import DryRun
 from workers.gateway import ACCEPTED_TOKEN, DECLINED_TOKENS
 
+OK, FAILED = 0, 1
+CHUNK = 25
+"""Seeds that one process of the pool runs at a time."""
+ENOUGH_SEEDS = 500
+"""With so many seeds, every rare thing must have happened at least once."""
 METHODS = (None, ACCEPTED_TOKEN, ACCEPTED_TOKEN, *DECLINED_TOKENS)
 CALM_SECONDS = 30 * DAY
-"""What no queue holds any more is published again after 14 days: time for that, and for the rest of its chain."""
+"""The relay publishes again after 14 days what no queue holds any more. Then the order goes on."""
 PAST_VISIBILITY_SECONDS = 61
 HANG_SECONDS = 21
-"""A worker's call that goes unanswered: three tries of 2 + 5 s (`shopflow.aws.calls.PATIENT`)."""
+"""Of a worker's call without an answer: three tries of 2 + 5 s (`shopflow.aws.calls.PATIENT`)."""
 PAUSES_SECONDS = (0.05, 0.5, 1, 5, 30, 90)
 LONG_PAUSES_SECONDS = (600, 3600, 6 * 3600, DAY, 4 * DAY, 8 * DAY, 15 * DAY)
 MAX_SKEW_MS = 5 * 60_000
@@ -44,7 +60,7 @@ END_OF_TIME = "9999-12-31T23:59:59.999Z"
 
 @dataclass(slots=True)
 class Client:
-    """Asks for one order, under one key, until it is answered; an ``anxious`` one asks again then."""
+    """Asks for one order, under one key, until it gets an answer. An ``anxious`` client then asks once more."""
 
     key: str
     wanted: dict[str, int]
@@ -59,7 +75,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a seed came to: the breaches, and what there was to see on the way."""
+    """The outcome of one seed. ``reached``: the rare things that happened."""
 
     seed: int
     breaches: list[Breach]
@@ -69,20 +85,20 @@ class Result:
 
 
 class Simulation:
-    """``note`` is told of what happens, for a person who replays a seed."""
+    """``note`` gets a line about all that happens, for a person who replays a seed."""
 
     def __init__(self, seed: int, note: Callable[[str], None] = lambda _: None) -> None:
         self.seed = seed
         self.rand = random.Random(seed)
         self.clock = ManualClock()
-        self._tell = note
+        self._print = note
         self.storm = Storm(self.rand, Rates.draw(self.rand), self.clock.now_ms, self._note)
         self.storm.interlude = self._interlude
         self.storm.hang = lambda: self._let_pass(HANG_SECONDS)
         self.observer = Observer(self.storm, lambda: self.system.clock_of("relay").now_ms())
-        self.long = self.rand.random() < 0.2
-        self.spoils = self.rand.random() < 0.3
-        self.spoiled: list[Spoiled] = []
+        self._long = self.rand.random() < 0.2
+        self._damages = self.rand.random() < 0.3
+        self._damaged: list[DamagedRow] = []
         self.topic = StormyTopic(self.storm, self.clock)
         self.system = self._system()
         self.clients = [self._client(number) for number in range(self.rand.randint(1, 8))]
@@ -109,7 +125,7 @@ class Simulation:
         return Result(self.seed, breaches, len(self.system.tables.orders), self.observer.faults, reached)
 
     def _system(self) -> System:
-        """Scarce stock, one or two processes a service, and clocks that differ in half of the runs."""
+        """Little stock, one or two processes for each service, and clocks that differ in half of the runs."""
         rand = self.rand
         twins = wire(
             CATALOG,
@@ -142,7 +158,7 @@ class Simulation:
         return Client(f"client {number}", wanted, self.rand.choice(METHODS), anxious=self.rand.random() < 0.3)
 
     def _stormy_moment(self) -> None:
-        """Some work, others lag, then nobody works for a while: the Audit Service may be late for the relay's look."""
+        """Most services make a round, then all stand still for a while: Audit may be too late for the relay's look."""
         self._anything()
         for name in self.system.consumers:
             if self.system.awake(name):
@@ -150,15 +166,15 @@ class Simulation:
                     self.system.step(name)
                 else:
                     self.storm.faults += 1
-        self.observer.reached |= {HELD} if self.system.has_deferred() else set()
+        self.observer.reached |= {DEFERRED} if self.system.has_deferred() else set()
         self.oversold += check_levels(self.system.twins.products.all())
-        pauses = LONG_PAUSES_SECONDS if self.long and self.rand.random() < 0.1 else PAUSES_SECONDS
+        pauses = LONG_PAUSES_SECONDS if self._long and self.rand.random() < 0.1 else PAUSES_SECONDS
         pause = self.rand.choice(pauses)
         self.storm.faults += pause > FIRST_LOOK_SECONDS / 2
         self._let_pass(pause)
 
     def _interlude(self, caller: str) -> None:
-        """What happens while a call of ``caller`` is on its way: above all, what gets in its way."""
+        """What happens while a call of ``caller`` is on its way: above all, what interferes with it."""
         if self.rand.random() < 0.3:
             self._let_pass(PAST_VISIBILITY_SECONDS)
         self._somebody_asks()
@@ -183,10 +199,10 @@ class Simulation:
             self._restock()
         elif draw < 0.68:
             self._misroute()
-        elif draw < 0.7 and self.spoils:
-            self._spoil()
-        elif draw < 0.72 and self.spoiled:
-            self.spoiled.pop().restore()
+        elif draw < 0.7 and self._damages:
+            self._damage()
+        elif draw < 0.72 and self._damaged:
+            self._damaged.pop().repair()
 
     def _somebody_asks(self) -> None:
         waiting = [client for client in self.clients if not client.content]
@@ -197,15 +213,15 @@ class Simulation:
         try:
             order = self.system.place(client.wanted, client.payment_method, client.key)
         except (Crash, Unavailable, MalformedRow, InvalidRequest) as error:
-            self._note(f"{client.key} has no order: {error!r}")
+            self._note(f"{client.key} gets no order: {error!r}")
             return
-        self._note(f"{client.key} has {order.order_id}: {client.wanted} {client.payment_method}")
+        self._note(f"{client.key} gets {order.order_id}: {client.wanted} {client.payment_method}")
         self.accepted.append(order.order_id)
         client.anxious = client.anxious and not client.answered
         client.answered = True
 
     def _relay_looks(self) -> None:
-        """The relay looks at an order at any time, due or not."""
+        """The relay looks at an order, due or not."""
         opened = sorted(self.system.tables.opened)
         if not opened:
             return
@@ -227,7 +243,7 @@ class Simulation:
             self.system.twins.products.restock(self.rand.choice(products).product_id, self.rand.randint(1, 3))
 
     def _misroute(self) -> None:
-        """An old filter policy lets an event through, and keeps the newest one of an order from its queue."""
+        """An old filter policy lets an event through. And a copy of an event comes with a wrong time."""
         service = self.rand.choice(CATALOG.consumers).name
         if body := misrouted_for(service, self.rand):
             self.system.queues[service].send(body)
@@ -235,22 +251,24 @@ class Simulation:
             self._misdate(self.rand.choice(orders))
 
     def _misdate(self, order_id: str) -> None:
-        """A copy of an order's first event from the end of time: nothing can come after it."""
+        """A copy of an order's first event, dated so late that no event can come after it."""
         if entry := next(iter(self.system.audit.trail(order_id)), None):
             text = jsontext.dumps({**entry.event.to_json(), "timestamp": END_OF_TIME})
             self.misdated.add(text)
             self.system.queues["inventory"].send(text)
 
-    def _spoil(self) -> None:
-        """Somebody writes into a row by hand."""
+    def _damage(self) -> None:
+        """Somebody overwrites an attribute of a row by hand."""
         tables = self.system.tables
         of_orders = self.rand.random() < 0.5
         rows: Rows[Any] = tables.orders if of_orders else tables.products
-        choices = SPOILED_ORDERS if of_orders else SPOILED_PRODUCTS
-        sound = sorted(set(rows) - {one.key for one in self.spoiled})
-        if sound:
-            self.spoiled.append(Spoiled.spoil(rows, self.rand.choice(sound), self.rand, choices))
-            self._note(f"{self.spoiled[-1].key}: {self.spoiled[-1].name} is spoiled")
+        choices = DAMAGE_TO_ORDERS if of_orders else DAMAGE_TO_PRODUCTS
+        intact = sorted(set(rows) - {one.key for one in self._damaged})
+        if intact:
+            key = self.rand.choice(intact)
+            name, wrong = self.rand.choice([one for one in choices if one[0] in rows.items_by_id[key]] or choices)
+            self._damaged.append(DamagedRow.damage(rows, key, name, wrong))
+            self._note(f"{key}: {name} is overwritten")
             self.storm.faults += 1
 
     def _let_pass(self, seconds: float) -> None:
@@ -258,9 +276,9 @@ class Simulation:
         self.topic.deliver()
 
     def _calm(self) -> bool:
-        """Nothing fails any more. Returns whether all finishes, once the operator has seen to the dead letters."""
-        while self.spoiled:
-            self.spoiled.pop().restore()
+        """Nothing fails any more, and the operator handles the dead letters. Returns whether everything finishes."""
+        while self._damaged:
+            self._damaged.pop().repair()
         self.topic.deliver(all_of_them=True)
         for client in self.clients:
             while not client.content:
@@ -268,11 +286,11 @@ class Simulation:
         end = self.clock.now + CALM_SECONDS * 1000
         while not self.system.drained() and self.clock.now < end:
             self.system.tick()
-        self._look_at_dead_letters()
+        self._handle_dead_letters()
         return self.system.run_until_quiet(CALM_SECONDS)
 
-    def _look_at_dead_letters(self) -> None:
-        """The operator sends back what would succeed, and in half of the runs deletes what would fail again."""
+    def _handle_dead_letters(self) -> None:
+        """The operator redrives what would succeed, and in half of the runs purges what would fail again."""
         purges = self.rand.random() < 0.5
         system = self.system
         dry_run = DryRun(OUTBOX, system.twins.orders, system.twins.products, system.audit, self.clock)
@@ -293,4 +311,88 @@ class Simulation:
                             self.observer.reached.add(PURGE)
 
     def _note(self, text: str) -> None:
-        self._tell(f"{self.clock.now / 1000 % 100_000:9.2f} s  {text}")
+        self._print(f"{self.clock.now / 1000 % 100_000:9.2f} s  {text}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults.simulation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seeds", type=_count, default=1000, metavar="N", help="how many seeds (default: 1000)")
+    parser.add_argument("--first", type=_count, default=0, metavar="N", help="the first of them (default: 0)")
+    parser.add_argument("--seed", type=_count, metavar="N", help="replay this one alone")
+    options = parser.parse_args(arguments)
+    logging.disable(logging.CRITICAL)
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        if options.seed is not None:
+            return _replay(options.seed, console)
+        return _run(range(options.first, options.first + options.seeds), console)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(seeds: range, console: Console) -> int:
+    started, orders, faults, failed = time.monotonic(), 0, 0, 0
+    reached: Counter[str] = Counter()
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(f"{len(seeds):,} seeds", total=len(seeds))
+        for result in _results(seeds):
+            orders, faults, failed = orders + result.orders, faults + result.faults, failed + bool(result.breaches)
+            reached.update(result.reached)
+            progress.advance(task)
+            _show_breaches(result, console)
+    seconds = time.monotonic() - started
+    verdict = f"{failed:,} seeds failed" if failed else "every invariant holds"
+    console.print(f"{len(seeds):,} seeds, {orders:,} orders, {faults:,} faults, {seconds:.0f} s: {verdict}")
+    console.print("Seeds that came to " + ", ".join(f"{what}: {reached[what]:,}" for what in sorted(RARE)))
+    missed = sorted(RARE - reached.keys()) if len(seeds) >= ENOUGH_SEEDS else []
+    if missed:
+        console.print(f"No seed came to {', '.join(missed)}: the runs are too tame to prove anything.", style="red")
+    return FAILED if failed or missed else OK
+
+
+def _results(seeds: range) -> Iterator[Result]:
+    """In the order of the seeds, from one process for each core."""
+    chunks = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
+    with ProcessPoolExecutor(os.cpu_count(), initializer=logging.disable, initargs=(logging.CRITICAL,)) as pool:
+        for results in pool.map(_simulated, chunks):
+            yield from results
+
+
+def _simulated(seeds: range) -> list[Result]:
+    """The results of ``seeds``. An error in one is a breach, and ends no other."""
+    results = []
+    for seed in seeds:
+        try:
+            results.append(Simulation(seed).run())
+        except Exception as error:
+            results.append(Result(seed, [Breach(1, f"seed {seed}", f"breaks off: {error!r}")], 0, 0, frozenset()))
+    return results
+
+
+def _replay(seed: int, console: Console) -> int:
+    result = Simulation(seed, note=lambda text: console.print(text, markup=False)).run()
+    _show_breaches(result, console)
+    console.print(f"{result.orders} orders, {result.faults} faults, {len(result.breaches)} breaches")
+    return FAILED if result.breaches else OK
+
+
+def _show_breaches(result: Result, console: Console) -> None:
+    for breach in result.breaches:
+        console.print(f"seed {result.seed}: {breach}", style="red", markup=False)
+    if result.breaches:
+        console.print(f"  again: python -m tests.faults.simulation --seed {result.seed}", markup=False)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

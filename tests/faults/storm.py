@@ -16,80 +16,83 @@ from shopflow.memory.queues import MemoryQueue, MemoryTopic
 from shopflow.memory.tables import MemoryAuditLog
 from shopflow.ports import Message, Outgoing
 from tests.clocks import ManualClock
-from tests.faults.lasting import DURATIONS_SECONDS, EVERYTHING, LastingFaults, lose_the_answer, refuse, subjects_of
-from tests.faults.nonsense import nonsense_for
+from tests.faults.injections import (
+    DURATIONS_SECONDS,
+    EVERYTHING,
+    LastingFaults,
+    lose_the_answer,
+    nonsense_for,
+    refuse,
+    subjects_of,
+)
 from tests.taps import Crash
 
-DEEPEST = 2
+MAX_DEPTH = 2
 """Interludes within interludes."""
 RACES = 3
-"""Interludes between a decision and its commit, where races are lost, are so many times as likely as elsewhere."""
-LONGEST_DELIVERY_SECONDS = 120
+"""An interlude is this many times as likely between a decision and its commit, where races are lost."""
+MAX_DELIVERY_SECONDS = 120
 AUDIT_ERRORS: tuple[Callable[[str], Exception], ...] = (Unavailable, Contention, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """How often things go wrong: of calls, of deliveries (``doubled``, ``late``), of a batch's entries (``failed``).
+    """How often things go wrong, 0-1.
 
-    ``few``: of receives, those that answer with less than there is. ``lasting``: of calls, those that begin a fault
-    that lasts; ``nonsense``: of calls of the gateway and the mailer, those that begin a time of nonsense; ``hanging``:
-    of calls without an answer, those that take their whole time limit.
+    Of calls: ``crash``, ``lost`` (the answer), ``throttled``, ``interlude``; ``lasting`` and ``nonsense`` begin faults
+    that last, ``nonsense`` only of the gateway and the mailer; ``hanging``: of calls without an answer, those that take
+    their whole time limit. Of deliveries: ``doubled``, ``late``. Of a batch's entries: ``failed``. Of receives:
+    ``few``, those that answer with less than there is.
     """
 
-    crash: float = 0
-    lost: float = 0
-    throttled: float = 0
-    interlude: float = 0
-    doubled: float = 0
-    late: float = 0
-    failed: float = 0
-    few: float = 0
-    lasting: float = 0
-    nonsense: float = 0
-    hanging: float = 0
+    crash: float
+    lost: float
+    throttled: float
+    interlude: float
+    doubled: float
+    late: float
+    failed: float
+    few: float
+    lasting: float
+    nonsense: float
+    hanging: float
 
     @classmethod
     def draw(cls, rand: random.Random) -> Rates:
         """About half of all kinds, so that some runs are about one thing only."""
-
-        def upto(most: float) -> float:
-            return rand.random() * most if rand.random() < 0.5 else 0
-
-        often = (0.06, 0.06, 0.1, 0.3, 0.3, 0.4, 0.2, 1, 0.02, 0.3, 0.5)
-        return cls(*(upto(most) for most in often))
+        most = (0.06, 0.06, 0.1, 0.3, 0.3, 0.4, 0.2, 1, 0.02, 0.3, 0.5)
+        return cls(*(rand.random() * rate if rand.random() < 0.5 else 0 for rate in most))
 
 
 class Storm:
-    """A `Tap` that injects faults while it is ``raging``.
+    """A `Tap` that injects faults until it is stopped.
 
-    ``interlude`` does what else happens while a call of the service that it is given is on its way, ``hang`` lets the
-    time limit of a call pass. ``note`` is told of each fault.
-    ``faults`` counts those that the caller is not told of.
+    ``interlude(service)`` does what else happens while a call of that service is on its way. ``hang`` lets the time
+    limit of a call pass. ``note`` gets a line about each fault. ``faults`` counts those that the caller does not see.
     """
 
     def __init__(self, rand: random.Random, rates: Rates, now: Callable[[], int], note: Callable[[str], None]) -> None:
-        self.raging = True
-        self.lasting = LastingFaults(now)
         self.faults = 0
         self.interlude: Callable[[str], None] = lambda _: None
         self.hang: Callable[[], None] = lambda: None
+        self._raging = True
+        self._lasting = LastingFaults(now)
         self._rand = rand
         self._rates = rates
         self._note = note
         self._depth = 0
 
     def __call__(self, service: str, method: str, call: partial[Any]) -> Any:
-        if not self.raging:
+        if not self._raging:
             return call()
         for _ in range(RACES if method == "orders.commit" else 1):
             self._others_go_first(service)
         subjects = subjects_of(method, call)
         self._begin_lasting(method, subjects)
-        if lasting := self.lasting.of(method, subjects):
-            self._note(f"{service}'s {method}: as for some time now")
+        if instead := self._lasting.of(method, subjects):
+            self._note(f"{service}'s {method} still fails")
             self._hang()
-            return lasting.instead(call)
+            return instead(call)
         fault = self._fault()
         if fault:
             self._note(f"{service}'s {method}: {fault}")
@@ -107,52 +110,52 @@ class Storm:
             raise Unavailable("the answer was lost")
         return answer
 
-    def happens(self, kind: str) -> bool:
-        return self.raging and self._rand.random() < getattr(self._rates, kind)
-
     def stop(self) -> None:
         """Nothing fails any more."""
-        self.raging = False
-        self.lasting.end_all()
+        self._raging = False
+        self._lasting.end_all()
 
-    def some(self, entries: Sequence[Any], what: str, subject: Callable[[Any], str] | None = None) -> list[Any]:
-        """The entries of a batch that fail, some of them each time for a while. ``subject``: the order of an entry."""
-        subjects = [subject(entry) for entry in entries] if subject and self.raging else []
+    def failed(self, what: str, entries: Sequence[Any], subject: Callable[[Any], str] | None = None) -> list[Any]:
+        """The entries of a batch that fail. ``subject``: the order of an entry; it may begin to fail for a while."""
+        subjects = [subject(entry) for entry in entries] if subject and self._raging else []
         self._begin_lasting(what, subjects)
-        lasting = {one for one in subjects if self.lasting.of(what, [one])}
+        lasting = {one for one in subjects if self._lasting.of(what, [one])}
         failed = [
-            entry for entry in entries if self.happens("failed") or (subject and lasting and subject(entry) in lasting)
+            entry for entry in entries if self._happens("failed") or (subject and lasting and subject(entry) in lasting)
         ]
         if failed:
             self._note(f"{len(failed)} of {len(entries)} entries fail: {what}")
         return failed
 
-    def fewer(self, most: int) -> int:
+    def received(self, most: int) -> int:
         """How many messages a receive of ``most`` gets."""
-        return self._rand.randint(1, 2) if self.happens("few") else most
+        return self._rand.randint(1, 2) if self._happens("few") else most
 
     def delivery_seconds(self) -> list[float]:
         """When the copies of one message arrive."""
-        copies = 2 if self.happens("doubled") else 1
-        delays = [self._rand.random() * LONGEST_DELIVERY_SECONDS if self.happens("late") else 0 for _ in range(copies)]
+        copies = 2 if self._happens("doubled") else 1
+        delays = [self._rand.random() * MAX_DELIVERY_SECONDS if self._happens("late") else 0 for _ in range(copies)]
         self.faults += copies - 1 + any(delays)
         return delays
 
+    def _happens(self, kind: str) -> bool:
+        return self._raging and self._rand.random() < getattr(self._rates, kind)
+
     def _hang(self) -> None:
-        if self.happens("hanging"):
+        if self._happens("hanging"):
             self.hang()
 
     def _begin_lasting(self, method: str, subjects: Sequence[str]) -> None:
-        """Maybe begin a fault of this method: for one of its subjects, or for all."""
+        """Sometimes, begin a fault of this method: for one of its subjects, or for all."""
         seconds = self._rand.choice(DURATIONS_SECONDS)
-        if self.happens("lasting"):
+        if self._happens("lasting"):
             instead = self._rand.choice((refuse, refuse, lose_the_answer))
             subject = self._rand.choice((*subjects, *subjects, EVERYTHING))
-            self.lasting.begin(method, subject, instead, seconds)
+            self._lasting.begin(method, subject, instead, seconds)
             self._note(f"{method} of {subject} fails for {seconds} s")
-        elif subjects and (answers := nonsense_for(method)) and self.happens("nonsense"):
-            self.lasting.begin(method, subjects[0], self._rand.choice(answers), seconds)
-            self._note(f"{method} of {subjects[0]} is nonsense for {seconds} s")
+        elif subjects and (answers := nonsense_for(method)) and self._happens("nonsense"):
+            self._lasting.begin(method, subjects[0], self._rand.choice(answers), seconds)
+            self._note(f"{method} of {subjects[0]} breaks its contract for {seconds} s")
 
     def _fault(self) -> str | None:
         draw = self._rand.random()
@@ -169,7 +172,7 @@ class Storm:
         return None
 
     def _others_go_first(self, service: str) -> None:
-        if self._depth < DEEPEST and self.happens("interlude"):
+        if self._depth < MAX_DEPTH and self._happens("interlude"):
             self._depth += 1
             self.faults += 1
             try:
@@ -179,7 +182,7 @@ class Storm:
 
 
 class StormyTopic(MemoryTopic):
-    """Refuses entries, delivers twice, late and in any order. `deliver` what is due."""
+    """Refuses entries; delivers twice, late and in any order. `deliver` sends what is due."""
 
     def __init__(self, storm: Storm, clock: ManualClock) -> None:
         super().__init__()
@@ -192,7 +195,7 @@ class StormyTopic(MemoryTopic):
         self._queues.append((queue, frozenset(EventType if event_types is None else event_types)))
 
     def publish(self, batch: Sequence[Outgoing]) -> frozenset[str]:
-        refused = self._storm.some(batch, "topic.publish", lambda outgoing: str(outgoing.order_id))
+        refused = self._storm.failed("topic.publish", batch, lambda outgoing: str(outgoing.order_id))
         for outgoing in batch:
             if outgoing not in refused:
                 self._send(outgoing)
@@ -217,21 +220,21 @@ class StormyTopic(MemoryTopic):
 
 
 class StormyQueue(MemoryQueue):
-    """Hands out less than it has; fails to delete, and to change the visibility of, entries of a batch."""
+    """Returns less than it has; fails to delete, and to change the visibility of, entries of a batch."""
 
     def __init__(self, storm: Storm, clock: Clock, name: str, dlq: MemoryQueue) -> None:
         super().__init__(clock, name, dlq=dlq)
         self._storm = storm
 
     def receive(self, most: int, wait_seconds: int) -> list[Message]:
-        return super().receive(self._storm.fewer(most), wait_seconds)
+        return super().receive(self._storm.received(most), wait_seconds)
 
     def delete(self, messages: Sequence[Message]) -> list[Message]:
-        failed = self._storm.some(messages, "queue.delete")
+        failed = self._storm.failed("queue.delete", messages)
         return failed + super().delete([message for message in messages if message not in failed])
 
     def change_visibility(self, seconds: Mapping[Message, int]) -> list[Message]:
-        failed = self._storm.some(list(seconds), "queue.change_visibility")
+        failed = self._storm.failed("queue.change_visibility", list(seconds))
         return failed + super().change_visibility({one: hidden for one, hidden in seconds.items() if one not in failed})
 
 
@@ -244,6 +247,6 @@ class StormyAuditLog(MemoryAuditLog):
         self._rand = rand
 
     def insert(self, events: Sequence[Event], stored_at: int) -> dict[str, Exception]:
-        failed = self._storm.some(events, "audit.insert", lambda event: str(event.order_id))
+        failed = self._storm.failed("audit.insert", events, lambda event: str(event.order_id))
         errors = {event.event_id: self._rand.choice(AUDIT_ERRORS)("not inserted") for event in failed}
         return errors | super().insert([event for event in events if event not in failed], stored_at)

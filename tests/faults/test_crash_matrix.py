@@ -1,4 +1,4 @@
-"""Whatever process dies at whatever call: nothing is lost, nothing is done twice."""
+"""Whichever process dies at whichever call: nothing is lost, nothing is done twice."""
 
 from __future__ import annotations
 
@@ -8,25 +8,23 @@ from itertools import islice
 
 import pytest
 
-from tests.faults.matrix import AtCall, Run, judged, points
-from tests.faults.scenarios import SCENARIOS, Scenario
+from tests.faults.matrix import CASES, breaches_undisturbed, points
+from tests.faults.scenarios import Scenario
 from tests.sizes import SHARES
 
-CASES = [
-    pytest.param(scenario, relay, id=f"{scenario.name}-{'with' if relay else 'without'} relay")
-    for scenario in SCENARIOS
-    for relay in (True, False)
-    if relay or not scenario.needs_relay
-]
+EACH_CASE = pytest.mark.parametrize(
+    ("scenario", "relay"),
+    [pytest.param(*case, id=f"{case[0].name}-{'with' if case[1] else 'without'} relay") for case in CASES],
+)
 
 
-@pytest.mark.parametrize(("scenario", "relay"), CASES)
+@EACH_CASE
 def test_a_scenario_without_a_fault_ends_as_it_should(scenario: Scenario, relay: bool) -> None:
-    assert judged(Run(scenario, AtCall(), relay=relay, scale={})) == []
+    assert breaches_undisturbed(scenario, relay) == []
 
 
 @pytest.mark.parametrize("step", SHARES)
-@pytest.mark.parametrize(("scenario", "relay"), CASES)
+@EACH_CASE
 def test_the_invariants_hold_after_a_fault_at_any_call(
     scenario: Scenario, relay: bool, step: int, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,23 +1,224 @@
-"""All invariants of one run over the twins."""
+"""Watches a run over the in-memory twins and judges it: which invariants do not hold."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
-from shopflow.errors import ContractBreach
-from shopflow.invariants import Breach, Evidence, HeldUnits, check_dead_letters, check_order, check_publications
+from ulid import ULID
+
+from shopflow.domain.event import Event
+from shopflow.domain.order import Status, Transition
+from shopflow.errors import Conflict, ContractBreach, Unavailable
+from shopflow.invariants import (
+    Breach,
+    Evidence,
+    HeldUnits,
+    check_dead_letters,
+    check_order,
+    check_publications,
+    check_refusal,
+)
 from shopflow.memory.queues import MemoryQueue
-from tests.faults.observer import Observer
-from tests.system import CONTRACTS, System
+from shopflow.ports import DLQ_RETENTION_SECONDS, Outgoing
+from tests.system import CONTRACTS, System, service_of
+from tests.taps import Crash, Tap, straight_through
+
+RETENTION_MS = DLQ_RETENTION_SECONDS * 1000
+LOST_RACE, REPUBLICATION, RELAY_CLOSE = "a lost race", "a republication", "a close by the relay"
+RETENTION_REPUBLICATION = "a republication of what no queue holds any more"
+DEFERRED, PURGE = "a deferred message", "a purge of poison"
+RARE = frozenset({LOST_RACE, REPUBLICATION, RELAY_CLOSE, RETENTION_REPUBLICATION, DEFERRED, PURGE})
+"""What some runs must reach: otherwise they are too tame to prove anything."""
+
+
+class Observer:
+    """A `Tap` around ``inject``, the one that injects faults. It sees what each call does, and what it answers.
+
+    ``relay_now``: the milliseconds of the relay's clock. Set ``clocks_lie`` when a clock is days off.
+    """
+
+    def __init__(self, inject: Tap = straight_through, relay_now: Callable[[], int] = lambda: 0) -> None:
+        self._inject = inject
+        self._relay_now = relay_now
+        self.clocks_lie = False
+        self.faults = 0
+        self.reached: set[str] = set()
+        """The rare things that happened."""
+        self.refusals: list[Breach] = []
+        """Refusals for lack of stock that were not true."""
+        self.mails = MailWatch()
+        self.stored: dict[str, int] = {}
+        """When each event was first written to the audit log, by event id."""
+        self.published: Counter[str] = Counter()
+        """How often each event was published, by event id."""
+        self.acknowledged: set[str] = set()
+        """The events of whose publication their publisher knows."""
+        self.left_to_the_relay: set[str] = set()
+        """The orders of which the relay published an event."""
+        self.order_of: dict[str, str] = {}
+        self._first_published: dict[str, int] = {}
+        self._missing_receipts: Counter[str] = Counter()
+        self._lost_answers: Counter[str] = Counter()
+        self._relay_lives = 1
+        self._seen_stock: dict[str, Mapping[str, int]] = {}
+
+    def __call__(self, service: str, method: str, call: partial[Any]) -> Any:
+        took_effect = False
+
+        def effect(*_: object) -> Any:
+            nonlocal took_effect
+            result = self._watch(service, method, call)
+            took_effect = True
+            return result
+
+        try:
+            answer = self._inject(service, method, partial(effect, *call.args))
+        except Conflict:
+            self.reached.add(LOST_RACE)
+            raise
+        except Crash:
+            self.faults += 1
+            self.mails.died(service)
+            self._relay_lives += service in ("relay", "order")
+            raise
+        except Exception as error:
+            self.faults += 1
+            if isinstance(error, Unavailable) and took_effect:
+                self._answer_was_lost(method, call)
+            raise
+        if method == "topic.publish":
+            self.acknowledged |= {outgoing.event_id for outgoing in call.args[0]} - answer
+        elif (service, method, answer) == ("relay", "audit.has", False):
+            self._missing_receipts[call.args[1]] += 1
+        return answer
+
+    @property
+    def publications_excused(self) -> dict[str, int]:
+        """How often each event may be published again, by event id.
+
+        As often as a fault happened and the relay found no receipt of it. An event that has outlived its copies, as far
+        as the relay's clock can show, also once in 14 days and once for each life of the relay.
+        """
+        excused = Counter({event_id: min(times, self.faults) for event_id, times in self._missing_receipts.items()})
+        for event_id, first in self._first_published.items():
+            if self._is_old(event_id):
+                excused[event_id] += (self._relay_now() - first) // RETENTION_MS + 1 + self._relay_lives
+                excused[event_id] += self._lost_answers[event_id]
+        return excused
+
+    def _is_old(self, event_id: str) -> bool:
+        """Whether the event is 14 days old, as far as the clocks can show."""
+        return self.clocks_lie or self._relay_now() - ULID.from_str(event_id).milliseconds >= RETENTION_MS
+
+    def _answer_was_lost(self, method: str, call: partial[Any]) -> None:
+        if method == "topic.publish":
+            self._lost_answers.update(outgoing.event_id for outgoing in call.args[0])
+        elif method == "mailer.send":
+            self.mails.excused[call.args[0].order_id] += 1
+
+    def _watch(self, service: str, method: str, call: partial[Any]) -> Any:
+        answer = call()
+        match service_of(service), method:
+            case _, "topic.publish":
+                self._published(service, call.args[0], answer)
+            case "relay", "orders.commit":
+                self.reached |= {RELAY_CLOSE for transition in call.args[0] if transition.after.opened_at is None}
+            case _, "queue.delete" | "queue.change_visibility":
+                self.faults += bool(answer)
+            case "audit", "audit.insert":
+                self._stored(call.args[0], call.args[1], answer)
+            case "inventory", "products.read":
+                self._seen_stock[service] = {name: product.stock for name, product in answer.items()}
+            case "inventory", "orders.commit":
+                self._check_refusals(service, *call.args)
+            case "notification", "orders.read":
+                self.mails.read(service)
+            case "notification", "mailer.send":
+                self.mails.sent(service, call.args[0].order_id)
+            case "notification", "orders.commit":
+                self.mails.committed(call.args[0])
+        return answer
+
+    def _published(self, service: str, batch: Sequence[Outgoing], refused: frozenset[str]) -> None:
+        self.faults += bool(refused)
+        ids = {outgoing.event_id for outgoing in batch}
+        if service == "relay":
+            self.left_to_the_relay |= {outgoing.order_id for outgoing in batch}
+            is_old = any(map(self._is_old, self.stored.keys() & ids))
+            self.reached.add(RETENTION_REPUBLICATION if is_old else REPUBLICATION)
+        for outgoing in batch:
+            self.order_of[outgoing.event_id] = outgoing.order_id
+            self._first_published.setdefault(outgoing.event_id, self._relay_now())
+        self.published.update(outgoing.event_id for outgoing in batch if outgoing.event_id not in refused)
+
+    def _stored(self, events: Sequence[Event], stored_at: int, failures: Mapping[str, Exception]) -> None:
+        self.faults += bool(failures)
+        for event in events:
+            if event.event_id not in failures:
+                self.stored.setdefault(event.event_id, stored_at)
+
+    def _check_refusals(
+        self, service: str, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None
+    ) -> None:
+        taken = {product_id: -units for product_id, units in (stock or {}).items() if units < 0}
+        for transition in transitions:
+            if transition.after.status is Status.INVENTORY_FAILED and transition.before.status is Status.PENDING:
+                self.refusals += check_refusal(transition.after, self._seen_stock.get(service, {}), taken)
+
+
+class MailWatch:
+    """Counts the ``excused`` mails by order: those with one of the three reasons of invariant 6.
+
+    The process that sent the first mail died, another process had the message too, or the mailer did not answer.
+    However long a fault lasts, a process sends an order's mail once in its life.
+    """
+
+    def __init__(self) -> None:
+        self.excused: Counter[str] = Counter()
+        self._steps = 0
+        self._lives: Counter[str] = Counter()
+        self._read_at: dict[str, int] = {}
+        self._senders: defaultdict[str, set[tuple[str, int]]] = defaultdict(set)
+        self._recorded_at: dict[str, int] = {}
+
+    def read(self, process: str) -> None:
+        """The process has read the orders of its batch."""
+        self._read_at[process] = self._step()
+
+    def sent(self, process: str, order_id: str) -> None:
+        """A mail is excused when this life of the process is not the first to send it, sends it for the first time, and
+        could not know that it was recorded."""
+        life, senders = (process, self._lives[process]), self._senders[order_id]
+        knew = self._recorded_at.get(order_id, self._step()) < self._read_at[process]
+        if senders and life not in senders and not knew:
+            self.excused[order_id] += 1
+        senders.add(life)
+
+    def committed(self, transitions: Sequence[Transition]) -> None:
+        now = self._step()
+        for transition in transitions:
+            if transition.after.notified_at is not None:
+                self._recorded_at.setdefault(transition.before.order_id, now)
+
+    def died(self, process: str) -> None:
+        self._lives[process] += 1
+
+    def _step(self) -> int:
+        self._steps += 1
+        return self._steps
 
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """Bodies by service: ``poison`` that was put into its queue, and what was ``purged``. ``misdated``: poison or not,
-    depending on what became of its order meanwhile."""
+    """Message bodies by service: the ``poison`` put into its queue, and what the operator ``purged``.
+
+    ``misdated``: messages that are poison or not, depending on what became of their order meanwhile.
+    """
 
     poison: Mapping[str, Set[str]] = field(default_factory=dict)
     purged: Mapping[str, Set[str]] = field(default_factory=dict)
@@ -27,19 +228,16 @@ class Letters:
 def breaches_of(
     system: System, observer: Observer, accepted: Collection[str], letters: Letters | None = None
 ) -> list[Breach]:
-    """The breaches, once the system is as quiet as it gets.
-
-    ``accepted``: the ids of the orders whose clients were told so.
-    """
-    recorded = {entry.event.event_id for order_id in system.tables.orders for entry in system.audit.trail(order_id)}
-    unrecorded = (_expired_events(system) & observer.published.keys()) - recorded
+    """The breaches of all invariants, once nothing is left to do. ``accepted``: the ids that clients got with a 201."""
+    entries = [entry for order_id in system.tables.orders for entry in system.audit.trail(order_id)]
+    recorded = {entry.event.event_id: entry.stored_at for entry in entries}
+    unrecorded = (_expired_before_audit(system) & observer.published.keys()) - recorded.keys()
     return [
         *_of_orders(system, observer, unrecorded),
         *_of_acceptance(system, accepted),
         *observer.refusals,
         *_of_stock(system),
-        *_of_the_ledger(system),
-        *_of_the_audit_log(system, observer, unrecorded),
+        *_of_the_audit_log(recorded, observer, unrecorded),
         *_of_dead_letters(system, letters or Letters()),
         *check_publications(observer.published, observer.publications_excused),
     ]
@@ -57,6 +255,8 @@ def _of_orders(system: System, observer: Observer, unrecorded: Set[str]) -> Iter
         )
         has_a_hole = any(observer.order_of[event_id] == order.order_id for event_id in unrecorded)
         yield from (breach for breach in check_order(evidence) if not (has_a_hole and breach.invariant == 4))
+    for key in system.gateway.ledger.keys() - system.tables.orders.keys():
+        yield Breach(3, key, "charged under a key that is no order's")
 
 
 def _of_acceptance(system: System, accepted: Collection[str]) -> Iterator[Breach]:
@@ -70,30 +270,23 @@ def _of_acceptance(system: System, accepted: Collection[str]) -> Iterator[Breach
 
 
 def _of_stock(system: System) -> Iterator[Breach]:
-    deferred = HeldUnits()
+    reserved = HeldUnits()
     for order in system.twins.orders.all():
-        deferred.add(order)
-    return deferred.check(system.twins.products.all())
+        reserved.add(order)
+    return reserved.check(system.twins.products.all())
 
 
-def _of_the_ledger(system: System) -> Iterator[Breach]:
-    for key in system.gateway.ledger:
-        if key not in system.tables.orders:
-            yield Breach(3, key, "charged under a key that is no order's")
-
-
-def _of_the_audit_log(system: System, observer: Observer, unrecorded: Set[str]) -> Iterator[Breach]:
-    """Nothing in it is ever changed, and whatever was published is in some order's trail."""
-    entries = [entry for order_id in system.tables.orders for entry in system.audit.trail(order_id)]
-    for entry in entries:
-        if entry.stored_at != observer.stored[entry.event.event_id]:
-            yield Breach(4, entry.event.event_id, "its audit entry was written over")
-    for event_id in observer.published.keys() - {entry.event.event_id for entry in entries} - unrecorded:
+def _of_the_audit_log(recorded: Mapping[str, int], observer: Observer, unrecorded: Set[str]) -> Iterator[Breach]:
+    """No entry is ever changed, and whatever was published is in some order's trail."""
+    for event_id, stored_at in recorded.items():
+        if stored_at != observer.stored[event_id]:
+            yield Breach(4, event_id, "its audit entry was overwritten")
+    for event_id in observer.published.keys() - recorded.keys() - unrecorded:
         yield Breach(4, event_id, "was published, but is in no order's trail")
 
 
 def _of_dead_letters(system: System, letters: Letters) -> Iterator[Breach]:
-    """What is there is poison; and all poison is there, or was purged, or was deleted by SQS after its retention."""
+    """Dead letters are poison. All poison is there, or was purged, or was deleted by SQS after its retention."""
     for service, dlq in system.dlqs.items():
         poison, purged = letters.poison.get(service, frozenset()), letters.purged.get(service, frozenset())
         dead = _bodies(dlq) - letters.misdated
@@ -103,8 +296,8 @@ def _of_dead_letters(system: System, letters: Letters) -> Iterator[Breach]:
             yield Breach(5, service, f"work was purged that can be done: {body[:120]}")
 
 
-def _expired_events(system: System) -> frozenset[str]:
-    """The ids of the events that waited for the Audit Service until SQS deleted them: nobody can record them."""
+def _expired_before_audit(system: System) -> frozenset[str]:
+    """The ids of the events that waited for the Audit Service until SQS deleted them. Nobody can record them now."""
     found = set()
     for body in (*system.queues["audit"].expired, *system.dlqs["audit"].expired):
         with suppress(ContractBreach):

@@ -25,7 +25,7 @@ from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.catalog import load_catalog
 from shopflow.config import load_config
-from tests.faults.lanes import address, answers, free_port
+from tests.addresses import address, answers, free_port
 from tests.iam.rights import Place, Right, granted_by, needed_by
 from tests.live import QUICK, Live, eventually, quick_commands, sqs_client
 from tests.stack import AppliedStack, applied_stack

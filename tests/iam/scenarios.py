@@ -14,7 +14,7 @@ from scripts.infra.stack import CREDENTIALS
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Status
 from tests.commands import Ran, run_module
-from tests.faults.poison import poison_for
+from tests.faults.injections import poison_for
 from tests.iam.guarded import Guarded
 from tests.left_behind import committed, publish, record, released
 from tests.live import Live, eventually

@@ -14,7 +14,7 @@ import pytest
 from scripts.console import CommandError, Progress
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import CREDENTIALS, HEALTH_PATH, LOOPBACK, Stack, answers, port_is_taken
-from tests.faults.lanes import free_port
+from tests.addresses import free_port
 from tests.live import eventually
 
 QUIET = Progress()

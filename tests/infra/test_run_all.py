@@ -18,8 +18,8 @@ import pytest
 import requests
 
 from scripts.infra.stack import ROOT
+from tests.addresses import free_port
 from tests.commands import has_ended
-from tests.faults.lanes import free_port
 from tests.live import eventually
 from tests.sizes import full
 from tests.stack import AppliedStack

@@ -17,8 +17,7 @@ from shopflow.domain.order import EventType, Line, Order, Status, Transition, ch
 from shopflow.domain.stock import returned
 from shopflow.messaging.outbox import Outbox, Publisher, stored_event
 from shopflow.ports import Outgoing
-from tests.faults.lane_verdict import breaches_of_dead_letters
-from tests.live import VISA, Live, eventually
+from tests.live import VISA, Live, breaches_of_dead_letters, eventually
 
 CATALOG = load_catalog()
 CONTRACTS = Contracts(CATALOG)

@@ -1,5 +1,9 @@
-"""Orders and headers for tests, made with as few words as possible."""
+"""Short functions that make orders, headers and events, and a handler that remembers."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from shopflow.domain.event import Event
@@ -15,6 +19,7 @@ from shopflow.domain.order import (
     refuse,
     reserve,
 )
+from shopflow.messaging.handler import Done, Handler, Outcome
 
 T0 = 1_769_860_800_000  # 2026-01-31T12:00:00Z
 
@@ -51,12 +56,22 @@ def declined(order: Order | None = None) -> Order:
 
 
 def applied(transition: Transition, current: Order) -> Order:
-    """What stands after ``transition`` was committed on ``current``."""
-    from dataclasses import replace
-
+    """The order after ``transition`` was committed on ``current``."""
     return replace(current, **transition.changes())
 
 
 def an_event_named(event_id: str) -> Event:
-    """An event of which nothing matters but its id."""
+    """Any event with this id."""
     return Event(event_id, EventType.ORDER_CREATED, "1.0", T0, "order-service", "ORD-A1B2C3D4", None, {})
+
+
+class Recording(Handler):
+    """Remembers what it saw, and returns ``answer(event)``."""
+
+    def __init__(self, answer: Callable[[Event], Outcome] = lambda _: Done()) -> None:
+        self.answer = answer
+        self.seen: list[str] = []
+
+    def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        self.seen += [event.order_id for event in events]
+        return [self.answer(event) for event in events]

@@ -1,4 +1,4 @@
-"""Which errors of AWS stand for an outage, and which are about the message at hand."""
+"""Which errors of AWS are contention, which an outage, and which a failure of one message."""
 
 from __future__ import annotations
 
@@ -25,42 +25,25 @@ def raised(code: str, status: int = 400) -> type[BaseException]:
         return type(caught)
 
 
-@pytest.mark.parametrize("code", ["ThrottlingException", "TransactionConflictException", "RequestLimitExceeded"])
-def test_contention_is_told_apart_from_an_outage(code: str) -> None:
-    assert raised(code) is Contention
-
-
 @pytest.mark.parametrize(
-    "code",
+    ("expected", "codes"),
     [
-        "AccessDenied",
-        "AccessDeniedException",
-        "AuthorizationError",
-        "ExpiredTokenException",
-        "ResourceNotFoundException",
-        "AWS.SimpleQueueService.NonExistentQueue",
-        "NotFound",
-        "KMSDisabledException",
-        "KmsAccessDenied",
-        "InternalServerError",
-        "ServiceUnavailable",
+        (Contention, "ThrottlingException TransactionConflictException RequestLimitExceeded"),
+        (Unavailable, "AccessDenied AccessDeniedException AuthorizationError ExpiredTokenException"),
+        (Unavailable, "ResourceNotFoundException AWS.SimpleQueueService.NonExistentQueue NotFound"),
+        (Unavailable, "KMSDisabledException KmsAccessDenied InternalServerError ServiceUnavailable"),
+        (ClientError, "NobodyKnows InvalidParameter ParameterValueInvalid InvalidMessageContents ValidationException"),
     ],
 )
-def test_what_an_operator_or_aws_will_fix_is_an_outage(code: str) -> None:
-    assert raised(code) is Unavailable
+def test_an_error_code_is_contention_an_outage_or_a_failure_of_one_message(
+    expected: type[BaseException], codes: str
+) -> None:
+    assert {code: raised(code) for code in codes.split()} == dict.fromkeys(codes.split(), expected)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_an_unknown_code_with_a_servers_status_is_an_outage(status: int) -> None:
     assert raised("NobodyKnows", status) is Unavailable
-
-
-@pytest.mark.parametrize(
-    "code",
-    ["NobodyKnows", "", "InvalidParameter", "ParameterValueInvalid", "InvalidMessageContents", "ValidationException"],
-)
-def test_an_unknown_code_and_our_own_mistakes_are_the_failure_of_one_message(code: str) -> None:
-    assert raised(code) is ClientError
 
 
 def test_a_connection_that_cannot_be_made_is_an_outage() -> None:

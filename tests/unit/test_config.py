@@ -1,4 +1,4 @@
-"""The operator's token: long enough, shown to nobody, inherited by nobody."""
+"""The operator's token is long, is never shown, and is not inherited by child processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_without_a_token_there_is_no_operator(settings: dict[str, str]) -> None:
     assert load_config({**ENVIRONMENT, **settings}).ops_token is None
 
 
-def test_a_token_that_could_be_guessed_is_refused_and_not_repeated() -> None:
+def test_a_short_token_is_refused_and_not_shown() -> None:
     short = "q" * (MIN_TOKEN_CHARACTERS - 1)
     with pytest.raises(ConfigError, match=f"OPS_TOKEN must have at least {MIN_TOKEN_CHARACTERS}") as error:
         load_config({**ENVIRONMENT, "OPS_TOKEN": short})

@@ -39,7 +39,7 @@ def test_the_payload_of_every_earlier_event_can_be_rebuilt_from_the_finished_ord
 
 
 @pytest.mark.parametrize("name", HISTORIES)
-def test_replaying_the_events_gives_the_order_less_what_no_event_tells(name: str) -> None:
+def test_replaying_the_events_gives_the_order_without_its_bookkeeping(name: str) -> None:
     history = HISTORIES[name]
     assert replay(_events(history)) == replace(history[-1], outbox=None, superseded=None, opened_at=None)
 

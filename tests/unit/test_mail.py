@@ -1,4 +1,4 @@
-"""What the customer is told."""
+"""The mails to the customer."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def test_a_paid_order_is_confirmed_with_its_lines_the_amount_the_transaction_and
     ]
 
 
-def test_a_declined_payment_is_told_with_its_reason_the_amount_and_what_to_do() -> None:
+def test_the_mail_about_a_declined_payment_has_the_reason_the_amount_and_what_to_do() -> None:
     message = mail_text(replace(ORDER, status=Status.PAYMENT_FAILED, failure_reason="Card expired"))
     assert message.subject == "Payment for order ORD-A1B2C3D4 declined"
     assert "$129.97 was declined: Card expired" in message.text
     assert "try again" in message.text
 
 
-def test_an_order_out_of_stock_is_told_with_its_reason_and_that_nothing_was_charged() -> None:
+def test_the_mail_about_an_order_out_of_stock_has_the_reason_and_says_that_nothing_was_charged() -> None:
     message = mail_text(replace(ORDER, status=Status.INVENTORY_FAILED, failure_reason="Only 1 left"))
     assert message.text == "Only 1 left.\nNo payment was taken."
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.INVENTORY_RESERVED])
-def test_while_an_order_is_on_its_way_there_is_nothing_to_tell(status: Status) -> None:
-    with pytest.raises(ValueError, match="no mail"):
+def test_there_is_no_mail_about_an_unfinished_order(status: Status) -> None:
+    with pytest.raises(ValueError, match="no mail in"):
         mail_text(replace(ORDER, status=status))

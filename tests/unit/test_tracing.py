@@ -1,4 +1,4 @@
-"""One order is one trace, from the client's request to the customer being told, also across a crash."""
+"""One order is one trace, from the client's request to the customer's notification, also across a crash."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ def parent_of(span: ReadableSpan) -> int | None:
     return span.parent.span_id if span.parent else None
 
 
-def test_one_trace_from_the_request_to_the_customer_being_told() -> None:
+def test_one_trace_goes_from_the_request_to_the_notification() -> None:
     system, spans = played()
     assert [order.status for order in system.tables.orders.values()] == [Status.COMPLETED]
     assert {f"{span.context.trace_id:032x}" for span in spans if span.context} == {CLIENTS.split("-")[1]}
     request = by_name(spans, "order")["POST /orders"]
     reserved = by_name(spans, "inventory")["process order.created"]
     charged = by_name(spans, "payment")["process inventory.reserved"]
-    told = by_name(spans, "notification")["process payment.processed"]
-    chain = [request, reserved, charged, told]
+    notified = by_name(spans, "notification")["process payment.processed"]
+    chain = [request, reserved, charged, notified]
     assert [parent_of(span) for span in chain[1:]] == [span.context.span_id for span in chain[:-1] if span.context]
     assert f"{parent_of(request):016x}" == CLIENTS.split("-")[2]
     assert [span.kind for span in chain] == [SpanKind.SERVER] + [SpanKind.CONSUMER] * 3
 
 
-def test_the_audit_services_spans_hang_where_their_events_came_from() -> None:
+def test_an_audit_span_is_the_child_of_the_span_that_published_its_event() -> None:
     _, spans = played()
     recorded = by_name(spans, "audit")
     assert parent_of(recorded["process order.created"]) == _id(by_name(spans, "order")["POST /orders"])
@@ -104,7 +104,7 @@ def test_a_failed_processing_is_an_error_in_the_trace() -> None:
     assert StatusCode.ERROR in charges
 
 
-def test_without_an_exporter_the_clients_trace_is_handed_on() -> None:
+def test_without_an_exporter_the_clients_trace_is_passed_on() -> None:
     system = System({"PROD-001": 5})
     system.place({"PROD-001": 1}, "pm_card_visa", trace_parent=CLIENTS)
     [order] = system.tables.orders.values()
@@ -125,7 +125,7 @@ def test_without_an_exporter_the_clients_trace_is_handed_on() -> None:
         CLIENTS.replace("b7ad6b7169203331", "0" * 16),
     ],
 )
-def test_what_is_no_trace_parent_is_not_handed_on(text: str | None) -> None:
+def test_text_that_is_no_trace_parent_is_dropped(text: str | None) -> None:
     assert well_formed(text) is None
 
 

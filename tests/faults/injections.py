@@ -1,0 +1,194 @@
+"""What the fault tests inject: refusals, lost answers, wrong answers, damaged rows and poison."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from shopflow.aws.items import Item
+from shopflow.catalog import SCHEMAS
+from shopflow.errors import Contention, Unavailable
+from shopflow.memory.tables import Rows
+from shopflow.ports import Charge, Decline
+from tests.system import CATALOG
+
+Instead = Callable[[partial[Any]], Any]
+"""What happens instead of a call. It may make the call."""
+EVERYTHING = "*"
+"""The subject of a fault of a method as a whole."""
+DAY = 24 * 3600
+DURATIONS_SECONDS = (5, 60, 600, 3600, 6 * 3600, DAY, 3 * DAY)
+
+
+def refuse(call: partial[Any]) -> Any:
+    raise Contention("refused")
+
+
+def lose_the_answer(call: partial[Any]) -> Any:
+    call()
+    raise Unavailable("the answer was lost")
+
+
+def subjects_of(method: str, call: partial[Any]) -> list[str]:
+    """The orders (of `products`: the products) that a call is about; none where each entry has its own answer."""
+    match method, call.args:
+        case "orders.create", (order,):
+            return [order.order_id]
+        case "orders.read" | "products.read", (ids, *_):
+            return sorted(ids)
+        case "orders.commit", (transitions, *_):
+            return [transition.before.order_id for transition in transitions]
+        case (("audit.has" | "audit.trail" | "gateway.charge"), (order_id, *_)):
+            return [order_id]
+        case "mailer.send", (mail,):
+            return [mail.order_id]
+        case _:
+            return []
+
+
+class LastingFaults:
+    """The faults that last, by method and subject. ``now`` returns the milliseconds of the clock."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+        self._on: dict[tuple[str, str], tuple[Instead, int]] = {}
+
+    def begin(self, method: str, subject: str, instead: Instead, seconds: float) -> None:
+        self._on[method, subject] = (instead, self._now() + round(seconds * 1000))
+
+    def end_all(self) -> None:
+        self._on.clear()
+
+    def of(self, method: str, subjects: Sequence[str]) -> Instead | None:
+        """What happens instead of a call of ``method`` about ``subjects``."""
+        for subject in (EVERYTHING, *subjects):
+            instead, until = self._on.get((method, subject), (None, 0))
+            if until > self._now():
+                return instead
+        return None
+
+
+Answer = Callable[[Any], Any]
+
+
+def _raise(error: Exception) -> Any:
+    raise error
+
+
+def _charged(**changes: Any) -> Answer:
+    return lambda answer: replace(answer, **changes) if isinstance(answer, Charge) else answer
+
+
+def _declined(reason: Any) -> Answer:
+    return lambda answer: Decline(reason) if isinstance(answer, Decline) else answer
+
+
+GATEWAY: tuple[Answer, ...] = (
+    _charged(transaction_id="T" * 65),
+    _charged(transaction_id=""),
+    _charged(transaction_id=None),
+    _charged(transaction_id="TXN-\uffff"),
+    _charged(amount=Decimal("0.01")),
+    _charged(amount=Decimal("-1")),
+    _charged(amount=Decimal("NaN")),
+    _declined(""),
+    _declined("x" * 501),
+    _declined("no\x00 way \ufffe"),
+    _declined(None),
+    lambda _: None,
+    lambda _: {"status": "ok"},
+    lambda _: _raise(KeyError("transactionId")),
+)
+"""What a gateway answers instead of its true answer. A charge that it has made stays made."""
+MAILER: tuple[Exception, ...] = (ValueError("no such mailbox"), KeyError("x"))
+
+
+def nonsense_for(method: str) -> Sequence[Instead]:
+    """Answers to ``method`` that break its contract. A mailer that answers so has sent nothing."""
+    if method == "gateway.charge":
+        return [partial(_garbled, answer) for answer in GATEWAY]
+    return [partial(_not_made, error) for error in MAILER] if method == "mailer.send" else ()
+
+
+def _garbled(answer: Answer, call: partial[Any]) -> Any:
+    return answer(call())
+
+
+def _not_made(error: Exception, call: partial[Any]) -> Any:
+    raise error
+
+
+DAMAGE_TO_ORDERS: tuple[tuple[str, Item], ...] = (
+    ("status", {"S": "PAID"}),
+    ("items", {"L": []}),
+    ("items", {"S": "none"}),
+    ("createdAt", {"N": "5"}),
+    ("releasedAt", {"S": "2023-11-14T22:13:20Z"}),
+    ("customerId", {"N": "5"}),
+    ("outbox", {"M": {}}),
+)
+DAMAGE_TO_PRODUCTS: tuple[tuple[str, Item], ...] = (
+    ("price", {"N": "1.005"}),
+    ("price", {"S": "9.99"}),
+    ("price", {"N": "-1"}),
+    ("received", {}),
+    ("stock", {"S": "many"}),
+    ("productName", {"N": "5"}),
+)
+"""An attribute, and what somebody writes into it by hand. Without a value the attribute is removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedRow:
+    """A row with one attribute that somebody has overwritten by hand."""
+
+    rows: Rows[Any]
+    key: str
+    name: str
+    original: Any
+    wrong: Item
+
+    @classmethod
+    def damage(cls, rows: Rows[Any], key: str, name: str, wrong: Item) -> DamagedRow:
+        item = dict(rows.items_by_id[key])
+        damaged = cls(rows, key, name, item.pop(name, None), wrong)
+        rows.items_by_id[key] = item | ({name: wrong} if wrong else {})
+        return damaged
+
+    def repair(self) -> None:
+        """Write back the original, unless a service has overwritten the attribute since."""
+        item = dict(self.rows.items_by_id[self.key])
+        if item.get(self.name) == (self.wrong or None):
+            item.pop(self.name, None)
+            if self.original is not None:
+                item[self.name] = self.original
+            self.rows.items_by_id[self.key] = item
+
+
+_EXAMPLES: Mapping[str, str] = {
+    event_type: (SCHEMAS / "examples" / "valid" / f"{event_type}.json").read_text() for event_type in CATALOG.events
+}
+
+
+def poison_for(service: str, rand: random.Random) -> str:
+    """A message that ``service`` can never process. Two of them are hardly ever the same."""
+    text = _EXAMPLES[rand.choice(sorted(CATALOG.services[service].consumes))]
+    kinds = [
+        '{"not json": ',
+        text.replace('"eventType": "', '"eventType": "never.'),
+        text.replace('"version": "1.', '"version": "9.'),
+        text.replace('"orderId"', '"orderID"'),
+    ]
+    if service != "audit":  # it does not know which orders exist
+        kinds.append(text)
+    return rand.choice(kinds) + " " * rand.randrange(1000)
+
+
+def misrouted_for(service: str, rand: random.Random) -> str | None:
+    """A valid event that ``service`` does not consume, as an old filter policy lets it through. None for audit."""
+    others = sorted(CATALOG.events.keys() - CATALOG.services[service].consumes)
+    return _EXAMPLES[rand.choice(others)] if others else None
