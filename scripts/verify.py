@@ -36,7 +36,6 @@ from shopflow.invariants import (
     INVARIANTS,
     OF_AN_ORDER,
     Breach,
-    Evidence,
     HeldUnits,
     Report,
     charged_as_expected,
@@ -211,7 +210,7 @@ class OrderCheck:
 
     def _breaches(self, order: Order, trail: Sequence[AuditEntry]) -> list[Breach]:
         charges = charged_as_expected(order, self.transaction_id(order.order_id))
-        return list(check_order(Evidence(order, [entry.event for entry in trail], charges)))
+        return list(check_order(order, [entry.event for entry in trail], charges))
 
     def _check_stock(self, before: Sequence[Product], show: Show) -> None:
         """Count the units again until they are all there, at most `MAX_COUNTS` times."""

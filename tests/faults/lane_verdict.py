@@ -13,8 +13,9 @@ from mypy_boto3_sqs import SQSClient
 from shopflow.aws.wiring import Aws
 from shopflow.config import Config
 from shopflow.domain.order import Order
-from shopflow.invariants import Breach, Evidence, HeldUnits, check_dead_letters, check_order, check_publications
+from shopflow.invariants import Breach, HeldUnits, check_order
 from shopflow.ports import Charge
+from tests.faults.checks import check_mails, check_poison, check_publications
 
 SENDER = "notification"
 
@@ -62,7 +63,7 @@ class Seen:
 def breaches_of(aws: Aws, seen: Seen) -> Iterator[Breach]:
     """The breaches in orders, stock and publications, once the lane is as quiet as it gets."""
     for order in seen.orders:
-        for breach in check_order(_evidence(aws, seen, order)):
+        for breach in _of_order(aws, seen, order):
             if not (breach.may_pass and breach.subject in seen.stuck):
                 yield breach
     yield from _of_stock(aws, seen)
@@ -71,15 +72,12 @@ def breaches_of(aws: Aws, seen: Seen) -> Iterator[Breach]:
         yield Breach(3, key, "charged under a key that is no order's")
 
 
-def _evidence(aws: Aws, seen: Seen, order: Order) -> Evidence:
-    """The sender may have died once before it recorded a mail."""
-    return Evidence(
-        order=order,
-        trail=[entry.event for entry in aws.audit.trail(order.order_id)],
-        charges=list(seen.ledger.get(order.order_id, ())),
-        mails=seen.mailed[order.order_id],
-        mails_excused=1 if len({line["pid"] for line in seen.journal if line["label"] == SENDER}) > 1 else 0,
-    )
+def _of_order(aws: Aws, seen: Seen, order: Order) -> Iterator[Breach]:
+    trail = [entry.event for entry in aws.audit.trail(order.order_id)]
+    yield from check_order(order, trail, list(seen.ledger.get(order.order_id, ())))
+    senders = {line["pid"] for line in seen.journal if line["label"] == SENDER}
+    excused = 1 if len(senders) > 1 else 0  # the sender may have died once before it recorded a mail
+    yield from check_mails(order, seen.mailed[order.order_id], excused)
 
 
 def _one_excused(published: Mapping[str, int]) -> dict[str, int]:
@@ -98,7 +96,7 @@ def _of_stock(aws: Aws, seen: Seen) -> Iterator[Breach]:
 def breaches_of_dead_letters(sqs: SQSClient, config: Config, poison: Mapping[str, frozenset[str]]) -> Iterator[Breach]:
     """The breaches in the dead-letter queues, which are emptied. ``poison``: what was put into each service's queue."""
     for service, url in config.resources.dlq_urls.items():
-        yield from check_dead_letters(service, frozenset(_drain(sqs, url)), poison.get(service, frozenset()))
+        yield from check_poison(service, frozenset(_drain(sqs, url)), poison.get(service, frozenset()))
 
 
 def _drain(sqs: SQSClient, url: str) -> Iterator[str]:

@@ -12,8 +12,9 @@ from ulid import ULID
 from shopflow.domain.event import Event
 from shopflow.domain.order import Status, Transition
 from shopflow.errors import Conflict, Unavailable
-from shopflow.invariants import Breach, check_refusal
+from shopflow.invariants import Breach
 from shopflow.ports import DLQ_RETENTION_SECONDS, Mail, Outgoing
+from tests.faults.checks import check_refusal
 from tests.faults.mails import MailWatch
 from tests.system import service_of
 from tests.taps import Crash, Tap, straight_through

@@ -25,7 +25,7 @@ from scripts.services import Command, LogFiles, Services
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import Aws, connect
 from shopflow.catalog import load_catalog
-from shopflow.invariants import Breach, Evidence, HeldUnits, charged_as_expected, check_order
+from shopflow.invariants import Breach, HeldUnits, charged_as_expected, check_order
 from tests.faults.lane_verdict import breaches_of_dead_letters
 from tests.faults.lanes import address, answers, clone, free_port
 from tests.faults.outage_load import Load, missed_by, under_load
@@ -176,7 +176,7 @@ def breaches_of(shop: Shop, placed: Sequence[str]) -> Iterator[Breach]:
         deferred.add(order)
         trail = [entry.event for entry in shop.aws.audit.trail(order.order_id)]
         charges = charged_as_expected(order, gateway.transaction_id(order.order_id))
-        yield from check_order(Evidence(order, trail, charges))
+        yield from check_order(order, trail, charges)
     own = [product for product in shop.aws.products.all() if product.received == UNITS]
     yield from deferred.check(own)
     for order_id in set(placed) - found:

@@ -17,7 +17,7 @@ from shopflow.contracts import Contracts
 from shopflow.domain.event import Event, replay
 from shopflow.domain.order import EventType, Status, create
 from shopflow.errors import ConfigError, ContractBreach
-from shopflow.invariants import Evidence, check_order
+from shopflow.invariants import check_order
 from shopflow.messaging.outbox import stored_event
 from tests.clocks import ManualClock
 from tests.unit.making import pending
@@ -99,7 +99,7 @@ def test_an_event_of_an_overlay_does_not_change_the_order() -> None:
     replayed = replay([CREATED, earned(5)])
     assert replayed is not None
     assert replayed.status is Status.PENDING
-    assert [breach.invariant for breach in check_order(Evidence(PENDING, [CREATED, earned(5)], ()))] == [1]
+    assert [breach.invariant for breach in check_order(PENDING, [CREATED, earned(5)], ())] == [1]
 
 
 @pytest.mark.parametrize(
