@@ -42,7 +42,7 @@ class Breach:
 class Report:
     """Counts by invariant: subjects checked and breaches found, with the first ``max_offenders`` breaches of each."""
 
-    def __init__(self, max_offenders: int = 5) -> None:
+    def __init__(self, max_offenders: int = 20) -> None:
         self._max_offenders = max_offenders
         self.checked: Counter[int] = Counter()
         self.breached: Counter[int] = Counter()
