@@ -29,7 +29,6 @@ from scripts.infra.stack import (
     Stack,
     answers,
     port_is_taken,
-    stack_for_tests,
 )
 from scripts.services import ORDER, Command, LogFiles, Services
 from shopflow.aws.calls import PATIENT
@@ -196,7 +195,10 @@ def prepared_stack(progress: Progress) -> Iterator[Stack]:
 
 
 def bench_stack(name: str) -> Stack:
-    return replace(stack_for_tests(name), name_prefix="shopflow-bench", save_seconds=SAVE_SECONDS)
+    """A stack in .local. It takes a free port at first, and keeps it."""
+    folder = ROOT / ".local" / name
+    stack = Stack(name, folder, folder / "env", free_port_from(24_000), "shopflow-bench", save_seconds=SAVE_SECONDS)
+    return replace(stack, port=stack.record().get("port", stack.port))
 
 
 def free_port_from(first: int) -> int:

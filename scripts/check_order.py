@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scripts.console import OK, CommandError, run_command
+from scripts.console import OK, CommandError, parser_of, plain_table, run_command
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.config import adopt_environment, load_config
@@ -27,18 +26,10 @@ Show one order: its record, its audit trail, and where its time went.
 
 Reads the tables themselves, so it works while the Order Service is down.
 """
-BAR_WIDTH = 36
-
-
-def titled_table(title: str, *columns: str, numeric: Sequence[str] = (), show_header: bool = True) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0), show_header=show_header)
-    for name in columns:
-        table.add_column(name, justify="right" if name in numeric else "left", overflow="fold")
-    return table
 
 
 def record_table(order: Order) -> Table:
-    table = titled_table(order.order_id, show_header=False)
+    table = plain_table(order.order_id, show_header=False)
     amounts = [
         f"{line.quantity} x {line.product_name} @ ${line.unit_price} = ${line.line_total}" for line in order.lines
     ]
@@ -62,35 +53,17 @@ def record_table(order: Order) -> Table:
 
 
 def trail_table(trail: Sequence[AuditEntry]) -> Table:
-    table = titled_table("Audit trail", "event", "event id", "recorded at", "stored after")
-    for entry in trail:
+    """``took``: since the event before; ``stored``: until the entry was in the audit log."""
+    table = plain_table("Audit trail", "event", "event id", "recorded at", "took", "stored", numeric=("took", "stored"))
+    for before, entry in pairwise([*trail[:1], *trail]):
         event = entry.event
-        delay = f"{entry.stored_at - event.time_ms} ms"
-        table.add_row(str(event.event_type), event.event_id, to_text(event.time_ms)[11:], delay)
-    return table
-
-
-def waterfall_table(order: Order, trail: Sequence[AuditEntry]) -> Table:
-    """How long each event took after the one before, with bars on a line of `BAR_WIDTH` characters."""
-    moments = [(entry.event.time_ms, str(entry.event.event_type)) for entry in trail]
-    if order.notified_at is not None:
-        moments.append((order.notified_at, "customer notified"))
-    table = titled_table("Where the time went", "until", "took", "at", "", numeric=("took", "at"))
-    total = max([1, *(at_ms - order.created_at for at_ms, _ in moments)])
-    start = 0
-    for at_ms, name in sorted(moments):
-        end = max(start, at_ms - order.created_at)
-        length = max(1, (end - start) * BAR_WIDTH // total) if end > start else 0
-        left = min(start * BAR_WIDTH // total, BAR_WIDTH - length)
-        table.add_row(name, f"{end - start} ms", f"+{end} ms", " " * left + "█" * length)
-        start = end
+        took, delay = event.time_ms - before.event.time_ms, entry.stored_at - event.time_ms
+        table.add_row(str(event.event_type), event.event_id, to_text(event.time_ms)[11:], f"{took} ms", f"{delay} ms")
     return table
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.check_order", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of("scripts.check_order", ABOUT)
     parser.add_argument("order_id", metavar="ID", help="the order's id, such as ORD-A1B2C3D4")
     order_id = parser.parse_args().order_id
     aws = connect(load_config(adopt_environment()), PATIENT)
@@ -101,8 +74,8 @@ def main() -> int:
     if order is None:
         raise CommandError(f"There is no order {order_id}. The answer to POST /orders names the id of a new one.")
     console = Console(highlight=False)
-    for table in (record_table(order), trail_table(trail), waterfall_table(order, trail)):
-        console.print(table)
+    console.print(record_table(order))
+    console.print(trail_table(trail))
     steps_made = tuple(entry.event.event_type for entry in trail if is_transition(entry.event))
     if order.status.terminal and steps_made != LEGAL_TRAILS[order.status]:
         console.print("The trail is not complete yet: the Audit Service is behind, or stopped.")

@@ -1,4 +1,4 @@
-"""How commands talk to people: progress, errors of one line, exit codes."""
+"""How commands talk to people: arguments, progress, tables, errors of one line, exit codes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from rich.box import SIMPLE
 from rich.console import Console
+from rich.table import Table
 
 from shopflow.errors import ConfigError, ShopFlowError
 
@@ -43,19 +45,23 @@ class Progress:
                 yield lambda detail: status.update(f"{title}: {detail}")
         else:
             self.say(f"{title} …")
-            yield self._say_changes()
+            yield lambda detail: self.say(f"  {detail}")
         self.say(f"✔ {title} ({time.monotonic() - started:.1f} s)")
 
-    def _say_changes(self) -> Callable[[str], None]:
-        last = ""
 
-        def show(detail: str) -> None:
-            nonlocal last
-            if detail != last:
-                last = detail
-                self.say(f"  {detail}")
+def parser_of(module: str, about: str) -> argparse.ArgumentParser:
+    """The parser of ``python -m module``. ``about`` is the text of its help, as it is laid out."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
-        return show
+
+def plain_table(title: str, *columns: str, numeric: Sequence[str] = (), show_header: bool = True) -> Table:
+    """A table without lines. The columns in ``numeric`` are aligned to the right."""
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0), show_header=show_header)
+    for name in columns:
+        table.add_column(name, justify="right" if name in numeric else "left", overflow="fold")
+    return table
 
 
 class RowsLeftOut(logging.Handler):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import requests
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 
-from scripts.console import FAILED, OK, CommandError, Progress, run_command
+from scripts.console import FAILED, OK, CommandError, Progress, parser_of, plain_table, run_command
 from scripts.infra.stack import API_URL, ROOT, answers
 from scripts.services import LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT
@@ -52,48 +49,31 @@ class Scenario:
     payment_method: str
     status: Status
 
-    @property
-    def taken(self) -> Mapping[str, int]:
-        """The units that the stock must have lost at the end."""
-        return self.items if self.status is Status.COMPLETED else dict.fromkeys(self.items, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a scenario's order ended. ``differences``: where that is not what the scenario says."""
-
-    scenario: Scenario
-    order_id: str
-    status: str
-    trail: tuple[str, ...]
-    seconds: float
-    differences: tuple[str, ...]
-
 
 class Shop:
-    """The Order Service's API."""
+    """The Order Service's API. Every method raises `CommandError` when it answers with an error."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._session = requests.Session()
 
     def get(self, path: str) -> Any:
-        return self._json(self._session.get(self._url + path, timeout=REQUEST_SECONDS))
+        return self._ask("GET", path)
 
-    def place(self, scenario: Scenario) -> Any:
+    def place(self, scenario: Scenario) -> str:
+        """Returns the id of the new order."""
         items = [{"productId": name, "quantity": units} for name, units in scenario.items.items()]
         body = {"customerId": "CUST-E2E", "items": items, "paymentMethod": scenario.payment_method}
-        return self._json(self._session.post(self._url + "/orders", json=body, timeout=REQUEST_SECONDS))
+        order_id: str = self._ask("POST", "/orders", json=body)["orderId"]
+        return order_id
 
     def stock(self) -> dict[str, int]:
         return {product["productId"]: product["stock"] for product in self.get("/products")}
 
-    def _json(self, response: requests.Response) -> Any:
-        if not response.ok:
-            raise CommandError(
-                f"{response.request.method} {response.url} answered {response.status_code}: {response.text}"
-            )
-        return response.json()
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
+        answer = requests.request(method, self._url + path, timeout=REQUEST_SECONDS, **options)
+        if not answer.ok:
+            raise CommandError(f"{method} {answer.url} answered {answer.status_code}: {answer.text}")
+        return answer.json()
 
 
 def scenarios(stock: Mapping[str, int]) -> list[Scenario]:
@@ -112,30 +92,34 @@ def restock_for_scenarios(products: Products) -> None:
             raise CommandError(f"There is no product {product_id}. Run 'make infra-up', which seeds it.")
 
 
-def play(shop: Shop, scenario: Scenario) -> Result:
-    """Place the order, wait for its end, and compare."""
+def play(shop: Shop, scenario: Scenario) -> tuple[list[str], bool]:
+    """Place the order, wait for its end, and compare. Returns a row of the result's table, and whether it is right."""
     before = shop.stock()
     started = time.monotonic()
-    order_id = shop.place(scenario)["orderId"]
+    order_id = shop.place(scenario)
 
-    def progress() -> tuple[Any, list[str]]:
+    def look() -> tuple[Any, list[str]]:
         order = shop.get(f"/orders/{order_id}")
         events = [entry["eventType"] for entry in shop.get(f"/orders/{order_id}/events")]
         return order, [event_type for event_type in events if event_type in frozenset(EventType)]
 
-    def taken() -> dict[str, int]:
+    def stock_taken() -> dict[str, int]:
         now = shop.stock()
         return {product_id: before[product_id] - now[product_id] for product_id in scenario.items}
 
-    order, trail = wait_for(progress, lambda seen: _has_ended(*seen), END_SECONDS)
+    order, trail = wait_for(look, lambda seen: _has_ended(*seen), END_SECONDS)
     seconds = time.monotonic() - started
+    to_take = scenario.items if scenario.status is Status.COMPLETED else dict.fromkeys(scenario.items, 0)
+    taken = wait_for(stock_taken, lambda seen: seen == to_take, STOCK_SECONDS)
     checks = (
         ("status", str(scenario.status), order["status"]),
         ("trail", [str(event_type) for event_type in LEGAL_TRAILS[scenario.status]], trail),
-        ("stock taken", dict(scenario.taken), wait_for(taken, lambda seen: seen == scenario.taken, STOCK_SECONDS)),
+        ("stock taken", to_take, taken),
     )
-    wrong = tuple(f"{what}: expected {expected}, got {got}" for what, expected, got in checks if expected != got)
-    return Result(scenario, order_id, order["status"], tuple(trail), seconds, wrong)
+    wrong = [f"[red]{what}: expected {expected}, got {got}[/]" for what, expected, got in checks if expected != got]
+    mark = "[red]✘[/]" if wrong else "[green]✔[/]"
+    row = [mark, scenario.name, order_id, order["status"], "\n".join([*trail, *wrong]), f"{seconds:.1f}"]
+    return row, not wrong
 
 
 def wait_for(look: Callable[[], T], enough: Callable[[T], bool], seconds: float) -> T:
@@ -159,12 +143,14 @@ def running_services(config: Config, env: Mapping[str, str], progress: Progress)
     The new processes stop at the end of the block.
     """
     url = f"http://{config.host}:{config.port}"
+    running = answers(f"{url}/health")
     if functions := env.get(API_URL):
-        require_no_processes(url)
+        if running:  # its workers would take messages from the functions
+            raise CommandError(f"The Order Service runs at {url}, perhaps with workers. Stop them first.")
         progress.say(f"✔ Using the Lambda functions behind {functions}")
         yield functions
         return
-    if answers(f"{url}/health"):
+    if running:
         progress.say(f"✔ Using the services that run at {url}")
         yield url
         return
@@ -179,39 +165,25 @@ def running_services(config: Config, env: Mapping[str, str], progress: Progress)
             services.stop()
 
 
-def require_no_processes(url: str) -> None:
-    """Raise `CommandError` when processes run: they would take messages from the Lambda functions."""
-    if answers(f"{url}/health"):
-        raise CommandError(f"The Order Service runs at {url}, perhaps with workers. Stop them first.")
-
-
-def report(results: Iterable[Result]) -> Table:
-    table = Table(title="End to end", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
-    for name in ("", "scenario", "order", "status", "audit trail", "seconds"):
-        table.add_column(name, no_wrap=name in ("order", "status", "audit trail"))
-    for result in results:
-        mark = "[red]✘[/]" if result.differences else "[green]✔[/]"
-        trail = "\n".join([*result.trail, *(f"[red]{difference}[/]" for difference in result.differences)])
-        table.add_row(mark, result.scenario.name, result.order_id, result.status, trail, f"{result.seconds:.1f}")
-    return table
-
-
 def main() -> int:
-    argparse.ArgumentParser(
-        prog="python -m scripts.e2e", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    parser_of("scripts.e2e", ABOUT).parse_args()
     env = adopt_environment()
     config = load_config(env)
     progress = Progress()
     restock_for_scenarios(connect(config, PATIENT).products)
-    results = []
+    table = plain_table("End to end", "", "scenario", "order", "status", "audit trail", "seconds")
+    for column in table.columns[2:5]:
+        column.no_wrap = True
+    code = OK
     with running_services(config, env, progress) as url:
         shop = Shop(url)
         for scenario in scenarios(shop.stock()):
             with progress.step(f"{scenario.name}: {', '.join(f'{n} x {p}' for p, n in scenario.items.items())}"):
-                results.append(play(shop, scenario))
-    Console(highlight=False).print(report(results))
-    return FAILED if any(result.differences for result in results) else OK
+                row, right = play(shop, scenario)
+            table.add_row(*row)
+            code = code if right else FAILED
+    Console(highlight=False).print(table)
+    return code
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ import os
 import pwd
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.infra.stack import ROOT
 from shopflow import jsontext
-from shopflow.clock import Clock, SystemClock
+from shopflow.clock import SystemClock
 from shopflow.domain.times import to_text
 
 FILE = ROOT / ".local" / "operator.log"
@@ -19,12 +20,11 @@ MAX_SHOWN = 2000
 """Characters of an entry on stderr. An entry can name thousands of messages; the file has all of them."""
 
 
+@dataclass(frozen=True, slots=True)
 class OperatorLog:
     """Appends to ``path``, which only its owner can read, because it contains order ids."""
 
-    def __init__(self, path: Path = FILE, clock: Clock | None = None) -> None:
-        self._path = path
-        self._clock = clock or SystemClock()
+    path: Path
 
     @classmethod
     def of(cls, env: Mapping[str, str]) -> OperatorLog:
@@ -33,9 +33,9 @@ class OperatorLog:
 
     def record(self, action: str, **what: Any) -> None:
         """Log an action. Call it before the action, so that a crash hides none; log the result as a second entry."""
-        line = jsontext.dumps({"time": to_text(self._clock.now_ms()), "operator": os_user(), "action": action} | what)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        line = jsontext.dumps({"time": to_text(SystemClock().now_ms()), "operator": os_user(), "action": action} | what)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "a") as file:
             file.write(line + "\n")
         print(line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]} …", file=sys.stderr)

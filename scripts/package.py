@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import platform
 import re
@@ -11,11 +10,11 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.console import OK, CommandError, Progress, last_line, run_command
+from scripts.console import OK, CommandError, Progress, last_line, parser_of, run_command
 from scripts.infra.stack import ROOT
 
 ABOUT = """\
@@ -35,11 +34,12 @@ OVERLAY = "overlay"
 """The folder of the catalogue's overlay. terraform/compute.tf names it too."""
 AWS_SERVICES = ("dynamodb", "sns", "sqs")
 """The services that shopflow.aws calls."""
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 """Lambda's name of each architecture, and the name in Python's packages."""
 OLDEST_GLIBC = 17
-"""manylinux2014 is glibc 2.17. Lambda has 2.26 up to Python 3.11 (Amazon Linux 2) and 2.34 from 3.12 on (Amazon Linux
-2023); packages must not need a newer one. (AWS Lambda developer guide, "Lambda runtimes".)"""
+"""Packages for any Linux are built for glibc 2.17 or later (manylinux2014). Lambda has 2.26 up to Python 3.11 and 2.34
+from 3.12 on. (AWS Lambda developer guide, "Lambda runtimes".)"""
 PACKED_AT = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can store."""
 READABLE = 0o100644
@@ -90,21 +90,16 @@ def make_package(package: Package, progress: Progress, overlay: Path | None = No
 
     Installs packages once for each target and lock. Raises `CommandError` when pip cannot install them.
     """
-    files = dict(sorted(_files(_dependencies(package.target, progress), overlay)))
+    files = sorted(_files(_dependencies(package.target, progress), overlay))
     package.file.parent.mkdir(parents=True, exist_ok=True)
     draft = package.file.with_suffix(".new")
-    pack(files, draft)
-    draft.replace(package.file)
-
-
-def pack(files: Mapping[str, Path], zip_file: Path) -> None:
-    """Write ``files``, given by their names in the zip, in their order."""
-    with zipfile.ZipFile(zip_file, "w") as archive:
-        for name, file in files.items():
+    with zipfile.ZipFile(draft, "w") as archive:
+        for name, file in files:
             entry = zipfile.ZipInfo(name, PACKED_AT)
             entry.create_system = 3  # Unix, wherever this runs
             entry.external_attr = READABLE << 16
             archive.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=9)
+    draft.replace(package.file)
 
 
 def _files(dependencies: Path, overlay: Path | None) -> Iterator[tuple[str, Path]]:
@@ -147,10 +142,8 @@ def _install(target: Target, folder: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.package", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--python", default="3.11", metavar="3.N", type=_version, help="Lambda's Python (3.11)")
+    parser = parser_of("scripts.package", ABOUT)
+    parser.add_argument("--python", default="3.11", choices=PYTHONS, help="Lambda's Python (3.11)")
     parser.add_argument("--architecture", default="x86_64", choices=MACHINES, help="Lambda's processors (x86_64)")
     parser.add_argument("--output", type=Path, default=FOLDER / "lambda.zip", metavar="FILE", help="(%(default)s)")
     parser.add_argument("--overlay", type=Path, metavar="FILE", help="the catalogue's overlay, to pack as well")
@@ -163,12 +156,6 @@ def main() -> int:
     progress.say(f"✔ {options.output}: {len(packed) / 1e6:.1f} MB, {unpacked / 1e6:.1f} MB unpacked")
     progress.say(f"  sha256 {hashlib.sha256(packed).hexdigest()}")
     return OK
-
-
-def _version(text: str) -> str:
-    if not re.fullmatch(r"3\.\d+", text):
-        raise argparse.ArgumentTypeError(f"{text} is not a version such as 3.11")
-    return text
 
 
 if __name__ == "__main__":

@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from scripts.check_order import record_table, titled_table, trail_table
-from scripts.console import FAILED, OK, CommandError, Progress, number_up_to, run_command
+from scripts.check_order import record_table, trail_table
+from scripts.console import FAILED, OK, CommandError, Progress, number_up_to, parser_of, plain_table, run_command
 from scripts.operator_log import OperatorLog
-from scripts.verify import CHUNK, MAX_SHOWN, Findings, OrderCheck, Troubles, chunks, order_check
+from scripts.verify import CHUNK, OrderCheck, Troubles, chunks, order_check, show_offenders
 from shopflow import jsontext
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.items import ATTRIBUTES
@@ -25,12 +25,11 @@ from shopflow.aws.wiring import Aws, connect
 from shopflow.catalog import ServiceSpec
 from shopflow.config import adopt_environment, configured_catalog, load_config, read_environment
 from shopflow.contracts import Contracts
-from shopflow.domain.event import Event
 from shopflow.domain.order import Order
 from shopflow.domain.text import unsendable
 from shopflow.domain.times import to_text
 from shopflow.errors import ContractBreach
-from shopflow.invariants import TRAIL, Breach, Report, as_replayed, check_trail, rebuilt
+from shopflow.invariants import TRAIL, Breach, as_replayed, check_trail, rebuilt
 
 MAX_PER_SECOND = 500
 ABOUT = """\
@@ -48,24 +47,14 @@ that counts as equal. Exit code 0: equal, or done; 1: a difference, a failure, o
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One attribute as the events have it, and as the record has it. None: it is absent."""
+def side_by_side(replayed: Order | None, recorded: Order | None) -> list[tuple[str, str | None, str | None]]:
+    """Each attribute that either order has, as the events have it and as the record has it. None: it is absent.
 
-    name: str
-    replayed: str | None
-    recorded: str | None
-
-    @property
-    def differs(self) -> bool:
-        return self.replayed != self.recorded
-
-
-def side_by_side(replayed: Order | None, recorded: Order | None) -> list[Row]:
-    """Every attribute that either order has, except those that no event records (`as_replayed`)."""
+    Without the attributes that no event records (`as_replayed`).
+    """
     record = as_replayed(recorded) if recorded else None
-    rows = [Row(ATTRIBUTES[one.name], _text(replayed, one.name), _text(record, one.name)) for one in fields(Order)]
-    return [row for row in rows if row.replayed is not None or row.recorded is not None]
+    rows = [(ATTRIBUTES[one.name], _text(replayed, one.name), _text(record, one.name)) for one in fields(Order)]
+    return [row for row in rows if row[1:] != (None, None)]
 
 
 def _text(order: Order | None, name: str) -> str | None:
@@ -78,27 +67,23 @@ def _text(order: Order | None, name: str) -> str | None:
     return to_text(value) if name.endswith("_at") else str(value)
 
 
-def differences(order_id: str, recorded: Order | None, trail: Sequence[Event]) -> list[Breach]:
-    """How the record and the events of an order contradict each other."""
-    if recorded is not None:
-        return list(check_trail(recorded, trail))
-    return [Breach(TRAIL, order_id, f"has {len(trail)} event(s), but no record")] if trail else []
-
-
 def show_order(aws: Aws, order_id: str, console: Console) -> int:
     """Show the order as its events have it, beside its record. Returns 1 when they differ."""
     trail = aws.audit.trail(order_id)
     order = aws.orders.read([order_id]).get(order_id)
     if order is None and not trail:
-        raise _unknown(order_id)
+        raise CommandError(f"There is no event of {order_id}. The answer to POST /orders names the id of a new order.")
     events = [entry.event for entry in trail]
     console.print(trail_table(trail))
-    table = titled_table(order_id, "", "attribute", "from its events", "its record")
-    for row in side_by_side(rebuilt(events), order):
-        mark, style = ("✘", "red") if row.differs else ("✔", "")
-        table.add_row(mark, row.name, escape(row.replayed or "—"), escape(row.recorded or "—"), style=style)
+    table = plain_table(order_id, "", "attribute", "from its events", "its record")
+    for name, replayed, recorded in side_by_side(rebuilt(events), order):
+        mark, style = ("✔", "") if replayed == recorded else ("✘", "red")
+        table.add_row(mark, name, escape(replayed or "—"), escape(recorded or "—"), style=style)
     console.print(table)
-    found = differences(order_id, order, events)
+    if order is None:
+        found = [Breach(TRAIL, order_id, f"has {len(events)} event(s), but no record")]
+    else:
+        found = list(check_trail(order, events))
     for breach in found:
         late = " Its events may still be in the audit queue or its dead-letter queue." if breach.may_pass else ""
         console.print(f"{order_id} {breach.text}.{late}", style="red", markup=False)
@@ -110,12 +95,9 @@ def show_order(aws: Aws, order_id: str, console: Console) -> int:
 def show_order_at(aws: Aws, order_id: str, at_ms: int, console: Console) -> int:
     """Show the order as it was at ``at_ms``, from the events until then."""
     trail = aws.audit.trail(order_id)
-    if not trail:
-        raise _unknown(order_id)
     until = [entry for entry in trail if entry.event.time_ms <= at_ms]
     if not until:
-        first = to_text(trail[0].event.time_ms)
-        raise CommandError(f"{order_id} did not exist at {to_text(at_ms)}: its first event is of {first}.")
+        raise CommandError(f"{order_id} did not exist at {to_text(at_ms)}: it has no event until then.")
     console.print(trail_table(until))
     order = rebuilt([entry.event for entry in until])
     if order is None:
@@ -125,10 +107,6 @@ def show_order_at(aws: Aws, order_id: str, at_ms: int, console: Console) -> int:
     return OK
 
 
-def _unknown(order_id: str) -> CommandError:
-    return CommandError(f"There is no event of {order_id}. The answer to POST /orders names the id of a new order.")
-
-
 def compare_all(check: OrderCheck, order_ids: Iterable[str], progress: Progress, console: Console) -> int:
     """Compare every record with its events, and find events without a record among ``order_ids``.
 
@@ -136,30 +114,20 @@ def compare_all(check: OrderCheck, order_ids: Iterable[str], progress: Progress,
     """
     with progress.step("Comparing every order with its events") as show:
         findings = check.check_orders(show)
-    with progress.step("Looking for events without a record") as show:
+    with progress.step("Looking for events without a record"):
         # A record is committed before its first event is published, so this needs no second look.
         for ids in chunks(order_ids, CHUNK):
             lost = sorted(set(ids) - check.orders.read(ids).keys())
             findings.breaches.add(Breach(TRAIL, order_id, "has events, but no record") for order_id in lost)
     check.troubles.report(progress)
-    found = [*findings.breaches.offenders[TRAIL], *findings.in_flight.offenders[TRAIL]]
-    count = findings.breaches.breached[TRAIL] + findings.in_flight.breached[TRAIL]
-    compared = findings.breaches.checked[TRAIL]
-    if not found:
-        others = "each other one" if check.troubles else "each"
-        console.print(f"{compared:,} orders: {others} is what its events add up to.")
-        return FAILED if check.troubles else OK
-    console.print(f"{compared:,} orders compared. These differ from their events:")
-    for breach in found[:MAX_SHOWN]:
-        late = " (its events may still be in a queue)" if breach.may_pass else ""
-        console.print(f"{breach.subject}: {breach.text}{late}", style="red", markup=False)
-    if count > MAX_SHOWN:
-        console.print(f"… {count:,} in all", style="red")
-    console.print("Next: python -m scripts.replay ORDER shows one of them side by side.")
-    return FAILED
+    show_offenders(findings, console, [TRAIL])
+    differing = findings.breaches.breached[TRAIL] + findings.in_flight.breached[TRAIL]
+    console.print(f"{findings.breaches.checked[TRAIL]:,} orders compared with their events: {differing:,} differ.")
+    if differing:
+        console.print("Next: python -m scripts.replay ORDER shows one of them side by side.")
+    return FAILED if differing or check.troubles else OK
 
 
-@dataclass(slots=True)
 class Sending:
     """Sends the events of orders to the queue of one service, so that the service can catch up.
 
@@ -167,66 +135,60 @@ class Sending:
     (not ``confirmed``) that would be sent; ``refused``: events that break today's contract and are left out.
     """
 
-    aws: Aws
-    service: ServiceSpec
-    contracts: Contracts
-    per_second: int
-    confirmed: bool
-    sent: int = 0
-    refused: int = 0
+    def __init__(self, aws: Aws, service: ServiceSpec, contracts: Contracts, per_second: int, confirmed: bool) -> None:
+        self._trail = aws.audit.trail
+        self._sender = aws.sender(service.name)
+        self._service = service
+        self._contracts = contracts
+        self._seconds_each = 1 / per_second
+        self._confirmed = confirmed
+        self.sent = self.refused = 0
 
     def run(self, order_ids: Iterable[str], log: OperatorLog, progress: Progress) -> int:
         """Returns 0, or 1 when an order failed. An order stops at its first event that fails; the others go on."""
-        name, troubles = self.service.name, Troubles()
-        if self.confirmed:
-            log.record("send history", service=name, per_second=self.per_second)
+        name, troubles = self._service.name, Troubles()
+        if self._confirmed:
+            log.record("send history", service=name)
         try:
-            with progress.step(f"{'Sending' if self.confirmed else 'Counting'} events for {name}") as show:
-                for order_id in order_ids:
+            with progress.step(f"{'Sending' if self._confirmed else 'Counting'} events for {name}") as show:
+                for number, order_id in enumerate(order_ids, start=1):
                     with troubles.of(order_id):
                         self._send_order(order_id)
-                    show(f"{self.sent // 100 * 100:,} events")
+                    if number % CHUNK == 0:
+                        show(f"{number:,} orders, {self.sent:,} events")
         finally:
-            if self.confirmed:
+            if self._confirmed:
                 log.record("send history ended", service=name, sent=self.sent, refused=self.refused)
         if self.refused:
             progress.say(f"{self.refused} left out: they break today's contract, so the service would refuse them.")
         troubles.report(progress)
-        if self.confirmed:
+        if self._confirmed:
             progress.say(f"✔ {self.sent} sent to the {name} queue")
         else:
             progress.say(f"{self.sent} would be sent to the {name} queue. Use --yes to send.")
         return FAILED if troubles else OK
 
     def _send_order(self, order_id: str) -> None:
-        for event, text in self._accepted(order_id):
-            started = time.monotonic()
-            if self.confirmed:
-                self.aws.sender(self.service.name).send(text, attributes_of(event.event_type))
-                time.sleep(max(0.0, 1 / self.per_second - (time.monotonic() - started)))
-            self.sent += 1
-
-    def _accepted(self, order_id: str) -> Iterator[tuple[Event, str]]:
-        """The order's events that the service would accept. Raises `ContractBreach` for text that SQS refuses."""
-        for entry in self.aws.audit.trail(order_id):
-            event = entry.event
-            if event.event_type not in self.service.consumes:
+        """Raises `ContractBreach` for an event with text that SQS refuses."""
+        for event in (entry.event for entry in self._trail(order_id)):
+            if event.event_type not in self._service.consumes:
                 continue
             text = jsontext.dumps(event.to_json())
             try:
-                self.contracts.decode(text)
+                self._contracts.decode(text)
             except ContractBreach:
                 self.refused += 1
                 continue
             if found := unsendable(text):
                 raise ContractBreach(f"{event.event_type} {event.event_id} has {found}")
-            yield event, text
+            if self._confirmed:
+                self._sender.send(text, attributes_of(event.event_type))
+                time.sleep(self._seconds_each)
+            self.sent += 1
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.replay", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of("scripts.replay", ABOUT)
     parser.add_argument("order_id", nargs="?", metavar="ID", help="the order's id, such as ORD-A1B2C3D4")
     parser.add_argument("--all", action="store_true", help="every order instead of one")
     parser.add_argument("--at", type=_moment, metavar="TIME", help="show the order as it was at that time")
@@ -263,7 +225,7 @@ def main() -> int:
         order_ids = aws.audit.order_ids() if options.all else [options.order_id]
         return sending.run(order_ids, OperatorLog.of(env), progress)
     if options.all:
-        check = order_check(config, aws, Findings(Report(MAX_SHOWN), Report(MAX_SHOWN)))
+        check = order_check(config, aws)
         return compare_all(check, aws.audit.order_ids(), progress, console)
     if options.at is not None:
         return show_order_at(aws, options.order_id, options.at, console)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from decimal import Decimal
 
-from scripts.console import FAILED, OK, CommandError, Progress, run_command
+from scripts.console import FAILED, OK, CommandError, Progress, parser_of, run_command
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.config import adopt_environment, load_config
@@ -31,12 +30,6 @@ Add units to the stock. One write raises a product's stock and its count of all 
 def seed(products: Products) -> list[str]:
     """Insert the products that do not exist yet. The others keep their stock. Returns the ids of the new ones."""
     return [product.product_id for product in SEED if products.seed(product)]
-
-
-def shortfall(product: Product) -> int:
-    """The units that bring a product back to its first stock. 0 when it has enough, or is not one of `SEED`."""
-    first = {seeded.product_id: seeded.stock for seeded in SEED}
-    return max(0, first.get(product.product_id, 0) - product.stock)
 
 
 def restock(products: Products, product_id: str, units: int) -> str:
@@ -64,9 +57,7 @@ def restock_all(products: Products, units_by_product: dict[str, int], progress: 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.restock", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of("scripts.restock", ABOUT)
     parser.add_argument("--product", metavar="ID", help="which product, such as PROD-001 (default: all)")
     parser.add_argument("--units", type=int, metavar="N", help=f"how many to add, 1 to {MAX_UNITS:,}")
     options = parser.parse_args()
@@ -78,8 +69,9 @@ def main() -> int:
     if options.product is not None:
         print(restock(products, options.product, options.units))
         return OK
-    missing = {product.product_id: units for product in products.all() if (units := shortfall(product))}
-    return restock_all(products, missing, Progress())
+    first = {product.product_id: product.stock for product in SEED}
+    missing = {one.product_id: first.get(one.product_id, 0) - one.stock for one in products.all()}
+    return restock_all(products, {name: units for name, units in missing.items() if units > 0}, Progress())
 
 
 if __name__ == "__main__":

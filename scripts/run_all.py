@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 import re
 import secrets
@@ -11,16 +9,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
-from typing import Any, TextIO
+from typing import TextIO
 from urllib.parse import quote
 
-from scripts.console import FAILED, MISUSED, OK, CommandError, run_command
+from scripts.console import FAILED, MISUSED, OK, CommandError, parser_of, run_command
 from scripts.infra.stack import answers, port_is_taken
 from scripts.services import ORDER, Command, Lines, Services, parse_scale, service_commands
-from shopflow.catalog import Catalog, ServiceSpec
+from shopflow.catalog import Catalog
 from shopflow.config import Config, configured_catalog, load_config, read_environment
 from shopflow.listeners import taken
 from shopflow.log import JsonFormatter, TextFormatter
@@ -39,8 +36,8 @@ variables:
   NO_COLOR=1                    no colours
 """
 TOKEN_BYTES = 24
-BACK_OFF_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""The delay before the first restart, the second, and so on. The last one repeats."""
+MAX_BACK_OFF_SECONDS = 30.0
+"""The delay before a restart doubles with each crash, from 1 s to this."""
 STEADY_SECONDS = 30.0
 """After a run of this length a crash counts as the first one again."""
 POLL_SECONDS = 0.1
@@ -48,28 +45,22 @@ _COLOUR = re.compile(r"\x1b\[\d+m")
 
 
 def main() -> int:
-    argparse.ArgumentParser(
-        prog="python -m scripts.run_all", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    parser_of("scripts.run_all", ABOUT).parse_args()
     env = read_environment()
     config, catalog = load_config(env), configured_catalog(env)
     token = config.ops_token or secrets.token_urlsafe(TOKEN_BYTES)
-    commands = with_token(service_commands(catalog, parse_scale(env.get("SCALE", ""), catalog)), token)
+    commands = service_commands(catalog, parse_scale(env.get("SCALE", ""), catalog))
     if port_is_taken(config.port):
         raise CommandError(f"{taken(config.port)}. Stop it, or choose another port: PORT=3001 make run-all")
     text = config.log_format == "text" or (config.log_format == "auto" and sys.stdout.isatty())
     log = ServiceLog(commands, catalog, sys.stdout, text=text, colour="NO_COLOR" not in env)
     output = Lines(log.line)
-    shared = {name: value for name, value in env.items() if name != "OPS_TOKEN"} | {"LOG_FORMAT": "json"}
+    shared = {name: value for name, value in env.items() if name != "OPS_TOKEN"} | {"LOG_FORMAT": log.log_format}
+    with_token = [replace(one, env={"OPS_TOKEN": token}) if one.service == ORDER else one for one in commands]
     try:
-        return run(Services(commands, shared, output), log, replace(config, ops_token=token))
+        return run(Services(with_token, shared, output), log, replace(config, ops_token=token))
     finally:
         output.drain()
-
-
-def with_token(commands: Sequence[Command], token: str) -> list[Command]:
-    """``commands`` with the operator's token for the Order Service, and for no other process."""
-    return [replace(one, env={"OPS_TOKEN": token}) if one.service == ORDER else one for one in commands]
 
 
 def run(services: Services, log: ServiceLog, config: Config) -> int:
@@ -122,27 +113,22 @@ def announce(config: Config, stop: threading.Event, say: Callable[[str], None]) 
         say(f"The operator's page: {url}/ops (only a terminal shows its token: export OPS_TOKEN to choose it)")
 
 
-def keep_running(
-    services: Services,
-    stop: threading.Event,
-    say: Callable[[str, str, int], None],
-    back_off_seconds: Sequence[float] = BACK_OFF_SECONDS,
-) -> int:
+def keep_running(services: Services, stop: threading.Event, say: Callable[[str, str, int], None]) -> int:
     """Restart each service that crashes, until ``stop`` is set. Then returns 0.
 
     Returns `MISUSED` as soon as one ends with that code: its settings are wrong, and a restart would not help.
     Calls ``say(label, text, level)`` at each end and each restart.
     """
-    crashes: dict[str, int] = {}
+    back_off: dict[str, float] = {}
     due: dict[str, float] = {}
     while not stop.wait(POLL_SECONDS):
         for ended in services.ended():
             if ended.exit_code == MISUSED:
                 say(ended.label, "has a wrong setting: stopping all", logging.ERROR)
                 return MISUSED
-            in_a_row = 0 if ended.ran_seconds >= STEADY_SECONDS else crashes.get(ended.label, 0)
-            crashes[ended.label] = in_a_row + 1
-            seconds = back_off_seconds[min(in_a_row, len(back_off_seconds) - 1)]
+            steady = ended.ran_seconds >= STEADY_SECONDS or ended.label not in back_off
+            seconds = 1.0 if steady else min(2 * back_off[ended.label], MAX_BACK_OFF_SECONDS)
+            back_off[ended.label] = seconds
             say(ended.label, f"{ended.cause}; starting again in {seconds:g} s", logging.ERROR)
             due[ended.label] = time.monotonic() + seconds
         for label in [label for label, at in due.items() if at <= time.monotonic()]:
@@ -155,59 +141,38 @@ def keep_running(
 class ServiceLog:
     """One stream with the log lines of all processes: coloured text for people, or JSON lines for programs.
 
-    The processes write JSON.
+    The processes write their lines in ``log_format``.
     """
 
     def __init__(
         self, commands: Iterable[Command], catalog: Catalog, stream: TextIO, *, text: bool, colour: bool
     ) -> None:
+        self.log_format = "text" if text else "json"
         self._stream = stream
-        self._text = text
         self._colour = colour
         self._lock = threading.Lock()
-        self._formatters = {
-            command.label: _formatter(catalog.services[command.service], command.label, text) for command in commands
-        }
+        self._formatters: dict[str, logging.Formatter] = {}
+        for command in commands:
+            service = catalog.services[command.service]
+            title = command.label.replace(service.name, service.title)
+            as_text = TextFormatter(replace(service, title=title))
+            self._formatters[command.label] = as_text if text else JsonFormatter(service.source)
 
     def line(self, label: str, line: str) -> None:
-        """Write a line of a process. A line that is not a log record, such as a traceback, becomes one."""
-        record = _parse(line)
-        if record and not self._text:
-            self._write(line)
+        """Write a line of a process. Among JSON lines, one that is not JSON, such as a traceback, becomes a record."""
+        if self.log_format == "json" and not line.startswith("{"):
+            self.say(label, line, logging.WARNING)
         else:
-            self._write(self._formatters[label].format(record or _record(line, logging.WARNING, time.time())))
+            self._write(line)
 
     def say(self, label: str, text: str, level: int = logging.INFO) -> None:
         """Write ``text`` as a line of that process."""
-        self._write(self._formatters[label].format(_record(text, level, time.time())))
+        self._write(self._formatters[label].format(logging.LogRecord("", level, "", 0, text, None, None)))
 
     def _write(self, line: str) -> None:
         with self._lock:
             self._stream.write((line if self._colour else _COLOUR.sub("", line)) + "\n")
             self._stream.flush()
-
-
-def _formatter(service: ServiceSpec, label: str, text: bool) -> logging.Formatter:
-    if not text:
-        return JsonFormatter(service.source)
-    return TextFormatter(replace(service, title=label.replace(service.name, service.title)))
-
-
-def _parse(line: str) -> logging.LogRecord | None:
-    """The record that `JsonFormatter` wrote as ``line``; None when ``line`` is something else."""
-    try:
-        fields: dict[str, Any] = json.loads(line)
-        created = datetime.fromisoformat(fields.pop("time")).timestamp()
-        level = logging.getLevelNamesMapping()[fields.pop("level")]
-        text = "\n".join(filter(None, (fields.pop("message"), fields.pop("exception", None))))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return _record(text, level, created, **fields)
-
-
-def _record(text: str, level: int, created: float, **fields: Any) -> logging.LogRecord:
-    facts = {"msg": text, "levelno": level, "levelname": logging.getLevelName(level), "created": created}
-    return logging.makeLogRecord(fields | facts)
 
 
 if __name__ == "__main__":

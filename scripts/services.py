@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import IO, Self
 
 from scripts.infra.stack import ROOT
-from shopflow.catalog import Catalog, ServiceSpec
+from shopflow.catalog import Catalog
 from shopflow.config import SUPERVISOR_FD
 from shopflow.errors import ConfigError
 from shopflow.supervision import STOP_SECONDS
@@ -52,16 +52,8 @@ class Ended:
         return f"ended with exit code {self.exit_code}"
 
 
-class Output(Protocol):
-    """Where stdout and stderr of the processes go."""
-
-    def open(self, label: str) -> IO[bytes]:
-        """A file for one run of one process. The caller closes it."""
-        ...
-
-
 class LogFiles:
-    """One file for each label, in one folder. A restarted process appends to it."""
+    """The output of the processes in one file for each label, in one folder. A restarted process appends to it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -106,19 +98,12 @@ def service_commands(catalog: Catalog, instances: Mapping[str, int] | None = Non
     """
     commands = []
     for name, service in catalog.services.items():
-        argv = _argv(service)
+        own = ("api",) if name == ORDER else ("workers", name)
+        argv = (sys.executable, "-u", "-m", *((service.module,) if service.module else own))
         count = (instances or {}).get(name)
         labels = [f"{name}-{number}" for number in range(1, count + 1)] if count else [name]
         commands += [Command(label, name, argv) for label in labels]
     return commands
-
-
-def _argv(service: ServiceSpec) -> tuple[str, ...]:
-    if service.module:
-        module: tuple[str, ...] = (service.module,)
-    else:
-        module = ("api",) if service.name == ORDER else ("workers", service.name)
-    return (sys.executable, "-u", "-m", *module)
 
 
 def parse_scale(text: str, catalog: Catalog) -> dict[str, int]:
@@ -144,7 +129,7 @@ class Services:
     When that process dies, the services notice and stop (`shopflow.supervision`).
     """
 
-    def __init__(self, commands: Iterable[Command], env: Mapping[str, str], output: Output) -> None:
+    def __init__(self, commands: Iterable[Command], env: Mapping[str, str], output: LogFiles | Lines) -> None:
         self._commands = {command.label: command for command in commands}
         self._env = dict(env)
         self._output = output
@@ -191,13 +176,11 @@ class Services:
     def ended(self) -> list[Ended]:
         """The processes that ended by themselves since the last call."""
         now = time.monotonic()
-        ended = [
-            Ended(label, process.returncode, now - started)
-            for label, (process, started) in self._running.items()
-            if process.poll() is not None
-        ]
-        for one in ended:
-            del self._running[one.label]
+        ended = []
+        for label, (process, started) in list(self._running.items()):
+            if process.poll() is not None:
+                ended.append(Ended(label, process.returncode, now - started))
+                del self._running[label]
         return ended
 
     def stop(self, seconds: float = STOP_SECONDS) -> list[str]:

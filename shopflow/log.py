@@ -58,11 +58,11 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         order_id = getattr(record, "orderId", "")
-        message = _printable(record.getMessage())
+        message = printable(record.getMessage())
         if record.levelno >= logging.WARNING:
             message = coloured(message, "red" if record.levelno >= logging.ERROR else "yellow")
         line = f"{_time(record):%H:%M:%S} {self._label} {order_id:<12} {message}"
-        return f"{line}\n{_printable(self.formatException(record.exc_info))}" if record.exc_info else line
+        return f"{line}\n{printable(self.formatException(record.exc_info))}" if record.exc_info else line
 
 
 def start_logging(service: ServiceSpec, log_format: str, stream: TextIO = sys.stdout) -> None:
@@ -76,9 +76,9 @@ def start_logging(service: ServiceSpec, log_format: str, stream: TextIO = sys.st
         logging.getLogger(package).setLevel(logging.INFO)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """``text`` without terminal commands and characters that reorder a line: a client may have written it."""
-    return "".join(each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in text)
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _time(record: logging.LogRecord) -> datetime:

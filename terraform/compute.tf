@@ -88,14 +88,30 @@ resource "aws_lambda_event_source_mapping" "worker" {
   depends_on = [aws_iam_role_policy.service] # Lambda polls the queue with the function's role
 }
 
-module "relay_schedule" {
-  source = "./modules/schedule"
-  count  = local.on_lambda ? 1 : 0
+# The event says in `time` when it was due.
+resource "aws_cloudwatch_event_rule" "relay" {
+  count = local.on_lambda ? 1 : 0
 
-  name        = "${var.name_prefix}-relay"
-  description = "Runs the relay over the open orders"
-  expression  = "rate(${local.relay_minutes} minute)"
-  function    = module.function["relay"].function
+  name                = "${var.name_prefix}-relay"
+  description         = "Runs the relay over the open orders"
+  schedule_expression = "rate(${local.relay_minutes} minute)"
+}
+
+resource "aws_cloudwatch_event_target" "relay" {
+  count = local.on_lambda ? 1 : 0
+
+  rule = aws_cloudwatch_event_rule.relay[0].name
+  arn  = module.function["relay"].function.arn
+}
+
+resource "aws_lambda_permission" "relay" {
+  count = local.on_lambda ? 1 : 0
+
+  statement_id  = "AllowSchedule"
+  action        = "lambda:InvokeFunction"
+  function_name = module.function["relay"].function.function_name
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.relay[0].arn
 }
 
 module "http_api" {

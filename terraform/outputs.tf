@@ -8,29 +8,14 @@ output "topic_arn" {
   value       = module.event_bus.topic.arn
 }
 
-output "topic_name" {
-  description = "Name of the topic that every event is published to."
-  value       = module.event_bus.topic.name
-}
-
 output "queue_urls" {
   description = "Queue URL of each consuming service."
   value       = { for service, consumer in module.consumer : service => consumer.queue.url }
 }
 
-output "queue_arns" {
-  description = "Queue ARN of each consuming service."
-  value       = { for service, consumer in module.consumer : service => consumer.queue.arn }
-}
-
 output "dlq_urls" {
   description = "Dead-letter queue URL of each consuming service."
   value       = { for service, consumer in module.consumer : service => consumer.dlq.url }
-}
-
-output "dlq_arns" {
-  description = "Dead-letter queue ARN of each consuming service."
-  value       = { for service, consumer in module.consumer : service => consumer.dlq.arn }
 }
 
 output "orders_table" {

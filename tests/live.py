@@ -26,8 +26,9 @@ from shopflow.catalog import Catalog
 from shopflow.config import Config, configured_catalog, load_config
 from shopflow.domain.order import LEGAL_TRAILS, Order, Status
 from shopflow.domain.stock import Product
-from shopflow.invariants import Breach, check_dead_letters
+from shopflow.invariants import Breach
 from tests.addresses import address, answers, free_port
+from tests.faults.checks import check_poison
 from tests.stack import AppliedStack
 
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
@@ -163,7 +164,7 @@ def count(orders: Iterable[Order], status: Status) -> int:
 def breaches_of_dead_letters(sqs: SQSClient, config: Config, poison: Mapping[str, frozenset[str]]) -> Iterator[Breach]:
     """The breaches in the dead-letter queues, which are emptied. ``poison``: what was put into each service's queue."""
     for service, url in config.resources.dlq_urls.items():
-        yield from check_dead_letters(service, frozenset(_drain(sqs, url)), poison.get(service, frozenset()))
+        yield from check_poison(service, frozenset(_drain(sqs, url)), poison.get(service, frozenset()))
 
 
 def _drain(sqs: SQSClient, url: str) -> Iterator[str]:

@@ -31,10 +31,9 @@ MAX_REASONS = 200
 class Walk:
     """One pass through a dead-letter queue, in a ``with`` block.
 
-    Each letter that was received stays hidden until the block ends, so the queue delivers the next ones and each letter
-    comes once; one that is received twice counts once. Only ids and receipt handles are kept. However the block ends,
-    all letters become visible again, except those that were passed to `took`. If that fails, or if it is interrupted,
-    they become visible by themselves after ``hide_seconds``.
+    Each letter stays hidden until the block ends, so the queue delivers the next ones and each letter comes once. Then
+    all become visible again, except those that were passed to `took`; if that fails, by themselves after
+    ``hide_seconds``. Only ids and receipt handles are kept.
 
     ``hide_seconds``: up to 43,200; None: by the depth of the queue. ``show`` gets the progress as text, once a second.
     ``depth``: approximate number of letters at the start; ``seen``: letters received so far; ``ended``: the queue had
@@ -89,7 +88,9 @@ class Walk:
                 break
             new = [letter for letter in received if letter.message.message_id not in self._hidden]
             self.seen += len(new)
-            self._hidden |= {letter.message.message_id: without_body(letter) for letter in received}
+            for letter in received:
+                message = replace(letter.message, body="")  # what a call needs, so that a large queue fits in memory
+                self._hidden[message.message_id] = replace(letter, message=message, attributes={})
             self._report(f"{self.seen:,} of about {self.total:,} checked")
             batch += new
             if len(batch) >= size:
@@ -109,11 +110,6 @@ class Walk:
             self._show(text)
 
 
-def without_body(letter: DeadLetter) -> DeadLetter:
-    """``letter`` with only what a call needs to hide or delete it, so that a large queue fits in memory."""
-    return replace(letter, message=replace(letter.message, body=""), attributes={})
-
-
 @dataclass(slots=True)
 class Group:
     """The dead letters with one reason. ``oldest``: when the oldest one was first sent (ms)."""
@@ -129,6 +125,7 @@ class Survey:
 
     def __init__(self) -> None:
         self._groups: dict[str, Group] = {}
+        self.looked_at = self.would_succeed = self.would_fail = 0
 
     def add(self, judged: Iterable[Judged]) -> None:
         for one in judged:
@@ -138,23 +135,14 @@ class Survey:
             group = self._groups.setdefault(reason, Group(one.kind, reason, 0, one.letter.sent_at))
             group.count += 1
             group.oldest = min(group.oldest, one.letter.sent_at)
+            self.looked_at += 1
+            self.would_succeed += one.kind.would_succeed
+            self.would_fail += one.kind.would_fail
 
     @property
     def groups(self) -> list[Group]:
         """By kind, those that would succeed first. Within a kind the most frequent reason is first."""
         return sorted(self._groups.values(), key=lambda group: (group.kind.rank, -group.count, group.reason))
-
-    @property
-    def looked_at(self) -> int:
-        return sum(group.count for group in self._groups.values())
-
-    @property
-    def would_succeed(self) -> int:
-        return sum(group.count for group in self._groups.values() if group.kind.would_succeed)
-
-    @property
-    def would_fail(self) -> int:
-        return sum(group.count for group in self._groups.values() if group.kind.would_fail)
 
 
 def best_first(judged: Iterable[Judged], most: int) -> list[Judged]:

@@ -9,31 +9,22 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from shopflow.clock import Clock, HeaderFactory
 from shopflow.domain.event import Event
-from shopflow.domain.order import Order, Transition
-from shopflow.domain.stock import Product
+from shopflow.domain.order import Transition
 from shopflow.errors import Contention, ContractBreach, Unavailable
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
 from shopflow.messaging.outbox import Outbox
-from shopflow.ports import (
-    MAX_STATEMENTS,
-    AuditEntry,
-    AuditLog,
-    Charge,
-    DeadLetter,
-    Decline,
-    Mail,
-    OpenOrder,
-    Orders,
-    Products,
-)
+from shopflow.ports import MAX_STATEMENTS, AuditLog, DeadLetter, Mail, Orders, Products
 from workers.handlers import HANDLERS, WorkerPorts
 
 MAX_EVENTS = MAX_STATEMENTS
@@ -106,20 +97,19 @@ Judge = Callable[[str, Sequence[DeadLetter]], list[Judged]]
 """Takes a service and some of its dead letters, and returns each with its verdict (`DryRun.judge`)."""
 
 
-class Refusal(Contention):
-    """Raised in place of an effect. To the handler nothing was done, and a retry would not help."""
+class WouldAct(Contention):
+    """Raised in place of an effect. To the handler nothing was done, and a retry would not help.
 
-
-class WouldAct(Refusal):
-    """``effects``: what the handler was about to do, by order id. It did not get to the other orders."""
+    ``effects``: what the handler was about to do, by order id. It did not get to the other orders.
+    """
 
     def __init__(self, effects: Mapping[str, str]) -> None:
         super().__init__(", ".join(effects.values()))
         self.effects = effects
 
 
-class HasEffect(Refusal):
-    """What the handler was about to write is there already."""
+class HasEffect(Contention):
+    """Raised in place of a write of what is there already."""
 
 
 class DryRun:
@@ -131,11 +121,11 @@ class DryRun:
     def __init__(self, outbox: Outbox, orders: Orders, products: Products, audit: AuditLog, clock: Clock) -> None:
         self._outbox = outbox
         ports = WorkerPorts(
-            orders=ReadOnlyOrders(orders),
-            products=ReadOnlyProducts(products),
-            audit=ReadOnlyAuditLog(audit),
-            gateway=RefusingGateway(),
-            mailer=RefusingMailer(),
+            orders=_port(read=orders.read, commit=_refuse_commit),
+            products=_port(read=products.read),
+            audit=_port(has=audit.has, insert=partial(_refuse_insert, audit)),
+            gateway=_port(charge=_refuse_charge),
+            mailer=_port(send=_refuse_mail),
             clock=clock,
             headers=HeaderFactory(clock),
             each=map,
@@ -229,23 +219,13 @@ def _place(error: Exception) -> str:
     return f" (at {Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOnlyOrders:
-    """`shopflow.ports.Orders` that refuses to write."""
+def _port(**methods: Callable[..., Any]) -> Any:
+    """A port with what the handlers call of it, and nothing else: no other effect can slip through."""
+    return SimpleNamespace(**methods)
 
-    orders: Orders
 
-    def create(self, order: Order) -> Order:
-        raise WouldAct({order.order_id: "would create the order"})
-
-    def read(self, order_ids: Collection[str]) -> dict[str, Order]:
-        return self.orders.read(order_ids)
-
-    def commit(self, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:  # noqa: ARG002
-        raise WouldAct({transition.before.order_id: _effect(transition) for transition in transitions})
-
-    def open_orders(self) -> Iterator[OpenOrder]:
-        return self.orders.open_orders()
+def _refuse_commit(transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:  # noqa: ARG001
+    raise WouldAct({transition.before.order_id: _effect(transition) for transition in transitions})
 
 
 def _effect(transition: Transition) -> str:
@@ -256,50 +236,18 @@ def _effect(transition: Transition) -> str:
     return "would close the order" if transition.after.opened_at is None else "would clear its outbox"
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOnlyAuditLog:
-    """`shopflow.ports.AuditLog` that refuses to write. An entry that is there already is no effect."""
-
-    log: AuditLog
-
-    def insert(self, events: Sequence[Event], stored_at: int) -> dict[str, Exception]:  # noqa: ARG002
-        return {event.event_id: self._refusal(event) for event in events}
-
-    def _refusal(self, event: Event) -> Refusal:
-        there = self.log.has(event.order_id, event.event_id)
-        return HasEffect("is recorded") if there else WouldAct({event.order_id: f"would record {event.event_type}"})
-
-    def has(self, order_id: str, event_id: str) -> bool:
-        return self.log.has(order_id, event_id)
-
-    def trail(self, order_id: str) -> list[AuditEntry]:
-        return self.log.trail(order_id)
+def _refuse_insert(log: AuditLog, events: Sequence[Event], stored_at: int) -> dict[str, Exception]:  # noqa: ARG001
+    return {
+        event.event_id: HasEffect("is recorded")
+        if log.has(event.order_id, event.event_id)
+        else WouldAct({event.order_id: f"would record {event.event_type}"})
+        for event in events
+    }
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOnlyProducts:
-    """`shopflow.ports.Products` that refuses to write."""
-
-    products: Products
-
-    def read(self, product_ids: Collection[str], *, consistent: bool = True) -> dict[str, Product]:
-        return self.products.read(product_ids, consistent=consistent)
-
-    def all(self) -> list[Product]:
-        return self.products.all()
-
-    def seed(self, product: Product) -> bool:
-        raise WouldAct({product.product_id: "would add the product"})
-
-    def restock(self, product_id: str, units: int) -> Product | None:
-        raise WouldAct({product_id: f"would add {units} units"})
+def _refuse_charge(idempotency_key: str, amount: Decimal, payment_method: str | None) -> None:  # noqa: ARG001
+    raise WouldAct({idempotency_key: f"would charge ${amount}"})
 
 
-class RefusingGateway:
-    def charge(self, idempotency_key: str, amount: Decimal, payment_method: str | None) -> Charge | Decline:  # noqa: ARG002
-        raise WouldAct({idempotency_key: f"would charge ${amount}"})
-
-
-class RefusingMailer:
-    def send(self, mail: Mail) -> None:
-        raise WouldAct({mail.order_id: f"would notify the customer: {mail.subject}"})
+def _refuse_mail(mail: Mail) -> None:
+    raise WouldAct({mail.order_id: f"would notify the customer: {mail.subject}"})

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from scripts.console import FAILED, OK, run_command
+from scripts.console import FAILED, OK, parser_of, run_command
 from scripts.contracts.asyncapi import DOCUMENT, asyncapi
 from scripts.contracts.released import load_contracts, problem
 from scripts.infra.stack import ROOT
@@ -33,9 +32,7 @@ exit codes: 0 the contracts follow the policy and are released, 1 they are not, 
 
 
 def parse(arguments: Sequence[str]) -> str:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.contracts", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of("scripts.contracts", ABOUT)
     parser.add_argument("command", nargs="?", choices=("check", "release", "asyncapi"), default="check")
     return str(parser.parse_args(arguments).command)
 

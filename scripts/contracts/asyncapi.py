@@ -23,39 +23,37 @@ Json = dict[str, Any]
 def asyncapi(catalog: Catalog) -> Json:
     """The document: topic and queues as channels, and what each service sends and receives on them."""
     schemas = load_schemas(*catalog.folders)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     operations: Json = {}
     for service in catalog.services.values():
-        operations |= _sending(service, catalog) | _receiving(service)
-    return {
-        "asyncapi": VERSION,
-        "info": _info(),
-        "defaultContentType": "application/json",
-        "channels": {TOPIC: _topic(catalog)} | {_queue_name(one): _queue(one) for one in catalog.consumers},
-        "operations": operations,
-        "components": {
-            "messages": {name: _message(name, spec.version, schemas[name]) for name, spec in catalog.events.items()},
-            "schemas": {name: _embedded(schemas[name]) for name in ("envelope", *catalog.events)},
-        },
-    }
-
-
-def _info() -> Json:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return {
-        "title": "ShopFlow events",
-        "version": project["version"],
-        "description": f"{project['description']}. Generated: python -m scripts.contracts asyncapi",
-        "license": {"name": "MIT"},
-    }
-
-
-def _topic(catalog: Catalog) -> Json:
-    return {
+        if sent := [name for name, spec in catalog.events.items() if spec.producer == service.name]:
+            summary = f"The {service.title} Service publishes its events."
+            operations[f"{service.name}-publishes"] = _operation("send", TOPIC, sent, summary)
+        if received := sorted(service.consumes):
+            summary = f"The {service.title} Service consumes its queue."
+            operations[f"{service.name}-consumes"] = _operation("receive", _queue_name(service), received, summary)
+    topic = {
         "address": TOPIC,
         "title": "All events",
         "description": "The SNS topic. Each subscription filters on the message attribute eventType.",
         "messages": {name: _to("components/messages", name) for name in catalog.events},
         "bindings": {"sns": {"name": TOPIC, "ordering": {"type": "standard"}, "bindingVersion": "0.1.0"}},
+    }
+    return {
+        "asyncapi": VERSION,
+        "info": {
+            "title": "ShopFlow events",
+            "version": project["version"],
+            "description": f"{project['description']}. Generated: python -m scripts.contracts asyncapi",
+            "license": {"name": "MIT"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {TOPIC: topic} | {_queue_name(one): _queue(one) for one in catalog.consumers},
+        "operations": operations,
+        "components": {
+            "messages": {name: _message(name, spec.version, schemas[name]) for name, spec in catalog.events.items()},
+            "schemas": {name: _embedded(schemas[name]) for name in ("envelope", *catalog.events)},
+        },
     }
 
 
@@ -75,18 +73,6 @@ def _queue(service: ServiceSpec) -> Json:
             }
         },
     }
-
-
-def _sending(service: ServiceSpec, catalog: Catalog) -> Json:
-    sent = [name for name, spec in catalog.events.items() if spec.producer == service.name]
-    summary = f"The {service.title} Service publishes its events."
-    return {f"{service.name}-publishes": _operation("send", TOPIC, sent, summary)} if sent else {}
-
-
-def _receiving(service: ServiceSpec) -> Json:
-    summary = f"The {service.title} Service consumes its queue."
-    operation = _operation("receive", _queue_name(service), sorted(service.consumes), summary)
-    return {f"{service.name}-consumes": operation} if service.consumes else {}
 
 
 def _operation(action: str, channel: str, events: list[str], summary: str) -> Json:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Mapping
 
 from rich.console import Console
 
-from scripts.console import OK, Progress, run_command
+from scripts.console import OK, Progress, parser_of, run_command
 from scripts.infra.lifecycle import down, reset, status, up
-from scripts.infra.stack import CREDENTIALS, Stack, stack_for_developer, stack_for_tests
+from scripts.infra.stack import CREDENTIALS, Stack, stack_for_developer
 from shopflow.errors import ConfigError
 
 ABOUT = """\
@@ -46,18 +45,14 @@ def chosen_port(settings: Mapping[str, str]) -> int | None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.infra", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of("scripts.infra", ABOUT)
     parser.add_argument("command", choices=("up", "down", "reset", "status"))
-    parser.add_argument("--stack", choices=("dev", "test"), default="dev", help="the tests have a stack of their own")
-    options = parser.parse_args()
+    command = parser.parse_args().command
     exported = dict(os.environ)
-    for_tests = options.stack == "test"
-    stack = stack_for_tests() if for_tests else stack_for_developer(chosen_port(exported))
+    stack = stack_for_developer(chosen_port(exported))
     os.environ.clear()  # no profile and no real credentials reach boto3
     os.environ.update(stack.environment(exported) | CREDENTIALS)
-    return run(options.command, stack, {} if for_tests else exported)
+    return run(command, stack, exported)
 
 
 def run(command: str, stack: Stack, settings: Mapping[str, str]) -> int:

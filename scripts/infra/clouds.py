@@ -6,32 +6,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from typing import Protocol
 
 from scripts.console import CommandError, Progress, last_line
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import HEALTH_PATH, ROOT, Stack, answers, port_is_taken, wait_until_healthy
 from shopflow.errors import ConfigError
 from shopflow.listeners import taken
-
-
-class Cloud(Protocol):
-    """A local cloud. ``kind`` is its name in the stack's record."""
-
-    kind: str
-    endpoint: str
-
-    def start(self, progress: Progress) -> None:
-        """Return when it answers; at once if it does already. Raises `CommandError` when it cannot start."""
-        ...
-
-    def stop(self, progress: Progress) -> None:
-        """Stop it and keep its state, if it can keep any."""
-        ...
-
-    def discard(self, progress: Progress) -> None:
-        """Stop it and drop its state."""
-        ...
 
 
 class External:
@@ -104,6 +84,14 @@ class LocalStack:
         return answer.stdout.strip()
 
 
+Cloud = Embedded | LocalStack | External
+"""Each has a ``kind``, which is its name in the stack's record, and an ``endpoint``.
+
+``start`` returns when it answers, at once if it does already, and raises `CommandError` when it cannot start. ``stop``
+keeps its state, if it can keep any; ``discard`` drops it.
+"""
+
+
 def choose(stack: Stack, settings: Mapping[str, str]) -> Cloud:
     """The cloud that the exported ``settings`` ask for: AWS_ENDPOINT_URL, else CLOUD, else the embedded one.
 
@@ -113,21 +101,18 @@ def choose(stack: Stack, settings: Mapping[str, str]) -> Cloud:
     if endpoint and endpoint != stack.record().get("endpoint"):
         return External(endpoint)
     last = last_cloud(stack) if endpoint else None
-    return last or _of_kind(settings.get("CLOUD") or Embedded.kind, stack, stack.own_endpoint)
+    return last or _of_kind(settings.get("CLOUD") or Embedded.kind, stack)
 
 
 def last_cloud(stack: Stack) -> Cloud | None:
     """The cloud that the stack last ran on; None before the first up."""
     record = stack.record()
-    return _of_kind(record["cloud"], stack, record["endpoint"]) if "cloud" in record else None
+    if "cloud" not in record:
+        return None
+    return External(record["endpoint"]) if record["cloud"] == External.kind else _of_kind(record["cloud"], stack)
 
 
-def _of_kind(kind: str, stack: Stack, endpoint: str) -> Cloud:
-    match kind:
-        case "embedded":
-            return Embedded(stack)
-        case "localstack":
-            return LocalStack(stack)
-        case "external":
-            return External(endpoint)
-    raise ConfigError(f"CLOUD={kind} must be embedded or localstack.")
+def _of_kind(kind: str, stack: Stack) -> Cloud:
+    if kind not in (Embedded.kind, LocalStack.kind):
+        raise ConfigError(f"CLOUD={kind} must be embedded or localstack.")
+    return Embedded(stack) if kind == Embedded.kind else LocalStack(stack)

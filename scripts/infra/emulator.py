@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from scripts.console import CommandError, Progress, last_line
 from scripts.infra.stack import LOOPBACK, Stack, port_is_taken, wait_until_healthy
@@ -21,8 +22,7 @@ _PROGRAM = Path(__file__).with_name("emulator_process.py")
 _IN_BACKGROUND = '"$@" </dev/null >>"$EMULATOR_LOG" 2>&1 & echo "$! $GATEWAY_PORT" >"$PROCESS_FILE"'
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(NamedTuple):
     pid: int
     port: int
 
@@ -48,21 +48,14 @@ class Embedded:
 
     @property
     def process(self) -> Process | None:
-        """The process that runs, if one does."""
-        try:
-            with self._process_file.open() as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    pid, port = map(int, file.read().split())
-                    return Process(pid, port)
-        except FileNotFoundError:
-            pass
+        """The process of the emulator, if it runs."""
+        with suppress(FileNotFoundError), self._process_file.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pid, port = map(int, file.read().split())
+                return Process(pid, port)
         return None
-
-    @property
-    def is_running(self) -> bool:
-        return self.process is not None
 
     def start(self, progress: Progress) -> None:
         if process := self.process:
@@ -79,39 +72,40 @@ class Embedded:
             )
         with progress.step(f"Starting a local cloud on {self.endpoint}"):
             self._spawn()
-            if not wait_until_healthy(self.endpoint, lambda: self.is_running):
+            if not wait_until_healthy(self.endpoint, lambda: bool(self.process)):
                 self.kill()
                 reason = last_line(self._log.read_text(errors="replace"))
                 raise CommandError(f"The local cloud did not start: {reason} (its log: {self._log})")
 
     def stop(self, progress: Progress) -> None:
-        process = self.process
-        if process is None:
+        if not (process := self.process):
             progress.say("The local cloud is not running")
             return
+        pid, port = process
         with progress.step("Stopping the local cloud, which saves its state"):
-            os.kill(process.pid, signal.SIGTERM)
-            if not self._ends(process):
-                raise CommandError(f"The local cloud (process {process.pid}) does not stop. See {self._log}")
+            os.kill(pid, signal.SIGTERM)
+            if not self._ends(port):
+                raise CommandError(f"The local cloud (process {pid}) does not stop. See {self._log}")
 
     def kill(self) -> None:
         """Stop it at once if it runs. The next start loads the last save."""
         if process := self.process:
-            os.killpg(os.getpgid(process.pid), signal.SIGKILL)  # the group, for a save may be under way
-            self._ends(process)
+            pid, port = process
+            os.killpg(os.getpgid(pid), signal.SIGKILL)  # the group, for a save may be under way
+            self._ends(port)
 
     def discard(self, progress: Progress) -> None:
         with progress.step("Stopping the local cloud"):
             self.kill()  # its state goes with the stack's folder
 
-    def _ends(self, process: Process) -> bool:
+    def _ends(self, port: int) -> bool:
         """Wait until it ends and its port is free. False after `STOP_SECONDS`."""
         deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline:
-            if not self.is_running and not port_is_taken(process.port):
-                return True
+        while self.process or port_is_taken(port):
+            if time.monotonic() >= deadline:
+                return False
             time.sleep(0.02)
-        return False
+        return True
 
     def _spawn(self) -> None:
         """Start it in a session of its own and not as our child, so that no Ctrl-C and no exit of ours reaches it."""

@@ -16,14 +16,14 @@ from scripts.infra.terraform import Module, apply, destroy, require_terraform
 from scripts.package import Package, make_package, on_lambda, on_this_machine
 from scripts.restock import seed
 from shopflow.aws.calls import PATIENT
-from shopflow.aws.inspect import ResourceReport, inspect
+from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import connect
 from shopflow.config import Config, catalog_overlay, load_config
-from shopflow.domain.stock import Product
 from shopflow.errors import ConfigError, ShopFlowError, Unavailable
 
 DEAD_LETTERS = 3
 """Exit code of `status`: everything exists, but a dead-letter queue is not empty."""
+MISSING = "[red]missing"
 
 
 def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
@@ -39,7 +39,7 @@ def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
             last.stop(progress)
         cloud.start(progress)
         stack.remember(port=stack.port, cloud=cloud.kind, endpoint=cloud.endpoint)
-        package = _package(stack, cloud, settings, progress) if wants_functions(settings) else None
+        package = _package(stack, cloud, settings, progress)
         _apply_if_needed(Module(stack, cloud.endpoint, catalog_overlay(settings), package), progress)
         config = config_of(stack)
         if new := seed(connect(config, PATIENT).products):
@@ -77,15 +77,13 @@ def config_of(stack: Stack) -> Config:
     return load_config(stack.environment({}))
 
 
-def wants_functions(settings: Mapping[str, str]) -> bool:
-    """Whether the services shall run as Lambda functions. Raises `ConfigError` for an unknown COMPUTE."""
+def _package(stack: Stack, cloud: Cloud, settings: Mapping[str, str], progress: Progress) -> Package | None:
+    """The package for Lambda functions, or None for processes. Raises `ConfigError` for an unknown COMPUTE."""
     compute = settings.get("COMPUTE") or "none"
-    if compute not in ("none", "lambda"):
+    if compute == "none":
+        return None
+    if compute != "lambda":
         raise ConfigError(f"COMPUTE={compute} must be lambda, or none for services that are processes.")
-    return compute == "lambda"
-
-
-def _package(stack: Stack, cloud: Cloud, settings: Mapping[str, str], progress: Progress) -> Package:
     target = on_this_machine() if cloud.kind == Embedded.kind else on_lambda()
     package = Package(stack.folder / "lambda.zip", target)
     make_package(package, progress, catalog_overlay(settings))
@@ -126,9 +124,23 @@ def status(stack: Stack, console: Console) -> int:
     except Unavailable:
         console.print(f"{config.endpoint_url} does not answer. Run 'make infra-up'.")
         return FAILED
-    console.print(_resources(stack, config, report))
-    console.print(_queues(report))
-    console.print(_products(products))
+    table = Table("Resource", "Name", "Items")
+    table.add_row("endpoint", f"{config.endpoint_url} ({stack.record().get('cloud')})", "")
+    table.add_row("topic", config.resources.topic_arn, "" if report.topic_exists else MISSING)
+    for name, items in report.tables.items():
+        table.add_row("table", name, MISSING if items is None else str(items))
+    console.print(table)
+    table = Table("Queue", "Waiting", "In flight", "Dead letters")
+    for service, depth in report.queues.items():
+        dlq = report.dlqs.get(service)
+        dead = str(dlq.total) if dlq else MISSING
+        waiting, in_flight = (str(depth.waiting), str(depth.in_flight)) if depth else (MISSING, MISSING)
+        table.add_row(service, waiting, in_flight, f"[red]{dead}" if dlq and dlq.total else dead)
+    console.print(table)
+    table = Table("Product", "Name", "Price", "Stock", "Received")
+    for one in products:
+        table.add_row(one.product_id, one.product_name, f"${one.price}", str(one.stock), str(one.received))
+    console.print(table)
     if not report.complete:
         console.print("A resource is missing. Run 'make infra-up', which makes it again.", style="red")
         return FAILED
@@ -136,33 +148,3 @@ def status(stack: Stack, console: Console) -> int:
         console.print(f"{report.dead_letters} message(s) in dead-letter queues. 'make dlq' lists them.", style="red")
         return DEAD_LETTERS
     return OK
-
-
-def _resources(stack: Stack, config: Config, report: ResourceReport) -> Table:
-    table = Table("Resource", "Name", "Items")
-    table.add_row("endpoint", f"{config.endpoint_url} ({stack.record().get('cloud')})", "")
-    table.add_row("topic", config.resources.topic_arn, "" if report.topic_exists else "[red]missing")
-    for name, items in report.tables.items():
-        table.add_row("table", name, _cell(items))
-    return table
-
-
-def _queues(report: ResourceReport) -> Table:
-    table = Table("Queue", "Waiting", "In flight", "Dead letters")
-    for service, depth in report.queues.items():
-        dlq = report.dlqs.get(service)
-        waiting, in_flight = (depth.waiting, depth.in_flight) if depth else (None, None)
-        dead = dlq.total if dlq else None
-        table.add_row(service, _cell(waiting), _cell(in_flight), f"[red]{dead}" if dead else _cell(dead))
-    return table
-
-
-def _products(products: list[Product]) -> Table:
-    table = Table("Product", "Name", "Price", "Stock", "Received")
-    for one in products:
-        table.add_row(one.product_id, one.product_name, f"${one.price}", str(one.stock), str(one.received))
-    return table
-
-
-def _cell(number: int | None) -> str:
-    return "[red]missing" if number is None else str(number)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import json
-import random
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,8 +28,6 @@ SAVE_SECONDS = 5.0
 """How often the developer's local cloud saves its state."""
 DEFAULT_PORT = 4566
 """Where LocalStack and compatible emulators listen."""
-PORTS_FOR_TESTS = range(20_000, 30_000)
-"""Below the range that operating systems use for outgoing connections."""
 RECEIVE_WAIT_SECONDS = 2
 """A short long poll, so that Ctrl-C does not have to wait 20 s for one."""
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -59,13 +56,17 @@ class Stack:
     def own_endpoint(self) -> str:
         return f"http://{LOOPBACK}:{self.port}"
 
+    @property
+    def _record_file(self) -> Path:
+        return self.folder / "stack.json"
+
     def record(self) -> dict[str, Any]:
         """What earlier commands noted: port, cloud, endpoint, Terraform's last outputs. Empty before the first up."""
-        return read_json(_record_file(self.folder)) or {}
+        return read_json(self._record_file) or {}
 
     def remember(self, **facts: Any) -> None:
         """Add ``facts`` to the record."""
-        write_atomically(_record_file(self.folder), json.dumps(self.record() | facts, indent=2))
+        write_atomically(self._record_file, json.dumps(self.record() | facts, indent=2))
 
     def environment(self, exported: Mapping[str, str]) -> dict[str, str]:
         """The whole environment of a process that runs on this stack.
@@ -92,29 +93,8 @@ class Stack:
 def stack_for_developer(port: int | None = None, root: Path = ROOT) -> Stack:
     """The stack of `make infra-up`, with `.env.local`. Without a ``port`` it uses the last one, at first 4566."""
     folder = root / ".local" / "dev"
-    port = port or _last_port(folder) or DEFAULT_PORT
-    return Stack("dev", folder, root / ENV_FILE, port, "shopflow", save_seconds=SAVE_SECONDS)
-
-
-def stack_for_tests(name: str = "test", root: Path = ROOT) -> Stack:
-    """A stack of `make test`. It takes a free port and keeps it. Only a stop saves its state, a kill does not."""
-    folder = root / ".local" / name
-    stack = Stack(name, folder, folder / "env", _last_port(folder) or _free_port(), "shopflow-test")
-    stack.remember(port=stack.port)
-    return stack
-
-
-def _record_file(folder: Path) -> Path:
-    return folder / "stack.json"
-
-
-def _last_port(folder: Path) -> int | None:
-    port: int | None = (read_json(_record_file(folder)) or {}).get("port")
-    return port
-
-
-def _free_port() -> int:
-    return next(port for port in random.sample(PORTS_FOR_TESTS, 100) if not port_is_taken(port))
+    stack = Stack("dev", folder, root / ENV_FILE, DEFAULT_PORT, "shopflow", save_seconds=SAVE_SECONDS)
+    return replace(stack, port=port or stack.record().get("port") or DEFAULT_PORT)
 
 
 def render_env(outputs: Mapping[str, Any], endpoint: str) -> str:

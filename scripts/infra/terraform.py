@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.console import CommandError, Progress
+from scripts.console import CommandError, Progress, last_line
 from scripts.infra.stack import ROOT, Stack
 from scripts.package import Package
 
-MINIMUM_VERSION = (1, 9)
-"""As in terraform/versions.tf."""
 PROVIDER = "registry.terraform.io/hashicorp/aws"
+CHANGE = re.compile(r"(module\.)?(?P<resource>\S+): (?P<what>Still \w+|(Creat|Modificat|Destruct)\w+ complete)")
+"""Terraform's lines about a resource that it changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,9 @@ def apply(module: Module, progress: Progress) -> dict[str, Any]:
     with progress.step("Preparing Terraform"):
         init(module)
     with progress.step("Applying Terraform (about a minute the first time)") as show:
-        _follow(module, "apply", show)
-    answer = _run(module, [require_terraform(), "output", "-json"])
+        run(module, module.changing("apply", "-auto-approve"), show)
+    command = [require_terraform(), "output", "-json"]
+    answer = subprocess.run(command, cwd=module.folder, env=module.environment(), capture_output=True, check=True)
     return {name: output["value"] for name, output in json.loads(answer.stdout).items()}
 
 
@@ -117,35 +118,22 @@ def destroy(module: Module, progress: Progress) -> None:
     """Remove all resources of the stack from the endpoint."""
     with progress.step("Removing Terraform's resources") as show:
         init(module)
-        _follow(module, "destroy", show)
+        run(module, module.changing("destroy", "-auto-approve"), show)
 
 
 def init(module: Module) -> None:
     """Copy the module and get its provider, from a mirror on this machine or else from the registry."""
     module.copy()
     state = f"-backend-config=path={module.stack.folder / 'terraform.tfstate'}"
-    options = ("-reconfigure", "-lockfile=readonly", state, *provider_arguments(os.environ))
-    _run(module, module.command("init", *options))
-
-
-def has_drift(module: Module) -> bool:
-    """Whether an apply would change anything. Needs `init` first."""
-    return _run(module, module.changing("plan", "-detailed-exitcode"), allowed=(0, 2)).returncode == 2
+    run(module, module.command("init", "-reconfigure", "-lockfile=readonly", state, *provider_arguments(os.environ)))
 
 
 def require_terraform() -> str:
-    """The path of a Terraform that is new enough. Raises `CommandError` when there is none."""
+    """The path of Terraform, which checks its own version (terraform/versions.tf). Raises `CommandError` without it."""
     path = shutil.which("terraform")
-    minimum = ".".join(map(str, MINIMUM_VERSION))
-    advice = f"install version {minimum} or later from https://developer.hashicorp.com/terraform/install"
     if path is None:
-        raise CommandError(f"Terraform is not installed: {advice}")
-    answer = subprocess.run([path, "version", "-json"], capture_output=True, text=True)
-    found = re.search(r'"terraform_version":\s*"((\d+)\.(\d+)[^"]*)"', answer.stdout)
-    if not found:
-        raise CommandError(f"{path} does not run as Terraform: {advice}")
-    if (int(found[2]), int(found[3])) < MINIMUM_VERSION:
-        raise CommandError(f"Terraform {found[1]} is too old: {advice}")
+        where = "https://developer.hashicorp.com/terraform/install"
+        raise CommandError(f"Terraform is not installed: install version 1.9 or later from {where}")
     return path
 
 
@@ -159,31 +147,17 @@ def provider_arguments(env: Mapping[str, str]) -> list[str]:
     return next(([f"-plugin-dir={folder}"] for folder in folders if (folder / PROVIDER).is_dir()), [])
 
 
-def _run(module: Module, command: list[str], allowed: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
-    answer = subprocess.run(
-        command,
-        cwd=module.folder,
-        env=module.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if answer.returncode not in allowed:
-        print(answer.stdout + answer.stderr, file=sys.stderr)
-        raise CommandError("Terraform failed: its messages are above")
-    return answer
+def run(module: Module, command: list[str], show: Callable[[str], None] = lambda _: None) -> str:
+    """Run ``command`` in the module's folder and return its output. ``show`` gets its progress as text.
 
-
-def _follow(module: Module, action: str, show: Callable[[str], None]) -> None:
-    """Run ``action`` and show how far it is.
-
-    It runs in a session of its own, because a Ctrl-C must reach Terraform only once, through tflocal. At a second one
-    Terraform leaves without saving its state.
+    Raises `CommandError` with the reason when it fails; the output is then in the stack's folder. The command runs in a
+    session of its own, because a Ctrl-C must reach Terraform only once, through tflocal. At a second one Terraform
+    leaves without saving its state.
     """
-    log = ApplyLog(show)
+    output: list[str] = []
+    planned, done = 0, 0
     process = subprocess.Popen(
-        module.changing(action, "-auto-approve", "-json"),
+        command,
         cwd=module.folder,
         env=module.environment(),
         stdin=subprocess.DEVNULL,
@@ -195,50 +169,20 @@ def _follow(module: Module, action: str, show: Callable[[str], None]) -> None:
     with process:
         try:
             for line in process.stdout or ():
-                log.read(line)
+                output.append(line)
+                if line.startswith("Plan:"):
+                    planned = sum(map(int, re.findall(r"\d+", line)))
+                elif change := CHANGE.match(line):
+                    done += change["what"].endswith("complete")
+                    show(f"{done} of {planned} done: {change['resource']} {change['what'].lower()}")
         except KeyboardInterrupt:
             print("Stopping Terraform, which first finishes what it has started (up to 30 s) …", file=sys.stderr)
             process.send_signal(signal.SIGINT)
             raise
+    text = "".join(output)
     if process.returncode != 0:
-        raise CommandError(f"'terraform {action}' failed: {log.failure()}")
-
-
-class ApplyLog:
-    """Reads Terraform's log of an apply in JSON, and calls ``show`` with a short text at each progress.
-
-    The format: https://developer.hashicorp.com/terraform/internals/machine-readable-ui
-    """
-
-    def __init__(self, show: Callable[[str], None]) -> None:
-        self._show = show
-        self._planned = 0
-        self._done = 0
-        self._errors: list[str] = []
-        self._other_lines: list[str] = []
-
-    def read(self, line: str) -> None:
-        """Take the next line of the log."""
-        try:
-            message = json.loads(line)
-        except ValueError:
-            self._other_lines.append(line.strip())
-            return
-        hook = message.get("hook", {})
-        changes = hook.get("action") != "read"
-        match message.get("type"):
-            case "change_summary" if message["changes"]["operation"] == "plan":
-                self._planned = sum(message["changes"][kind] for kind in ("add", "change", "remove"))
-            case "diagnostic" if message["diagnostic"]["severity"] == "error":
-                error = message["diagnostic"]
-                text = f"{error.get('address', 'Terraform')}: {error['summary']}. {error.get('detail', '')}"
-                self._errors.append(" ".join(text.split()))
-            case "apply_progress" if changes:
-                self._show(f"{self._done} of {self._planned} done, waiting ({hook['elapsed_seconds']} s)")
-            case "apply_complete" | "apply_errored" if changes:
-                self._done += 1
-                self._show(f"{self._done} of {self._planned} done: {hook['resource']['addr'].removeprefix('module.')}")
-
-    def failure(self) -> str:
-        """Why it failed, in one line."""
-        return "; ".join(self._errors) or " ".join(self._other_lines[-3:]) or "it gave no reason"
+        log = module.stack.folder / "terraform.log"
+        log.write_text(text)
+        reason = "; ".join(re.findall(r"Error: (.*)", text)) or last_line(text)
+        raise CommandError(f"Terraform failed: {reason} (its output: {log})")
+    return text

@@ -51,7 +51,7 @@ run "without_lambda_there_is_no_function_and_nothing_that_invokes_one" {
 
   assert {
     condition = sum([
-      length(module.function), length(aws_lambda_event_source_mapping.worker), length(module.relay_schedule), length(module.http_api)
+      length(module.function), length(aws_lambda_event_source_mapping.worker), length(aws_cloudwatch_event_rule.relay), length(module.http_api)
     ]) == 0 && output.api_url == null
     error_message = "Something of Lambda is created without being asked for."
   }
@@ -124,7 +124,7 @@ run "every_service_and_the_relay_is_a_function_with_its_own_role_settings_and_tr
 
   assert {
     condition = (
-      module.relay_schedule[0].rule.schedule_expression == "rate(1 minute)"
+      aws_cloudwatch_event_rule.relay[0].schedule_expression == "rate(1 minute)"
       && nonsensitive(one(module.function["relay"].function.environment).variables.RELAY_INTERVAL_SECONDS) == "60"
     )
     error_message = "The relay does not run every minute, or does not know that it does."

@@ -7,11 +7,9 @@ asyncapi-3.0.0.schema.json is schemas/3.0.0.json of the npm package @asyncapi/sp
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from jsonschema import Draft7Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
@@ -21,7 +19,7 @@ from shopflow import jsontext
 from shopflow.catalog import SCHEMAS, load_catalog
 
 CATALOG = load_catalog()
-WRITTEN = json.loads(DOCUMENT.read_text())
+WRITTEN = jsontext.loads(DOCUMENT.read_text())
 SPECIFICATION = Draft7Validator(json.loads(Path(__file__).with_name("asyncapi-3.0.0.schema.json").read_text()))
 EVENT_EXAMPLES = [
     path for path in sorted((SCHEMAS / "examples" / "valid").glob("*.json")) if not path.name.startswith("place-order")
@@ -37,13 +35,6 @@ def test_the_document_is_valid_asyncapi_3() -> None:
     assert [error.message for error in SPECIFICATION.iter_errors(WRITTEN)] == []
 
 
-def test_every_reference_leads_somewhere() -> None:
-    for reference in _references(WRITTEN):
-        node = WRITTEN
-        for step in reference.removeprefix("#/").split("/"):
-            node = node[step]
-
-
 def test_every_service_sends_and_receives_what_the_catalogue_says() -> None:
     operations = {name: _events(operation) for name, operation in WRITTEN["operations"].items()}
     sent = {
@@ -54,25 +45,15 @@ def test_every_service_sends_and_receives_what_the_catalogue_says() -> None:
     assert operations == {name: events for name, events in (sent | received).items() if events}
 
 
-@pytest.mark.parametrize("path", EVENT_EXAMPLES, ids=lambda path: path.stem)
-def test_the_messages_of_the_document_describe_the_events(path: Path) -> None:
+def test_the_messages_of_the_document_describe_the_events() -> None:
     """The document is enough for a tool: it needs no other file."""
-    registry: Registry[Any] = Registry().with_resource(
-        "urn:document", DRAFT7.create_resource(jsontext.loads(DOCUMENT.read_text()))
-    )
-    event = jsontext.loads(path.read_text())
-    at = f"urn:document#/components/messages/{event['eventType']}/payload"
-    validator = Draft7Validator({"$ref": at}, registry=registry, format_checker=Draft7Validator.FORMAT_CHECKER)
-    assert not list(validator.iter_errors(event))
-    assert list(validator.iter_errors(event | {"eventType": "another.event"}))
-    assert list(validator.iter_errors(event | {"payload": event["payload"] | {"unknown": 1}}))
-
-
-def _references(node: Any) -> Iterator[str]:
-    if isinstance(node, dict) and isinstance(node.get("$ref"), str):
-        yield node["$ref"]
-    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from _references(inner)
+    registry: Registry[Any] = Registry().with_resource("urn:document", DRAFT7.create_resource(WRITTEN))
+    for event in (jsontext.loads(path.read_text()) for path in EVENT_EXAMPLES):
+        at = f"urn:document#/components/messages/{event['eventType']}/payload"
+        validator = Draft7Validator({"$ref": at}, registry=registry, format_checker=Draft7Validator.FORMAT_CHECKER)
+        assert not list(validator.iter_errors(event)), event["eventType"]
+        assert list(validator.iter_errors(event | {"eventType": "another.event"}))
+        assert list(validator.iter_errors(event | {"payload": event["payload"] | {"unknown": 1}}))
 
 
 def _events(operation: dict[str, Any]) -> set[str]:

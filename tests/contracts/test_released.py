@@ -72,16 +72,9 @@ def verdict(schema: Json, version: str, released: dict[str, Json]) -> str:
 IN_A_LINE = "properties/lines/items/properties"
 
 
-@pytest.mark.parametrize(
-    "edits",
-    [
-        [("properties/note", TEXT)],
-        [(f"{IN_A_LINE}/note", TEXT)],
-        [("properties/note", {"type": "object", "required": ["a"], "properties": {"a": TEXT}})],
-    ],
-)
-def test_a_minor_version_may_add_optional_fields(edits: list[tuple[str, object]]) -> None:
-    grown = changed(SCHEMA, *edits)
+@pytest.mark.parametrize("where", ["properties", IN_A_LINE])
+def test_a_minor_version_may_add_optional_fields(where: str) -> None:
+    grown = changed(SCHEMA, (f"{where}/note", {"type": "object", "required": ["a"], "properties": {"a": TEXT}}))
     assert verdict(grown, "1.1", {"1.0": SCHEMA}) == "allowed"
     assert "is new, unlike in the released 1.0: raise the version" in verdict(grown, "1.0", {"1.0": SCHEMA})
 
@@ -89,19 +82,13 @@ def test_a_minor_version_may_add_optional_fields(edits: list[tuple[str, object]]
 REFUSED: list[tuple[list[tuple[str, object]], str]] = [
     ([("properties/note", TEXT), ("required", ["id", "lines", "note"])], "note: is new"),
     ([("required", ["id"])], 'the message: required was ["id", "lines"] and is ["id"]'),
-    ([("required", ["id", "lines", "flag"])], "the message: required was"),
     ([("additionalProperties", True)], "the message: additionalProperties was false and is true"),
     ([("properties/flag", ABSENT)], "flag: is gone"),
     ([(f"{IN_A_LINE}/units", ABSENT)], "lines[].units: is gone"),
-    ([("properties/flag", ABSENT), ("properties/sign", {"const": 1})], "flag: is gone"),
     ([("properties/id/maxLength", 4)], "id: maxLength was 3 and is 4"),
-    ([("properties/id/maxLength", 2)], "id: maxLength was 3 and is 2"),
     ([("properties/id/pattern", ABSENT)], 'id: pattern was "^[A-Z]{3}$" and is absent'),
-    ([("properties/id/type", ["string", "null"])], 'id: type was "string" and is ["null", "string"]'),
     ([("properties/id", False)], "id: was {"),
-    ([("properties/status/enum", ["NEW", "PAID", "LATE"])], "status: enum was"),
     ([("properties/flag/const", True)], "flag: const was 1 and is true"),
-    ([("properties/lines/maxItems", 2)], "lines: maxItems was 3 and is 2"),
     ([(f"{IN_A_LINE}/units/maximum", 10)], "lines[].units: maximum was 9 and is 10"),
     ([("properties/lines/items", ABSENT)], "lines: items was"),
     ([("properties/labels/properties/note", TEXT)], "labels.note: is new"),
@@ -118,21 +105,16 @@ def test_any_other_change_needs_a_new_major_version(edits: list[tuple[str, objec
     assert verdict(other, "2.0", {"1.0": SCHEMA}) == "allowed"
 
 
-@pytest.mark.parametrize(
-    "edits",
-    [
-        [("description", "for people"), ("properties/id/title", "for people")],
-        [("required", ["lines", "id"]), ("properties/status/enum", ["PAID", "NEW"])],
-        [("properties/flag", {"allOf": [{"const": 1}], "description": "a reference with words beside it"})],
-    ],
-)
-def test_words_and_order_are_no_change(edits: list[tuple[str, object]]) -> None:
-    assert verdict(changed(SCHEMA, *edits), "1.0", {"1.0": SCHEMA}) == "allowed"
-
-
-def test_a_field_called_title_is_a_field() -> None:
-    grown = changed(SCHEMA, ("properties/title", TEXT))
-    assert "title: is gone" in verdict(SCHEMA, "1.1", {"1.0": grown})
+def test_words_and_order_are_no_change() -> None:
+    reworded = changed(
+        SCHEMA,
+        ("description", "for people"),
+        ("properties/id/title", "for people"),
+        ("required", ["lines", "id"]),
+        ("properties/status/enum", ["PAID", "NEW"]),
+        ("properties/flag", {"allOf": [{"const": 1}], "description": "a reference with words beside it"}),
+    )
+    assert verdict(reworded, "1.0", {"1.0": SCHEMA}) == "allowed"
 
 
 def test_every_released_version_of_the_major_version_counts() -> None:
@@ -156,16 +138,15 @@ def every_place(node: Any) -> Iterator[tuple[Any, Any]]:
         yield from every_place(node[key])
 
 
-@pytest.mark.parametrize("each", load_contracts(ROOT), ids=lambda each: each.name)
-def test_nothing_can_be_taken_from_a_released_contract_unnoticed(each: Contract) -> None:
-    schema = copy.deepcopy(each.schema)
-    for container, key in every_place(schema):
-        kept = copy.copy(container)
-        del container[key]
-        assert any(not one.optional for one in differences(each.schema, normal(schema))), (container, key)
-        container.clear()
-        container.update(kept) if isinstance(kept, dict) else container.extend(kept)
-    assert list(differences(each.schema, normal(schema))) == []
+def test_nothing_can_be_taken_from_a_released_contract_unnoticed() -> None:
+    for each in load_contracts(ROOT):
+        schema = copy.deepcopy(each.schema)
+        for container, key in every_place(schema):
+            kept = copy.copy(container)
+            del container[key]
+            assert any(not one.optional for one in differences(each.schema, normal(schema))), (container, key)
+            container.clear()
+            container.update(kept) if isinstance(kept, dict) else container.extend(kept)
 
 
 class Source:
@@ -198,63 +179,42 @@ FIELD = '"properties": {"bank": {"type": "string", "maxLength": 20},'
 
 def test_a_new_field_needs_a_new_minor_version_which_is_then_released(source: Source) -> None:
     source.edit("schemas/events/payment.failed.schema.json", '"properties": {', FIELD)
-    assert source.check() == (
-        1,
-        [
-            "✘ payment.failed 1.0: payload.bank: is new, unlike in the released 1.0: "
-            "raise the version of payment.failed in schemas/catalog.json to 1.1."
-        ],
-    )
-    source.edit(
-        "schemas/catalog.json", '"payment", "version": "1.0", "status": "PAYMENT_FAILED"', '"payment", "version": "1.1"'
-    )
     code, [wrong] = source.check()
-    assert (code, "payment.failed 1.1: is not released: run 'python -m scripts.contracts release'" in wrong) == (
+    assert (code, wrong) == (
         1,
-        True,
+        "✘ payment.failed 1.0: payload.bank: is new, unlike in the released 1.0: "
+        "raise the version of payment.failed in schemas/catalog.json to 1.1.",
     )
+    of_payment = '"payment", "version": "{}", "status": "PAYMENT_FAILED"'
+    source.edit("schemas/catalog.json", of_payment.format("1.0"), of_payment.format("1.1"))
+    code, [wrong] = source.check()
+    assert "payment.failed 1.1: is not released: run 'python -m scripts.contracts release'" in wrong
     assert source.check(release=True) == (0, [])
     assert (source.root / "schemas/released/payment.failed/1.1.json").is_file()
     assert source.check() == (0, [])
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new", "names", "what"),
-    [
-        (
-            "examples/fraud/schemas/events/fraud.flagged.schema.json",
-            '"maximum": 100',
-            '"maximum": 90',
-            ["fraud.flagged"],
-            "payload.score: maximum was 100 and is 90, unlike in the released 1.0: keep it as it was, or raise the "
-            "version of fraud.flagged in examples/fraud/catalog.json to 2.0.",
-        ),
-        (
-            "schemas/place-order.schema.json",
-            '"maxItems": 50',
-            '"maxItems": 51',
-            ["place-order"],
-            "items: maxItems was 50 and is 51, unlike in the released 1.0: keep it as it was, or raise the version of "
-            "place-order in api/openapi.json to 2.0.",
-        ),
-        (
-            "schemas/envelope.schema.json",
-            '"maxLength": 64,\n      "description": "the name of a service',
-            '"maxLength": 32,\n      "description": "the name of a service',
-            [contract.name for contract in load_contracts(ROOT) if contract.name != "place-order"],
-            "source: maxLength was 64 and is 32",
-        ),
-    ],
-    ids=["an overlay's event", "the request", "the envelope"],
-)
-def test_a_change_is_refused_by_its_contract_and_field(
-    source: Source, file: str, old: str, new: str, names: list[str], what: str
-) -> None:
-    source.edit(file, old, new)
-    code, wrong = source.check()
-    assert code == 1
-    assert [line.split()[1] for line in wrong] == names
-    assert all(what in line for line in wrong)
+def test_a_change_is_refused_by_its_contract_and_field(source: Source) -> None:
+    source.edit("examples/fraud/schemas/events/fraud.flagged.schema.json", '"maximum": 100', '"maximum": 90')
+    source.edit("schemas/place-order.schema.json", '"maxItems": 50', '"maxItems": 51')
+    assert source.check() == (
+        1,
+        [
+            "✘ place-order 1.0: items: maxItems was 50 and is 51, unlike in the released 1.0: keep it as it was, or "
+            "raise the version of place-order in api/openapi.json to 2.0.",
+            "✘ fraud.flagged 1.0: payload.score: maximum was 100 and is 90, unlike in the released 1.0: keep it as it "
+            "was, or raise the version of fraud.flagged in examples/fraud/catalog.json to 2.0.",
+        ],
+    )
+
+
+def test_a_change_of_the_envelope_is_one_of_every_event(source: Source) -> None:
+    name = '"maxLength": {},\n      "description": "the name of a service'
+    source.edit("schemas/envelope.schema.json", name.format(64), name.format(32))
+    _, wrong = source.check()
+    events = [contract.name for contract in load_contracts(ROOT) if contract.name != "place-order"]
+    assert [line.split()[1] for line in wrong] == events
+    assert all("source: maxLength was 64 and is 32" in line for line in wrong)
 
 
 def test_a_removed_event_is_named(source: Source) -> None:
@@ -263,10 +223,4 @@ def test_a_removed_event_is_named(source: Source) -> None:
         source.root / "schemas/events/inventory.returned.schema.json"
     )
     with pytest.raises(ConfigError, match=r"^inventory\.released: removed, but the audit log keeps such events"):
-        source.check()
-
-
-def test_a_file_that_cannot_be_read_is_an_error_of_its_own(source: Source) -> None:
-    source.edit("schemas/catalog.json", "{", "")
-    with pytest.raises(ConfigError, match="The contracts cannot be read"):
         source.check()

@@ -35,9 +35,10 @@ from shopflow.catalog import load_catalog
 from shopflow.config import load_config
 from shopflow.domain.order import Order
 from shopflow.domain.stock import Product
-from shopflow.invariants import Breach, Evidence, HeldUnits, check_order, check_publications
+from shopflow.invariants import Breach, HeldUnits, check_order
 from shopflow.ports import Charge
 from tests.addresses import address, answers, free_port
+from tests.faults.checks import check_mails, check_publications
 from tests.faults.crash_process import AFTER, BEFORE
 from tests.faults.scenarios import DECLINED, HAPPY, MULTI_ITEM, OUT_OF_STOCK, Scenario
 from tests.live import Live, breaches_of_dead_letters, eventually, sqs_client
@@ -201,15 +202,11 @@ class Lane:
     def _breaches(self, order: Order, products: Mapping[str, str], journal: Journal) -> Iterator[Breach]:
         charged = [line["charged"] for line in journal if "charged" in line]
         senders = {line["pid"] for line in journal if line["label"] == "notification"}
-        yield from check_order(
-            Evidence(
-                order=order,
-                trail=[entry.event for entry in self._live.aws.audit.trail(order.order_id)],
-                charges=list({Charge(transaction_id, Decimal(amount)) for _, transaction_id, amount in charged}),
-                mails=sum("mailed" in line for line in journal),
-                mails_excused=1 if len(senders) > 1 else 0,  # it may have died before it recorded the mail
-            )
-        )
+        trail = [entry.event for entry in self._live.aws.audit.trail(order.order_id)]
+        charges = list({Charge(transaction_id, Decimal(amount)) for _, transaction_id, amount in charged})
+        yield from check_order(order, trail, charges)
+        excused = 1 if len(senders) > 1 else 0  # the sender may have died before it recorded the mail
+        yield from check_mails(order, sum("mailed" in line for line in journal), excused)
         for key in {key for key, *_ in charged} - {order.order_id}:
             yield Breach(3, key, "charged under a key that is no order's")
         reserved = HeldUnits()

@@ -14,17 +14,10 @@ from ulid import ULID
 from shopflow.domain.event import Event
 from shopflow.domain.order import Status, Transition
 from shopflow.errors import Conflict, ContractBreach, Unavailable
-from shopflow.invariants import (
-    Breach,
-    Evidence,
-    HeldUnits,
-    check_dead_letters,
-    check_order,
-    check_publications,
-    check_refusal,
-)
+from shopflow.invariants import Breach, HeldUnits, check_order
 from shopflow.memory.queues import MemoryQueue
 from shopflow.ports import DLQ_RETENTION_SECONDS, Outgoing
+from tests.faults.checks import check_mails, check_poison, check_publications, check_refusal
 from tests.system import CONTRACTS, System, service_of
 from tests.taps import Crash, Tap, straight_through
 
@@ -246,15 +239,12 @@ def breaches_of(
 def _of_orders(system: System, observer: Observer, unrecorded: Set[str]) -> Iterator[Breach]:
     for order in system.twins.orders.all():
         charge = system.gateway.ledger.get(order.order_id)
-        evidence = Evidence(
-            order=order,
-            trail=[entry.event for entry in system.audit.trail(order.order_id)],
-            charges=[charge] if charge else [],
-            mails=system.mailer.sent[order.order_id],
-            mails_excused=observer.mails.excused[order.order_id],
-        )
+        trail = [entry.event for entry in system.audit.trail(order.order_id)]
         has_a_hole = any(observer.order_of[event_id] == order.order_id for event_id in unrecorded)
-        yield from (breach for breach in check_order(evidence) if not (has_a_hole and breach.invariant == 4))
+        for breach in check_order(order, trail, [charge] if charge else []):
+            if not (has_a_hole and breach.invariant == 4):
+                yield breach
+        yield from check_mails(order, system.mailer.sent[order.order_id], observer.mails.excused[order.order_id])
     for key in system.gateway.ledger.keys() - system.tables.orders.keys():
         yield Breach(3, key, "charged under a key that is no order's")
 
@@ -291,7 +281,7 @@ def _of_dead_letters(system: System, letters: Letters) -> Iterator[Breach]:
         poison, purged = letters.poison.get(service, frozenset()), letters.purged.get(service, frozenset())
         dead = _bodies(dlq) - letters.misdated
         gone = purged | {*dlq.expired, *system.queues[service].expired}
-        yield from check_dead_letters(service, dead, (poison - gone) | (poison & dead))
+        yield from check_poison(service, dead, (poison - gone) | (poison & dead))
         for body in sorted(purged - poison - letters.misdated):
             yield Breach(5, service, f"work was purged that can be done: {body[:120]}")
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from scripts.console import FAILED, MISUSED, run_command
 from scripts.infra.__main__ import run
-from scripts.infra.stack import ROOT, Stack
+from scripts.infra.stack import Stack
 
 
 def put(folder: Path, name: str, script: str) -> None:
@@ -19,7 +16,7 @@ def put(folder: Path, name: str, script: str) -> None:
     (folder / name).chmod(0o755)
 
 
-TERRAFORM = """echo '{"terraform_version": "1.11.4"}'"""
+TERRAFORM = "exit 0"
 NO_ENGINE = "echo 'Cannot connect to the Docker daemon. Is the docker daemon running?' >&2; exit 1"
 
 
@@ -27,12 +24,6 @@ NO_ENGINE = "echo 'Cannot connect to the Docker daemon. Is the docker daemon run
     ("tools", "settings", "code", "start"),
     [
         ({}, {}, FAILED, "Terraform is not installed: install version 1.9 or later"),
-        (
-            {"terraform": TERRAFORM.replace("1.11.4", "1.8.5")},
-            {},
-            FAILED,
-            "Terraform 1.8.5 is too old: install version 1.9 or later",
-        ),
         (
             {"terraform": TERRAFORM},
             {"CLOUD": "localstack"},
@@ -70,11 +61,3 @@ def test_what_prevents_an_up_is_one_line(
     assert run_command(lambda: run("up", stack, settings)) == code
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(start)
-
-
-def test_the_command_itself_without_terraform(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "scripts.infra", "up"]
-    answer = subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": str(tmp_path)}, capture_output=True, text=True)
-    assert answer.returncode == FAILED
-    assert answer.stderr.startswith("Terraform is not installed")
-    assert answer.stderr.count("\n") == 1

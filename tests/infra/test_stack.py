@@ -10,7 +10,7 @@ from rich.console import Console
 
 from scripts.console import OK, Progress
 from scripts.infra.lifecycle import DEAD_LETTERS, status, up
-from scripts.infra.terraform import Module, has_drift, init
+from scripts.infra.terraform import Module, init, run
 from scripts.restock import SEED, seed
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
@@ -33,7 +33,7 @@ def test_a_second_up_has_nothing_to_apply(stack: AppliedStack) -> None:
 def test_a_second_plan_finds_no_drift(stack: AppliedStack) -> None:
     module = Module(stack.stack, stack.stack.own_endpoint)
     init(module)
-    assert not has_drift(module)
+    assert "No changes" in run(module, module.changing("plan"))
 
 
 def test_every_resource_exists_and_every_consumer_of_the_catalogue_has_its_queues(stack: AppliedStack) -> None:
@@ -50,11 +50,7 @@ def test_the_products_of_the_specification_are_seeded_once(stack: AppliedStack) 
     assert seed(products) == []
     found = products.read([product.product_id for product in SEED])
     assert found["PROD-001"] == restocked
-    assert [(one.product_name, str(one.price)) for one in map(found.get, sorted(found)) if one] == [
-        ("Wireless Headphones", "49.99"),
-        ("Mechanical Keyboard", "89.99"),
-        ("USB-C Hub", "29.99"),
-    ]
+    assert found.keys() == {"PROD-001", "PROD-002", "PROD-003"}
 
 
 def test_status_shows_the_resources_and_its_exit_code_says_if_there_are_dead_letters(stack: AppliedStack) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts.console import CommandError
-from scripts.terraform_check import MODULE, passes, require_scanner, scan
+from scripts.terraform_check import MODULE, passes, scan
 
 SKIP = re.compile(r"#checkov:skip=(\w*):?(.*)")
 MIN_WORDS = 5
@@ -42,7 +42,7 @@ def test_the_scan_finds_every_fault(tmp_path: Path, capsys: pytest.CaptureFixtur
     (tmp_path / "faults.tf").write_text(FAULTS)
     shutil.copy(MODULE / "aws.tfvars", tmp_path)
     with pytest.raises(CommandError, match=r"^'checkov' failed"):
-        passes(scan(require_scanner(), tmp_path), tmp_path)
+        passes("checkov", scan(tmp_path))
     found = re.findall(r"FAILED for resource: \w+\.(\w+)", capsys.readouterr().out)
     assert set(found) == {"for_everything", "without_encryption", "without_backups", "for_every_publisher"}
 
@@ -53,7 +53,7 @@ def test_without_point_in_time_recovery_on_aws_the_scan_fails(tmp_path: Path) ->
     settings = module / "aws.tfvars"
     settings.write_text(re.sub("point_in_time_recovery.*", "point_in_time_recovery = false", settings.read_text()))
     with pytest.raises(CommandError, match=r"^'checkov' failed"):
-        passes(scan(require_scanner(), module), module)
+        passes("checkov", scan(module))
 
 
 def test_every_skipped_check_has_a_reason_beside_it() -> None:

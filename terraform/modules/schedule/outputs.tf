@@ -1,4 +1,0 @@
-output "rule" {
-  description = "The rule, with all its attributes."
-  value       = aws_cloudwatch_event_rule.this
-}
