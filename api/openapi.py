@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from api import http_message, placing, recent, streams
-from api.ops import dead_letters, session, state
+from api.ops import letters, session, state
 from api.ops import routes as ops_routes
 from shopflow import jsontext
 from shopflow.catalog import SCHEMAS
@@ -38,12 +38,12 @@ LIMITS: Mapping[str, int] = {
     "SESSION_SECONDS": session.SESSION_SECONDS,
     "SESSION_HOURS": session.SESSION_SECONDS // 3600,
     "MAX_TOKEN_CHARACTERS": ops_routes.MAX_TOKEN_CHARACTERS,
-    "MAX_ID_CHARACTERS": dead_letters.MAX_ID_CHARACTERS,
-    "MAX_REDRIVEN": dead_letters.MAX_REDRIVEN,
-    "LOOK_SECONDS": dead_letters.LOOK_SECONDS,
-    "MAX_LETTERS": dead_letters.MAX_SHOWN,
+    "MAX_ID_CHARACTERS": letters.MAX_ID_CHARACTERS,
+    "MAX_REDRIVEN": letters.MAX_REDRIVEN,
+    "LOOK_SECONDS": letters.LOOK_SECONDS,
+    "MAX_LETTERS": letters.MAX_SHOWN,
     "MAX_GROUPS": MAX_REASONS + len(Kind),
-    "MAX_LETTER_CHARACTERS": dead_letters.MAX_BODY_CHARACTERS,
+    "MAX_LETTER_CHARACTERS": letters.MAX_BODY_CHARACTERS,
     "WINDOW_MINUTES": state.WINDOW_MINUTES,
     "MAX_REMEMBERED": recent.MAX_RECENT,
     "MAX_OPEN_ORDERS": state.MAX_SHOWN,

@@ -14,7 +14,7 @@ from pathlib import Path
 from api.caches import CachedValue, ProductCache
 from api.documents import Files
 from api.http_server import BoundedServer
-from api.ops.dead_letters import DeadLetterDesk
+from api.ops.letters import DeadLetterDesk
 from api.ops.routes import OperatorApi
 from api.ops.session import Sessions
 from api.ops.state import State

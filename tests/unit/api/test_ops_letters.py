@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from api.ops import dead_letters
-from api.ops.dead_letters import (
+from api.ops import letters
+from api.ops.letters import (
     LOOK_SECONDS,
     MAX_BODY_CHARACTERS,
     MAX_REDRIVEN,
@@ -179,7 +179,7 @@ def test_a_look_stops_in_time_and_returns_every_letter() -> None:
 
 
 def test_one_redrive_takes_a_bounded_number(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letters, "MAX_REDRIVEN", 15)
+    monkeypatch.setattr(letters, "MAX_REDRIVEN", 15)
     bury(shop, *(["message"] * 20))
     desk = DeadLetterDesk(shop.dead_letters, shop.clock, judged_by_name)
     assert desk.redrive("payment", ALL) == {"redriven": 15, "left": 5, "lookedAt": 20, "more": True}
@@ -250,7 +250,7 @@ def test_a_request_that_fails_returns_every_letter(shop: Shop) -> None:
 
 
 def test_a_second_request_does_not_wait_long_for_the_first(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letters, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(letters, "BUSY_SECONDS", 0.01)
     looking, go_on = threading.Event(), threading.Event()
 
     def judge(service: str, letters: Sequence[DeadLetter]) -> list[Judged]:
