@@ -20,7 +20,6 @@ from api.ops.session import Sessions
 from api.ops.state import State
 from api.placing import PlaceOrder
 from api.pollers import OrderPoller, QueuePoller
-from api.recent import RecentOrders
 from api.routes import OrderApi, ShopApi
 from api.routing import Router
 from api.streams import Streams
@@ -101,11 +100,11 @@ def build(
     )
     services = [service.name for service in catalog.consumers]
     backlogs = CachedValue(lambda: {name: ports.backlogs.of(name) for name in services}, clock, BACKLOGS_MAX_AGE_MS)
-    files, recent = Files(static), RecentOrders()
-    streams = Streams(OrderPoller(ports.orders, ports.audit, recent, clock), QueuePoller(backlogs.get), clock)
-    order_api = OrderApi(place_order, ports.orders, ports.audit, recent, streams)
+    files = Files(static)
+    streams = Streams(OrderPoller(ports.orders, ports.audit, clock), QueuePoller(backlogs.get), clock)
+    order_api = OrderApi(place_order, ports.orders, ports.audit, streams)
     shop_api = ShopApi(catalog.services[NAME].source, catalog, ports.products, streams, files, clock)
-    state = State(ports.orders, recent, backlogs.get, clock)
+    state = State(ports.orders, backlogs.get, clock)
     judge = judge or DryRun(outbox, ports.orders, ports.products, ports.audit, clock).judge
     desk = DeadLetterDesk(ports.dead_letters, clock, judge)
     operator_api = OperatorApi(Sessions(ops_token, clock), state, desk, catalog, files)

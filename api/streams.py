@@ -196,6 +196,10 @@ class Streams:
         self._order_slots = threading.BoundedSemaphore(MAX_ORDER_STREAMS)
         self._flow_slots = threading.BoundedSemaphore(MAX_FLOW_STREAMS)
 
+    def accept(self, order: Order) -> None:
+        """Show ``order``, which was just placed, in the flow."""
+        self._orders.accept(order)
+
     def of_order(self, order: Order, hung_up: HungUp) -> Response:
         """The stream of ``order``. Raises `HttpError` 503 when there are too many."""
         release = _take(self._order_slots)

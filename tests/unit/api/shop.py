@@ -15,7 +15,6 @@ from typing import Any
 
 from api.http_server import BoundedServer, Limits
 from api.pollers import OrderPoller, QueuePoller
-from api.recent import RecentOrders
 from api.service import ApiPorts, build
 from shopflow.catalog import load_catalog
 from shopflow.clock import Clock, SystemClock
@@ -152,7 +151,7 @@ class Shop:
 
     def order_poller(self, clock: Clock) -> OrderPoller:
         """A poller without a thread."""
-        return OrderPoller(self.orders, self.audit, RecentOrders(), clock, in_background=lambda _: None)
+        return OrderPoller(self.orders, self.audit, clock, in_background=lambda _: None)
 
     def queue_poller(self) -> QueuePoller:
         """A poller without a thread."""
