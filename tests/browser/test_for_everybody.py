@@ -49,7 +49,6 @@ def operator_with_a_dead_letter(storefront: Storefront, operator: Operator) -> N
     operator.inspect("Notification")
     expect(operator.letters).to_have_count(1)
     operator.page.get_by_text("Message body").click()
-    operator.page.get_by_text("Show as a table").click()
 
 
 def sign_in_page(storefront: Storefront, operator: Operator) -> None:
