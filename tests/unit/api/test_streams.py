@@ -40,7 +40,6 @@ from tests.conformance.samples import (
 )
 from tests.unit.api.shop import CATALOG, Client, Shop, eventually, serving
 
-
 Watched = Callable[..., list[Any]]
 
 
