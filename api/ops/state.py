@@ -7,7 +7,6 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from api.caches import CachedValue
 from api.pollers import BacklogsByService
 from api.views import backlog_view
 from shopflow.clock import Clock
@@ -15,7 +14,6 @@ from shopflow.domain.order import Order, Status
 from shopflow.domain.times import to_text
 from shopflow.ports import Orders
 
-MAX_AGE_MS = 1000
 LONG_OPEN_MS = 60_000
 MAX_SCANNED = 20_000
 """Entries of the index of open orders that one look counts. Beyond, the total is a lower bound."""
@@ -23,19 +21,15 @@ MAX_SHOWN = 50
 
 
 class State:
-    """The state, at most a second old, read only when somebody asks. Thread-safe."""
+    """Reads the state when somebody asks. Thread-safe."""
 
     def __init__(self, orders: Orders, backlogs: Callable[[], BacklogsByService], clock: Clock) -> None:
         self._orders = orders
         self._backlogs = backlogs
         self._clock = clock
-        self._view = CachedValue(self._look, clock, MAX_AGE_MS)
 
     def view(self) -> dict[str, Any]:
         """Raises `Unavailable`."""
-        return self._view.get()
-
-    def _look(self) -> dict[str, Any]:
         return {
             "at": to_text(self._clock.now_ms()),
             "queues": {service: backlog_view(backlog) for service, backlog in self._backlogs().items()},

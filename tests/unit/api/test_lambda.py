@@ -14,10 +14,10 @@ import pytest
 
 from api import lambda_handler
 from api.http_message import MAX_BODY_BYTES, Response
-from api.lambda_handler import OVERLAP_MS, Service, answer
+from api.lambda_handler import OVERLAP_MS, answer
 from api.routing import Route, Router
 from shopflow.errors import Unavailable
-from tests.unit.api.shop import FINISHED_ID, OPS_TOKEN, SAMPLE, Shop
+from tests.unit.api.shop import OPS_TOKEN, SAMPLE, Shop
 
 MINUTE_MS = 60_000
 HTML = "text/html; charset=utf-8"
@@ -109,13 +109,6 @@ def test_cookies_which_api_gateway_keeps_apart_open_the_operators_page(shop: Sho
     assert ask(shop, "GET", "/ops/state", cookies=["theme=dark", cookie])["statusCode"] == 200
 
 
-def test_a_stream_of_a_finished_order_is_sent_whole(shop: Shop) -> None:
-    shop.finish_an_order()
-    answered = ask(shop, "GET", f"/orders/{FINISHED_ID}/stream")
-    assert answered["headers"]["Content-Type"].startswith("text/event-stream")
-    assert '"type": "done"' in answered["body"]
-
-
 def test_a_stream_that_goes_on_is_cut_and_its_client_reconnects(shop: Shop) -> None:
     order_id = json.loads(ask(shop, "POST", "/orders", json.dumps(SAMPLE))["body"])["orderId"]
     body = ask(shop, "GET", f"/orders/{order_id}/stream")["body"]
@@ -141,7 +134,7 @@ def test_a_stream_is_closed_even_if_only_its_head_was_asked_for() -> None:
 @pytest.fixture
 def scheduled(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Invokes the shop's relay as its schedule of every minute does, with the time at which that was due (ms)."""
-    monkeypatch.setattr(lambda_handler, "_service", lambda: Service(shop.parts, MINUTE_MS))
+    monkeypatch.setattr(lambda_handler, "_service", lambda: (shop.parts, MINUTE_MS))
 
     def invoke(due_at: int) -> None:
         time = datetime.fromtimestamp(due_at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -12,7 +12,6 @@ from api.pollers import (
     MAX_TRAIL_PAUSE_MS,
     NEWS_MS,
     ORDER_POLL_SECONDS,
-    RECENT_MS,
     SETTLING_MS,
     Change,
     OrderPoller,
@@ -98,15 +97,6 @@ def test_fifty_trackers_of_idle_orders_cost_one_read_a_poll_and_no_query(shop: S
     assert watches[0].snapshot is watches[-1].snapshot
 
 
-def test_nothing_is_read_when_nobody_watches_any_more(shop: Shop, polled: Polled) -> None:
-    watch = polled.watched(a_placed_order(shop.orders))
-    polled.listen()
-    polled.poller.unsubscribe(watch)
-    polled.poller.unsubscribe(polled.changes.append)
-    polled.accepted()
-    assert polled.polls_read(3) == ([], [])
-
-
 def test_a_trail_is_read_when_its_order_changes_and_until_the_entry_is_there(shop: Shop, polled: Polled) -> None:
     order = polled.recorded(a_placed_order(shop.orders))
     watch = polled.watched(order)
@@ -170,14 +160,6 @@ def test_an_order_that_was_finished_before_anybody_listened_costs_one_read(shop:
     polled.listen()
     assert polled.polls_read(5) == ([(order.order_id,)], [])
     assert polled.heard() == []
-
-
-def test_an_order_that_does_not_finish_is_polled_for_a_while_only(polled: Polled) -> None:
-    polled.listen()
-    polled.accepted()
-    polled.poll()
-    polled.clock.advance(RECENT_MS / 1000)
-    assert polled.polls_read(3)[0] == []
 
 
 def test_in_a_flood_the_first_orders_are_followed_to_their_end_and_later_ones_take_their_places(
