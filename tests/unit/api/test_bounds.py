@@ -62,14 +62,6 @@ def test_a_client_that_takes_some_of_its_answer_begins_a_new_wait() -> None:
         assert not connections.waiting(deaf)
 
 
-def test_displaced_connections_that_do_not_leave_are_bounded_too() -> None:
-    connections = Connections(2)
-    with admitted(connections, 4) as (first, *_), socket.socket() as fifth:
-        assert not connections.admit(fifth)
-        connections.leave(first)
-        assert connections.admit(fifth)
-
-
 @pytest.mark.parametrize("part", [b"G", get()[:-2], post()[:-1]])
 def test_a_request_that_takes_too_long_is_a_408(client: Client, shop: Shop, part: bytes) -> None:
     with talking(client) as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 from typing import Any
 
@@ -174,6 +175,21 @@ def test_get_changes_nothing(client: Client, shop: Shop) -> None:
         for method in ("GET", "HEAD", "OPTIONS"):
             client.ask(method, path, None, AS_OPERATOR)
     assert stored() == before
+
+
+def test_secrets_are_compared_in_constant_time(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+    genuine = hmac.compare_digest
+
+    def compare(first: bytes, second: bytes) -> bool:
+        compared.append((first, second))
+        return genuine(first, second)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    headers = cookie(sign_in(client))
+    client.get("/ops/state", headers)
+    signature = headers["Cookie"].rpartition(".")[2].encode()
+    assert compared == [(OPS_TOKEN.encode(), OPS_TOKEN.encode()), (signature, signature)]
 
 
 def test_no_secret_is_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
