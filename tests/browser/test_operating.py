@@ -62,19 +62,6 @@ def test_another_site_cannot_act_with_the_operators_session(
 
 
 @pytest.mark.usefixtures("all_running")
-def test_the_queues_show_what_waits(operator: Operator, storefront: Storefront) -> None:
-    operator.sign_in()
-    storefront.stop("payment")
-    product = storefront.stocked(9).product_id
-    order_ids = operator.live.place_at_once([{product: 1}] * 3)
-    expect(operator.queue("payment", "waiting")).to_have_text("3")
-    operator.live.services.start("payment")
-    operator.live.closed(order_ids)
-    for service in ("inventory", "payment", "notification", "audit"):
-        expect(operator.queue(service, "waiting")).to_have_text("0")
-
-
-@pytest.mark.usefixtures("all_running")
 def test_one_dead_letter_is_redriven_and_its_order_finishes(
     operator: Operator, storefront: Storefront, page: Page
 ) -> None:
