@@ -1,10 +1,9 @@
-"""Caches that keep what was read for about a second, so that concurrent requests share a read."""
+"""A cache of products: concurrent requests share a read."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
-from typing import Generic, TypeVar
+from collections.abc import Collection
 
 from shopflow.clock import Clock
 from shopflow.domain.stock import Product
@@ -14,22 +13,17 @@ MAX_AGE_MS = 1000
 """An eventually consistent read promises nothing fresher."""
 MAX_PRODUCTS = 1000
 
-T = TypeVar("T")
-
 
 class ProductCache:
-    """The products as ``POST /orders`` sees them: at most ``max_age_ms`` old. Thread-safe.
+    """The products as ``POST /orders`` sees them: at most `MAX_AGE_MS` old. Thread-safe.
 
     It keeps only products that exist. So a flood of invented ids displaces no real product, and a new product is known
     at once.
     """
 
-    def __init__(
-        self, products: Products, clock: Clock, max_age_ms: int = MAX_AGE_MS, max_products: int = MAX_PRODUCTS
-    ) -> None:
+    def __init__(self, products: Products, clock: Clock, max_products: int = MAX_PRODUCTS) -> None:
         self._products = products
         self._clock = clock
-        self._max_age_ms = max_age_ms
         self._max_products = max_products
         self._cached: dict[str, tuple[int, Product]] = {}  # when it was read, and the product; the oldest first
         self._lock = threading.Lock()
@@ -49,7 +43,8 @@ class ProductCache:
         now = self._clock.now_ms()
         with self._lock:
             cached = {product_id: self._cached[product_id] for product_id in product_ids if product_id in self._cached}
-        return {key: product for key, (read_at, product) in cached.items() if _is_fresh(read_at, now, self._max_age_ms)}
+        # If the clock was set back, what was read "in the future" is stale, not fresh for long.
+        return {key: product for key, (read_at, product) in cached.items() if 0 <= now - read_at < MAX_AGE_MS}
 
     def _keep(self, products: dict[str, Product], read_at: int) -> None:
         with self._lock:
@@ -58,27 +53,3 @@ class ProductCache:
                 self._cached[product_id] = (read_at, product)
             while len(self._cached) > self._max_products:
                 del self._cached[next(iter(self._cached))]
-
-
-class CachedValue(Generic[T]):
-    """What ``read`` returns, at most ``max_age_ms`` old. One thread reads at a time; the others wait for its result."""
-
-    def __init__(self, read: Callable[[], T], clock: Clock, max_age_ms: int) -> None:
-        self._read = read
-        self._clock = clock
-        self._max_age_ms = max_age_ms
-        self._cached: tuple[int, T] | None = None
-        self._lock = threading.Lock()
-
-    def get(self) -> T:
-        """Raises what ``read`` raises; errors are not cached."""
-        with self._lock:
-            now = self._clock.now_ms()
-            if self._cached is None or not _is_fresh(self._cached[0], now, self._max_age_ms):
-                self._cached = (now, self._read())
-            return self._cached[1]
-
-
-def _is_fresh(read_at: int, now: int, max_age_ms: int) -> bool:
-    # If the clock was set back, what was read "in the future" is stale, not fresh for long.
-    return 0 <= now - read_at < max_age_ms

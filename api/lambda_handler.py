@@ -11,7 +11,6 @@ import base64
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -41,35 +40,31 @@ RETRY = b"retry: 500\n\n"
 """Server-Sent Events: the client reconnects after so many milliseconds. So it polls without knowing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """The Order Service's parts, and how often its relay is invoked."""
-
-    parts: Parts
-    relay_interval_ms: int
-
-
 def http(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 (Lambda's signature)
     """Answer one request."""
-    return answer(_service().parts.api, event)
+    parts, _ = _service()
+    return answer(parts.api, event)
 
 
 def relay(event: Mapping[str, Any], context: object) -> None:  # noqa: ARG001 (Lambda's signature)
     """Sweep what has fallen due since the last scheduled event. Raises `Unavailable`: Lambda then retries the event."""
-    service = _service()
+    parts, interval_ms = _service()
     due_at = round(datetime.fromisoformat(event["time"]).timestamp() * 1000)
-    service.parts.relay.sweep_between(due_at - service.relay_interval_ms - OVERLAP_MS, due_at)
+    parts.relay.sweep_between(due_at - interval_ms - OVERLAP_MS, due_at)
 
 
 @cache
-def _service() -> Service:
-    """Built at the first invocation and kept as long as Lambda keeps the process."""
+def _service() -> tuple[Parts, int]:
+    """The service's parts, and the milliseconds between two invocations of its relay.
+
+    Built at the first invocation and kept as long as Lambda keeps the process.
+    """
     env = adopt_environment()
     config, catalog = load_config(env), configured_catalog(env)
     start_logging(catalog.services[NAME], config.log_format)
     telemetry = telemetry_of(catalog.services[NAME], config)
     parts = build(catalog, ports_on(config), ops_token=config.ops_token, telemetry=telemetry)
-    return Service(parts, round(config.relay_interval_seconds * 1000))
+    return parts, round(config.relay_interval_seconds * 1000)
 
 
 def answer(application: Application, event: Mapping[str, Any]) -> dict[str, Any]:

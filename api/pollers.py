@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from api.recent import RecentOrders
 from shopflow.clock import Clock
 from shopflow.domain.order import LEGAL_TRAILS, Order
 from shopflow.errors import Unavailable
@@ -207,7 +207,7 @@ class PolledOrder:
 
 
 class OrderPoller(Poller[Watch | Listener]):
-    """Polls the orders that are watched and, while somebody listens, those that this process accepts (``recent``).
+    """Polls the orders that are watched and, while somebody listens, those that this process accepts.
 
     A `Watch` sees its own order. A listener hears, in the poller's thread, every change of every order that is polled.
     One poll is one read of all these orders, and a read of an order's trail only when it may have something new.
@@ -217,19 +217,21 @@ class OrderPoller(Poller[Watch | Listener]):
         self,
         orders: Orders,
         audit: AuditLog,
-        recent: RecentOrders,
         clock: Clock,
         in_background: InBackground = in_thread,
     ) -> None:
         super().__init__(self._poll_orders, ORDER_POLL_SECONDS, in_background)
         self._orders = orders
         self._audit = audit
-        self._recent = recent
         self._clock = clock
+        self._fresh: deque[Order] = deque(maxlen=MAX_POLLED)  # accepted since the last poll for a listener
         # Only the poller's thread uses these.
         self._polled: dict[str, PolledOrder] = {}
-        self._accepted: dict[str, int] = {}  # the recent orders to poll: when each was accepted, by order id
-        self._considered = 0  # the number of the latest accepted order that was chosen or left out
+        self._accepted: dict[str, int] = {}  # the accepted orders to poll: when each was created, by order id
+
+    def accept(self, order: Order) -> None:
+        """This process has just accepted ``order``: poll it for the listeners."""
+        self._fresh.append(order)
 
     def _poll_orders(self, subscribers: Sequence[Watch | Listener]) -> None:
         """Raises `Unavailable`, after reporting what was read until then."""
@@ -252,12 +254,11 @@ class OrderPoller(Poller[Watch | Listener]):
         """Keep the orders that are polled already, and fill up with the latest."""
         since = self._clock.now_ms() - RECENT_MS
         kept = {order_id: at for order_id, at in self._accepted.items() if at >= since and not self._settled(order_id)}
-        fresh = self._recent.after(self._considered)
-        if fresh:
-            self._considered = fresh[-1].number
-        places = MAX_POLLED - len(kept)
-        latest = fresh[-places:] if places else []
-        return kept | {order.order_id: order.at_ms for order in latest if order.at_ms >= since}
+        while self._fresh:
+            order = self._fresh.pop()
+            if len(kept) < MAX_POLLED and order.created_at >= since:
+                kept[order.order_id] = order.created_at
+        return kept
 
     def _settled(self, order_id: str) -> bool:
         polled = self._polled.get(order_id)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
+from pathlib import Path
 
 from api.documents import Document, Files
 from api.http_message import JSON, HttpError, Request, Response, json_response
-from api.openapi import load_document
 from api.placing import PlaceOrder
-from api.recent import RecentOrders
 from api.routing import Route, json_body
 from api.streams import Streams
 from api.views import audit_view, catalog_view, order_view, placed_view, product_view
@@ -21,6 +20,7 @@ from shopflow.domain.times import to_text
 from shopflow.errors import InvalidRequest
 from shopflow.ports import AuditLog, Orders, Products
 
+OPENAPI = Path(__file__).with_name("openapi.json")
 _ORDER_ID = re.compile(r"ORD-[0-9A-Z]{8}", re.ASCII)
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
@@ -28,13 +28,10 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 class OrderApi:
     """Placing orders, and reading what became of them."""
 
-    def __init__(
-        self, place_order: PlaceOrder, orders: Orders, audit: AuditLog, recent: RecentOrders, streams: Streams
-    ) -> None:
+    def __init__(self, place_order: PlaceOrder, orders: Orders, audit: AuditLog, streams: Streams) -> None:
         self._place_order = place_order
         self._orders = orders
         self._audit = audit
-        self._recent = recent
         self._streams = streams
 
     @property
@@ -57,7 +54,7 @@ class OrderApi:
         if placed.replayed:
             headers["Idempotent-Replayed"] = "true"
         else:
-            self._recent.accept(order.order_id, order.created_at)
+            self._streams.accept(order)
         return json_response(HTTPStatus.CREATED, placed_view(order), headers, order.order_id)
 
     def _get_order(self, _: Request, order_id: str) -> Response:
@@ -94,7 +91,7 @@ class ShopApi:
     @property
     def routes(self) -> list[Route]:
         catalog = Document(jsontext.dumps(catalog_view(self._catalog)).encode(), JSON)
-        openapi = Document(jsontext.dumps(load_document()).encode(), JSON)
+        openapi = Document(OPENAPI.read_bytes(), JSON)
         return [
             Route("GET", "/products", self._get_products),
             Route("GET", "/health", self._get_health),

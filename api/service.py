@@ -11,16 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from api.caches import CachedValue, ProductCache
+from api.caches import ProductCache
 from api.documents import Files
 from api.http_server import BoundedServer
-from api.ops.dead_letters import DeadLetterDesk
+from api.ops.letters import DeadLetterDesk
 from api.ops.routes import OperatorApi
 from api.ops.session import Sessions
 from api.ops.state import State
 from api.placing import PlaceOrder
-from api.pollers import OrderPoller, QueuePoller
-from api.recent import RecentOrders
+from api.pollers import BacklogsByService, OrderPoller, QueuePoller
 from api.routes import OrderApi, ShopApi
 from api.routing import Router
 from api.streams import Streams
@@ -46,8 +45,6 @@ log = logging.getLogger(__name__)
 NAME = "order"
 KEY_BYTES = 16
 STATIC = Path(__file__).parent / "static"
-BACKLOGS_MAX_AGE_MS = 800
-"""Less than the time between two polls of the queues, so that each poll reads them anew."""
 RELAY_STOP_SECONDS = 10
 
 
@@ -100,12 +97,15 @@ def build(
         new_key=lambda: secrets.token_urlsafe(KEY_BYTES),
     )
     services = [service.name for service in catalog.consumers]
-    backlogs = CachedValue(lambda: {name: ports.backlogs.of(name) for name in services}, clock, BACKLOGS_MAX_AGE_MS)
-    files, recent = Files(static), RecentOrders()
-    streams = Streams(OrderPoller(ports.orders, ports.audit, recent, clock), QueuePoller(backlogs.get), clock)
-    order_api = OrderApi(place_order, ports.orders, ports.audit, recent, streams)
+
+    def backlogs() -> BacklogsByService:
+        return {name: ports.backlogs.of(name) for name in services}
+
+    files = Files(static)
+    streams = Streams(OrderPoller(ports.orders, ports.audit, clock), QueuePoller(backlogs), clock)
+    order_api = OrderApi(place_order, ports.orders, ports.audit, streams)
     shop_api = ShopApi(catalog.services[NAME].source, catalog, ports.products, streams, files, clock)
-    state = State(ports.orders, recent, backlogs.get, clock)
+    state = State(ports.orders, backlogs, clock)
     judge = judge or DryRun(outbox, ports.orders, ports.products, ports.audit, clock).judge
     desk = DeadLetterDesk(ports.dead_letters, clock, judge)
     operator_api = OperatorApi(Sessions(ops_token, clock), state, desk, catalog, files)

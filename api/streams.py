@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from api.http_message import NOT_STORED, HttpError, Response
-from api.pollers import BacklogsByService, Change, OrderPoller, QueuePoller, Watch
+from api.pollers import BacklogsByService, Change, OrderPoller, Poller, QueuePoller, Watch
 from api.routing import RETRY_AFTER
 from api.views import backlog_view, flow_event_view, order_view, stream_event_view
 from shopflow import jsontext
@@ -33,20 +33,25 @@ HungUp = Callable[[float], bool]
 class EventStream(ABC):
     """Sends the client what is new, until there is no more, the client hangs up, or ``limit_ms`` have passed.
 
-    A silent stream sends heartbeats. ``hung_up`` as in `Request`; ``release`` is called when the stream is closed.
+    A silent stream sends heartbeats. ``subscriptions``: the pollers that it hears while it is read.
+    ``hung_up`` as in `Request`; ``release`` is called when the stream is closed.
     """
 
     limit_ms: int
     done = False
     """Whether there will be no more messages."""
 
-    def __init__(self, clock: Clock, hung_up: HungUp, release: Callable[[], None]) -> None:
+    def __init__(
+        self, clock: Clock, hung_up: HungUp, release: Callable[[], None], *subscriptions: tuple[Poller[Any], Any]
+    ) -> None:
+        self._subscriptions = subscriptions
         self._clock = clock
         self._hung_up = hung_up
         self._release = release
 
     def __iter__(self) -> Iterator[bytes]:
-        self._subscribe()
+        for poller, subscriber in self._subscriptions:
+            poller.subscribe(subscriber)
         started = last_sent = self._clock.now_ms()
         while not self._hung_up(0):
             for message in self._new_messages():
@@ -65,14 +70,9 @@ class EventStream(ABC):
 
     def close(self) -> None:
         """Called once, even if the stream was never iterated."""
-        self._unsubscribe()
+        for poller, subscriber in self._subscriptions:
+            poller.unsubscribe(subscriber)
         self._release()
-
-    @abstractmethod
-    def _subscribe(self) -> None: ...
-
-    @abstractmethod
-    def _unsubscribe(self) -> None: ...
 
     @abstractmethod
     def _new_messages(self) -> Iterable[Message]:
@@ -94,17 +94,10 @@ class OrderStream(EventStream):
     def __init__(
         self, order: Order, poller: OrderPoller, clock: Clock, hung_up: HungUp, release: Callable[[], None]
     ) -> None:
-        super().__init__(clock, hung_up, release)
         self._watch = Watch(order)
-        self._poller = poller
+        super().__init__(clock, hung_up, release, (poller, self._watch))
         self._sent_state: tuple[Status, int | None] | None = None
         self._sent_event_ids: set[str] = set()
-
-    def _subscribe(self) -> None:
-        self._poller.subscribe(self._watch)
-
-    def _unsubscribe(self) -> None:
-        self._poller.unsubscribe(self._watch)
 
     def _new_messages(self) -> Iterator[Message]:
         """Entries of the trail can arrive out of order, so they are told apart by their event ids.
@@ -142,9 +135,7 @@ class FlowStream(EventStream):
     def __init__(
         self, orders: OrderPoller, queues: QueuePoller, clock: Clock, hung_up: HungUp, release: Callable[[], None]
     ) -> None:
-        super().__init__(clock, hung_up, release)
-        self._orders = orders
-        self._queues = queues
+        super().__init__(clock, hung_up, release, (orders, self.hear_change), (queues, self.hear_queues))
         self._unsent: deque[Message] = deque(maxlen=MAX_UNSENT)
         self._latest_queues: Message | None = None
         self._changed = threading.Condition()
@@ -167,14 +158,6 @@ class FlowStream(EventStream):
             self._unsent += messages
             self._changed.notify_all()
 
-    def _subscribe(self) -> None:
-        self._orders.subscribe(self.hear_change)
-        self._queues.subscribe(self.hear_queues)
-
-    def _unsubscribe(self) -> None:
-        self._orders.unsubscribe(self.hear_change)
-        self._queues.unsubscribe(self.hear_queues)
-
     def _new_messages(self) -> Iterable[Message]:
         with self._changed:
             messages = list(self._unsent)
@@ -195,6 +178,10 @@ class Streams:
         self._clock = clock
         self._order_slots = threading.BoundedSemaphore(MAX_ORDER_STREAMS)
         self._flow_slots = threading.BoundedSemaphore(MAX_FLOW_STREAMS)
+
+    def accept(self, order: Order) -> None:
+        """Show ``order``, which was just placed, in the flow."""
+        self._orders.accept(order)
 
     def of_order(self, order: Order, hung_up: HungUp) -> Response:
         """The stream of ``order``. Raises `HttpError` 503 when there are too many."""

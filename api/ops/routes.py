@@ -7,7 +7,7 @@ from typing import Any
 
 from api.documents import Files
 from api.http_message import NOT_STORED, HttpError, Request, Response, json_response
-from api.ops.dead_letters import DeadLetterDesk, RedriveRequest, check_purge_request
+from api.ops.letters import DeadLetterDesk, RedriveRequest, check_purge_request
 from api.ops.session import Sessions, check_same_origin
 from api.ops.state import State
 from api.routing import Handler, Route, json_body

@@ -131,9 +131,6 @@ class Operator:
     def queue(self, service: str, column: str) -> Locator:
         return self.page.locator(f"#queue-rows [data-service={service}]").get_by_test_id(column)
 
-    def figure(self, name: str) -> Locator:
-        return self.page.locator(f"#figures [data-figure={name}] dd")
-
     def inspect(self, title: str) -> None:
         """Inspects the dead-letter queue of the service with this title."""
         self.page.get_by_role("button", name=f"Inspect the dead letters of {title}").click()

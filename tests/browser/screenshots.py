@@ -65,7 +65,7 @@ def test_ops(storefront: Storefront, operator: Operator, page: Page) -> None:
     for payment in (VISA, VISA, EXPIRED, VISA):
         storefront.finished_order(payment)
     operator.send_dead("notification", LETTER)
-    page.set_viewport_size({"width": 1360, "height": 1200})
+    page.set_viewport_size({"width": 1360, "height": 780})
     operator.sign_in()
     operator.inspect("Notification")
     expect(operator.letters).to_have_count(1)

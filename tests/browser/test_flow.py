@@ -62,17 +62,6 @@ def test_a_declined_order_releases_its_stock_in_the_diagram_and_each_event_is_lo
     expect(page.locator("#tracker-title")).to_be_focused()
 
 
-def test_an_order_for_more_than_is_in_stock_does_not_reach_payment(
-    storefront: Storefront, recording: Recording
-) -> None:
-    storefront.stocked(9)
-    storefront.open()
-    order_id = storefront.simulate("out-of-stock")
-    storefront.expect_finished(order_id, "INVENTORY_FAILED")
-    lit = recording.wait_until_lit("publishes:inventory:inventory.failed", "service:notification")
-    assert "service:payment" not in lit
-
-
 def test_nothing_moves_without_an_event(storefront: Storefront, page: Page, recording: Recording) -> None:
     """The order is real, but the stream of the flow does not have it."""
     depth = {"waiting": 0, "inFlight": 0, "deadLetters": 0}
@@ -168,13 +157,3 @@ def test_a_position_of_the_replay_always_shows_the_same_picture(storefront: Stor
     page.locator("#replay-live").click()
     expect(page.locator("#replay-controls")).to_be_hidden()
     expect(page.locator(".dot")).to_have_count(0)
-
-
-@pytest.mark.usefixtures("all_running")
-def test_an_unfinished_order_cannot_be_replayed(storefront: Storefront, page: Page) -> None:
-    storefront.open()
-    storefront.stop("payment")
-    order_id = storefront.live.place({storefront.stocked(6).product_id: 1})
-    storefront.replay(order_id)
-    expect(page.locator("#replay-status")).to_have_text(f"{order_id} is not finished yet.")
-    expect(page.locator("#replay-controls")).to_be_hidden()

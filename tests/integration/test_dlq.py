@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from api.ops.dead_letters import DeadLetterDesk, RedriveRequest
+from api.ops.letters import DeadLetterDesk, RedriveRequest
 from scripts.dlq import main
 from scripts.operator_log import os_user
 from shopflow import jsontext

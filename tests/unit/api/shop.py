@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,6 @@ from typing import Any
 
 from api.http_server import BoundedServer, Limits
 from api.pollers import OrderPoller, QueuePoller
-from api.recent import RecentOrders
 from api.service import ApiPorts, build
 from shopflow.catalog import load_catalog
 from shopflow.clock import Clock, SystemClock
@@ -24,11 +22,11 @@ from shopflow.domain.stock import Product
 from shopflow.errors import Unavailable
 from shopflow.memory.queues import MemoryBacklogs, MemoryDeadLetters, MemoryQueue, MemoryTopic
 from shopflow.memory.tables import MemoryAuditLog, MemoryOrders
-from shopflow.ports import AuditEntry, Backlog, DeadLetter, OpenOrder, Outgoing
+from shopflow.ports import AuditEntry, DeadLetter, OpenOrder, Outgoing
 from shopflow.telemetry import SILENT, Telemetry
 from tests.conformance.samples import an_event, an_order, charged, made, reserved
 from tests.twins import wire
-from workers.dry_run import Judge, Judged, Kind, Verdict
+from workers.dry_run import Judged, Kind, Verdict
 
 HEADPHONES = Product("PROD-001", "Wireless Headphones", Decimal("49.99"), 15, 15)
 KEYBOARD = Product("PROD-002", "Mechanical Keyboard", Decimal("89.99"), 0, 0)
@@ -93,18 +91,6 @@ class CountingAuditLog(MemoryAuditLog):
         return super().trail(order_id)
 
 
-class CountingBacklogs(MemoryBacklogs):
-    """Queue depths in memory; ``looks`` counts the reads by service."""
-
-    def __init__(self, queues: Mapping[str, MemoryQueue], dlqs: Mapping[str, MemoryQueue]) -> None:
-        super().__init__(queues, dlqs)
-        self.looks: Counter[str] = Counter()
-
-    def of(self, service: str) -> Backlog:
-        self.looks[service] += 1
-        return super().of(service)
-
-
 def judged_by_name(_: str, letters: Sequence[DeadLetter]) -> list[Judged]:
     """A verdict by the first word of the message: ``poison`` breaks its contract, anything else can be processed."""
     breach, ready = Verdict(Kind.BREACH, "not JSON"), Verdict(Kind.READY, "would charge $9.99")
@@ -128,7 +114,6 @@ class Shop:
 
     clock: Clock = field(default_factory=SystemClock)
     ops_token: str | None = OPS_TOKEN
-    judge: Judge = judged_by_name
     telemetry: Telemetry = SILENT
 
     def __post_init__(self) -> None:
@@ -138,7 +123,7 @@ class Shop:
         self._queue = MemoryQueue(self.clock, "every-event")
         twins.topic.subscribe(self._queue)
         self.topic = BreakableTopic(twins.topic)
-        self.backlogs = CountingBacklogs(self.queues, self.dlqs)
+        self.backlogs = MemoryBacklogs(self.queues, self.dlqs)
         for product in (HEADPHONES, KEYBOARD):
             self.products.seed(product)
         self.ports = ApiPorts(self.orders, self.products, self.audit, self.topic, self.backlogs, self.dead_letters)
@@ -147,12 +132,12 @@ class Shop:
     def restart(self) -> None:
         """Replace the process by a new one on the same ports: it remembers nothing."""
         self.parts = build(
-            CATALOG, self.ports, self.clock, ops_token=self.ops_token, judge=self.judge, telemetry=self.telemetry
+            CATALOG, self.ports, self.clock, ops_token=self.ops_token, judge=judged_by_name, telemetry=self.telemetry
         )
 
     def order_poller(self, clock: Clock) -> OrderPoller:
         """A poller without a thread."""
-        return OrderPoller(self.orders, self.audit, RecentOrders(), clock, in_background=lambda _: None)
+        return OrderPoller(self.orders, self.audit, clock, in_background=lambda _: None)
 
     def queue_poller(self) -> QueuePoller:
         """A poller without a thread."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from http import HTTPStatus
 
 import pytest
 
-from api.http_message import Endpoint, Request, Response
+from api.http_message import Endpoint, Request, Response, Stream
 from api.http_server import BoundedServer, Connections
 from tests.unit.api.shop import QUICK, Client, Shop, ask, eventually, serving
 from tests.unit.api.test_http import ORDER, get, post, statuses, talking, until_closed
@@ -62,14 +62,6 @@ def test_a_client_that_takes_some_of_its_answer_begins_a_new_wait() -> None:
         assert not connections.waiting(deaf)
 
 
-def test_displaced_connections_that_do_not_leave_are_bounded_too() -> None:
-    connections = Connections(2)
-    with admitted(connections, 4) as (first, *_), socket.socket() as fifth:
-        assert not connections.admit(fifth)
-        connections.leave(first)
-        assert connections.admit(fifth)
-
-
 @pytest.mark.parametrize("part", [b"G", get()[:-2], post()[:-1]])
 def test_a_request_that_takes_too_long_is_a_408(client: Client, shop: Shop, part: bytes) -> None:
     with talking(client) as connection:
@@ -96,16 +88,6 @@ def test_a_byte_now_and_then_does_not_extend_the_limit(client: Client) -> None:
 def test_an_idle_connection_is_closed_without_a_word(shop: Shop) -> None:
     with serving(shop, replace(QUICK, idle_seconds=0.2)) as server, talking(Client(server)) as connection:
         assert until_closed(connection) == b""
-
-
-@pytest.mark.parametrize("data", [b"", b"GET /slow HTTP/1.1\r\n", post()[:-1]])
-def test_600_connections_that_send_nothing_more_lock_nobody_out(shop: Shop, data: bytes) -> None:
-    limits = replace(QUICK, connections=512, idle_seconds=60, receive_seconds=60)
-    with serving(shop, limits) as server:
-        client = Client(server)
-        with many(client, 600, data):
-            assert client.post().status == 201
-            assert len(server.connections._open) - len(server.connections._displaced) <= 512
 
 
 def test_a_displaced_client_that_has_begun_a_request_gets_a_408(shop: Shop) -> None:
@@ -164,21 +146,6 @@ def test_stopping_does_not_wait_for_ever(shop: Shop) -> None:
         eventually(lambda: not server.connections._open)
 
 
-class Gated:
-    """A stream of a large message, and of another one when the gate opens."""
-
-    def __init__(self, gate: threading.Event) -> None:
-        self._gate = gate
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield LARGE
-        assert self._gate.wait(10)
-        yield b"the end"
-
-    def close(self) -> None:
-        pass
-
-
 class Desk:
     """An application with something large, a stream, and something that takes until the gate opens."""
 
@@ -187,17 +154,19 @@ class Desk:
         self.entered = 0
 
     def endpoint(self, method: str, path: str) -> Endpoint:
-        return Endpoint(self._slow if path == "/slow" else lambda _: Response(HTTPStatus.OK, self._body(path)))
+        def answer(_: Request) -> Response:
+            if path == "/slow":
+                self.entered += 1
+                assert self.gate.wait(10)
+            bodies: dict[str, bytes | Stream] = {"/large": LARGE, "/stream": self._stream()}
+            return Response(HTTPStatus.OK, bodies.get(path, b"quick"))
 
-    def _body(self, path: str) -> bytes | Gated:
-        if path == "/stream":
-            return Gated(self.gate)
-        return LARGE if path == "/large" else b"quick"
+        return Endpoint(answer)
 
-    def _slow(self, _: Request) -> Response:
-        self.entered += 1
+    def _stream(self) -> Generator[bytes, None, None]:
+        yield LARGE
         assert self.gate.wait(10)
-        return Response(HTTPStatus.OK, b"at last")
+        yield b"the end"
 
 
 @pytest.fixture
@@ -238,17 +207,6 @@ def test_clients_that_do_not_read_make_room_for_one_that_does(desk: Desk) -> Non
         eventually(lambda: stalled(client) == 2)
         assert client.get("/").status == 200
         assert cut_off(first)
-
-
-def test_the_server_notes_that_a_slow_client_has_taken_some_of_its_answer(desk: Desk) -> None:
-    with patient(desk, 2) as client, talking(client) as slow, talking(client) as deaf:
-        waiting = client.server.connections._waiting
-        slow.sendall(get("/large"))
-        eventually(lambda: stalled(client) == 1)
-        longest = next(iter(waiting))
-        deaf.sendall(get("/large"))
-        eventually(lambda: stalled(client) == 2)
-        eventually(lambda: len(slow.recv(65536)) > 0 and next(iter(waiting)) is not longest)
 
 
 def test_an_answer_has_one_deadline_however_many_bytes_are_taken_now_and_then(desk: Desk) -> None:

@@ -2,92 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import re
-import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
-from functools import reduce
 from http.client import HTTPResponse
 from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from api.http_message import MAX_HEADER_BYTES, MAX_REQUEST_LINE_BYTES
-from api.openapi import LIMITS, SOURCE, load_document
+from api import http_message, placing, streams
+from api.ops import letters, routes, session, state
 from api.pollers import Change
 from api.streams import FlowStream
+from shopflow.catalog import SCHEMAS
 from shopflow.domain.order import EventType, Order, decline
 from shopflow.ports import AuditEntry
 from tests.conformance.samples import an_event, an_order, header, made, refused, released, reserved
-from tests.unit.api.contract import Contract, Operation, messages
+from tests.unit.api.contract import DOCUMENT, OPERATIONS, Operation, check, check_value, messages
 from tests.unit.api.shop import AS_OPERATOR, FINISHED_ID, OPS_TOKEN, QUICK, SAMPLE, Answer, Client, Shop, serving
+from tests.unit.api.test_http import talking
 
 pytestmark = pytest.mark.usefixtures("short_flow")
-CONTRACT = Contract()
-OPERATIONS = list(CONTRACT.operations())
-NAMES = [f"{operation.method} {operation.path}" for operation in OPERATIONS]
-
-
-def test_it_is_openapi_3_1_and_refers_to_nothing_outside(client: Client) -> None:
-    document = client.get("/openapi.json").json
-    OpenAPIV31SpecValidator(document).validate()
-    assert document["openapi"].startswith("3.1.")
-    references = {value for key, value in _pairs(document) if key == "$ref"}
-    assert all(reference.startswith("#/components/") for reference in references)
-    assert "$id" not in dict(_pairs(document))
-
-
-def test_it_has_the_contracts_of_the_schemas_folder_to_the_letter() -> None:
-    schemas = load_document()["components"]["schemas"]
-    assert schemas["place-order"]["properties"]["items"]["maxItems"] == 50
-    assert schemas["common"]["$defs"]["orderId"]["pattern"] == "^ORD-[0-9A-Z]{8}$"
-    assert schemas["order.created"]["properties"]["orderId"] == {"$ref": "#/components/schemas/common/$defs/orderId"}
-
-
-def test_its_example_of_an_order_can_be_placed(client: Client) -> None:
-    body = load_document()["paths"]["/orders"]["post"]["requestBody"]["content"]["application/json"]["example"]
-    assert client.post(body).status == 201
-
-
-def test_every_route_is_in_it_and_everything_in_it_is_a_route(client: Client, shop: Shop) -> None:
-    documented = {(each.method, _target(each.path)) for each in OPERATIONS}
-    paths = {path for _, path in documented}
-    routes = shop.parts.api.routes
-    served = {(route.method, path) for route in routes for path in paths if re.fullmatch(route.path, path)}
-    assert all(any(re.fullmatch(route.path, path) for path in paths) for route in routes)
-    assert {each for each in documented if each[0] in ("GET", "POST", "DELETE")} == served
-    for path in paths:
-        allowed = client.ask("OPTIONS", path).headers["Allow"]
-        assert set(allowed.split(", ")) == {method for method, other in documented if other == path}
-
-
-REDRIVE = "/ops/dead-letters/payment/redrive"
-BOUNDED: list[tuple[str, str, Callable[[Any, int], Any]]] = [
-    (REDRIVE, "redrive", lambda ids, more: {"messageIds": ["x"] * (ids["maxItems"] + more)}),
-    (REDRIVE, "redrive", lambda ids, more: {"messageIds": ["x" * (ids["items"]["maxLength"] + more)]}),
-    ("/ops/session", "signIn", lambda token, more: {"token": "x" * (token["maxLength"] + more)}),
-]
-
-
-@pytest.mark.parametrize(("path", "schema", "body"), BOUNDED)
-def test_what_it_says_is_the_most_is_taken_and_one_more_is_not(
-    client: Client, path: str, schema: str, body: Callable[[Any, int], Any]
-) -> None:
-    found = load_document()["components"]["schemas"][schema]
-    [bounds] = found.get("oneOf", [found])[0]["properties"].values()
-    assert client.ask("POST", path, body(bounds, 0), AS_OPERATOR).status in (200, 401)
-    assert client.ask("POST", path, body(bounds, 1), AS_OPERATOR).status == 400
-
-
-def test_it_has_no_number_of_its_own_where_the_code_has_a_limit() -> None:
-    bounds = re.compile(r'"(?:max|min)(?:Items|Length|imum)": (\d+)|"const": (\d+)')
-    own = {int(number) for found in bounds.findall(SOURCE.read_text()) for number in found if number}
-    assert own <= {0, 1, 255}  # 255: of Idempotency-Key, whose pattern has it too
-    assert set(re.findall(r"\$([A-Z_]+)", SOURCE.read_text())) == set(LIMITS)
-
-
+COMPONENTS = DOCUMENT["components"]["schemas"]
+BY_ID = {each.content["operationId"]: each.content for each in OPERATIONS}
 BODIES: dict[str, Any] = {
     "/orders": SAMPLE,
     "/ops/session": {"token": OPS_TOKEN},
@@ -96,14 +36,90 @@ BODIES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=NAMES)
+def test_it_is_openapi_3_1_and_its_example_of_an_order_can_be_placed(client: Client) -> None:
+    assert client.get("/openapi.json").json == DOCUMENT
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
+    example = BY_ID["placeOrder"]["requestBody"]["content"]["application/json"]["example"]
+    assert client.post(example).status == 201
+
+
+def test_it_has_every_route_and_nothing_else(shop: Shop) -> None:
+    served = {(route.method, route.path) for route in shop.parts.api.routes}
+    documented = {
+        (operation.method, route.path)
+        for operation in OPERATIONS
+        for route in shop.parts.api.routes
+        if re.fullmatch(route.path, operation.target)
+    }
+    assert len(OPERATIONS) == len(served)
+    assert {path for _, path in documented} == {path for _, path in served}
+    assert served <= documented
+
+
+def test_its_schemas_are_those_of_the_schemas_folder() -> None:
+    def contract(name: str) -> Any:
+        text = (SCHEMAS / f"{name}.schema.json").read_text()
+        return json.loads(re.sub(r'"[^"]*#/\$defs/', '"#/components/schemas/', text))
+
+    copies = contract("common")["$defs"] | {"place-order": contract("place-order")}
+    envelope = contract("envelope")["properties"]
+    copies |= {name: envelope[name] for name in ("eventType", "version", "source", "causationId")}
+    for name, schema in copies.items():
+        assert COMPONENTS[name] == {key: value for key, value in schema.items() if key not in ("$schema", "$id")}, name
+
+
+KIB = 1024
+LIMITS: list[tuple[object, object]] = [
+    (COMPONENTS["signIn"]["properties"]["token"]["maxLength"], routes.MAX_TOKEN_CHARACTERS),
+    (COMPONENTS["redrive"]["oneOf"][0]["properties"]["messageIds"]["maxItems"], letters.MAX_REDRIVEN),
+    (COMPONENTS["redrive"]["oneOf"][0]["properties"]["messageIds"]["items"]["maxLength"], letters.MAX_ID_CHARACTERS),
+    (COMPONENTS["deadLetters"]["properties"]["letters"]["maxItems"], letters.MAX_SHOWN),
+    (
+        COMPONENTS["deadLetters"]["properties"]["letters"]["items"]["properties"]["body"]["maxLength"],
+        letters.MAX_BODY_CHARACTERS,
+    ),
+    (COMPONENTS["state"]["properties"]["openOrders"]["properties"]["oldest"]["maxItems"], state.MAX_SHOWN),
+]
+SENTENCES: list[tuple[Any, str]] = [
+    (BY_ID["placeOrder"]["requestBody"], f"{placing.MAX_QUANTITY} of one product"),
+    (BY_ID["streamOrder"], f"after {streams.OrderStream.limit_ms // 60_000} minutes"),
+    (BY_ID["signIn"], f"for {session.SESSION_SECONDS // 3600} hours"),
+    (DOCUMENT["components"]["headers"]["SessionCookie"], f"Max-Age=(0|{session.SESSION_SECONDS})"),
+    (BY_ID["listDeadLetters"], f"in {letters.LOOK_SECONDS} seconds"),
+    (BY_ID["listDeadLetters"], f"Up to {letters.MAX_SHOWN} of"),
+    (BY_ID["redrive"], f"up to {letters.MAX_REDRIVEN}, for up to {letters.LOOK_SECONDS} seconds"),
+    *(
+        (DOCUMENT["components"]["responses"]["Error"], text)
+        for text in (
+            f"larger than {http_message.MAX_BODY_BYTES // KIB} KiB",
+            f"more than {http_message.MAX_FRAMING_BYTES // KIB} KiB",
+            f"longer than {http_message.MAX_REQUEST_LINE_BYTES // KIB} KiB",
+            f"more than {http_message.MAX_HEADERS} headers",
+            f"larger than {http_message.MAX_HEADER_BYTES // KIB} KiB together",
+        )
+    ),
+]
+
+
+def test_its_limits_are_those_of_the_code() -> None:
+    assert [documented for documented, _ in LIMITS] == [limit for _, limit in LIMITS]
+    for part, text in SENTENCES:
+        assert text in json.dumps(part)
+
+
+def test_the_flow_ends_when_the_document_says() -> None:
+    # In a test of its own: short_flow changes the limit.
+    assert "after 10 minutes" in json.dumps(BY_ID["streamFlow"])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
 def test_right_and_wrong_requests_of_every_operation_are_answered_as_documented(
     operation: Operation, client: Client, shop: Shop
 ) -> None:
     shop.finish_an_order()
     shop.dlqs["payment"].send("poison")
-    method, path = operation.method, _target(operation.path)
-    body = BODIES.get(operation.path) if method == "POST" else None
+    path = operation.target
+    body = BODIES.get(operation.path) if operation.method == "POST" else None
     requests: list[tuple[str, Any, Mapping[str, str]]] = [
         (path, body, AS_OPERATOR),
         (path, body, AS_OPERATOR | {"If-None-Match": "*"}),
@@ -111,23 +127,21 @@ def test_right_and_wrong_requests_of_every_operation_are_answered_as_documented(
         (path, {}, AS_OPERATOR),
         (path, body, AS_OPERATOR | {"Content-Type": "text/plain"}),
         (path, body, AS_OPERATOR | {"Expect": "a miracle"}),
-        (path + "?" + "a" * MAX_REQUEST_LINE_BYTES, None, {}),
-        (path, None, {"X": "y" * MAX_HEADER_BYTES}),
+        (path + "?" + "a" * http_message.MAX_REQUEST_LINE_BYTES, None, {}),
+        (path, None, {"X": "y" * http_message.MAX_HEADER_BYTES}),
     ]
-    answers = [client.ask(method, *request) for request in requests]
+    answers = [client.ask(operation.method, *request) for request in requests]
     assert answers[0].status < 300
     for answer in answers:
-        CONTRACT.check(method, path, answer)
+        check(operation, answer)
 
 
 def test_a_late_request_an_outage_and_a_bug_are_answered_as_documented(shop: Shop) -> None:
-    with serving(shop, replace(QUICK, receive_seconds=0.05)) as server:
-        client = Client(server)
-        with socket.create_connection(client.address, timeout=10) as connection:
-            connection.sendall(b"POST /orders HTTP/1.1\r\n")
-            with closing(HTTPResponse(connection, method="POST")) as response:
-                response.begin()
-                late = Answer.of(response)
+    with serving(shop, replace(QUICK, receive_seconds=0.05)) as server, talking(Client(server)) as connection:
+        connection.sendall(b"POST /orders HTTP/1.1\r\n")
+        with closing(HTTPResponse(connection, method="POST")) as response:
+            response.begin()
+            late = Answer.of(response)
     with serving(shop) as server:
         client = Client(server)
         shop.orders.unavailable = True
@@ -137,82 +151,54 @@ def test_a_late_request_an_outage_and_a_bug_are_answered_as_documented(shop: Sho
         answers = [late, down, client.post()]
     assert [answer.status for answer in answers] == [408, 503, 500]
     for answer in answers:
-        CONTRACT.check("POST", "/orders", answer)
+        check(OPERATIONS[0], answer)
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("DELETE", "/orders", 405), ("GET", "/nowhere", 404)])
-def test_what_is_not_in_it_is_refused_as_documented(client: Client, method: str, path: str, status: int) -> None:
-    answer = client.ask(method, path)
-    assert answer.status == status
-    CONTRACT.check(method, path, answer)
+@pytest.mark.parametrize("ending", ["declined", "out of stock", "with an event of an added service"])
+def test_orders_are_shown_as_documented_however_they_end(client: Client, shop: Shop, ending: str) -> None:
+    order = _ended(shop, ending)
+    event = an_event(order)
+    if ending == "with an event of an added service":
+        event = replace(event, event_type="fraud.checked", source="fraud-service", payload={"score": 7})
+    shop.audit.insert([event], stored_at=order.updated_at)
+    for operation in OPERATIONS:
+        if operation.path in ("/orders/{orderId}", "/orders/{orderId}/events"):
+            answer = client.get(operation.target)
+            assert answer.status == 200
+            check(operation, answer)
 
 
-@pytest.mark.parametrize("ending", ["declined", "out of stock"])
-def test_orders_that_failed_are_shown_as_documented(client: Client, shop: Shop, ending: str) -> None:
-    order = _failed(shop, ending)
-    shop.audit.insert([an_event(order)], stored_at=order.updated_at)
-    for path in (f"/orders/{order.order_id}", f"/orders/{order.order_id}/events"):
-        answer = client.get(path)
-        assert answer.status == 200
-        CONTRACT.check("GET", path, answer)
-
-
-def _failed(shop: Shop, ending: str) -> Order:
-    order = shop.orders.create(replace(an_order(), order_id="ORD-00000001"))
-    if ending == "out of stock":
+def _ended(shop: Shop, ending: str) -> Order:
+    order = shop.orders.create(replace(an_order(), order_id=FINISHED_ID))
+    if ending != "declined":
         return made(shop.orders, refused(order))
     order = made(shop.orders, reserved(order))
     failed = header(EventType.PAYMENT_FAILED, order.outbox)
     return made(shop.orders, released(made(shop.orders, decline(order, failed, "Card expired"))))
 
 
-def test_every_message_of_a_stream_is_as_documented(client: Client, shop: Shop) -> None:
+def test_every_message_of_the_streams_is_as_documented(client: Client, shop: Shop) -> None:
     shop.finish_an_order()
-    told = messages(client.get(f"/orders/{FINISHED_ID}/stream").text)
-    assert [message["type"] for message in told] == ["status", "audit", "audit", "audit", "done"]
-    for message in told:
-        CONTRACT.check_value("/components/schemas/streamMessage", message)
+    sent = messages(client.get(f"/orders/{FINISHED_ID}/stream").text)
+    assert [message["type"] for message in sent] == ["status", "audit", "audit", "audit", "done"]
+    for message in sent:
+        check_value("streamMessage", message)
 
-
-def test_an_event_of_a_service_that_was_added_is_shown_as_documented(client: Client, shop: Shop) -> None:
-    shop.finish_an_order()
-    [entry, *_] = shop.audit.trail(FINISHED_ID)
-    checked = replace(entry.event, event_id="01" + "Z" * 24, event_type="fraud.checked", source="fraud-service")
-    shop.audit.insert([replace(checked, payload={"orderId": FINISHED_ID, "score": 7})], stored_at=entry.stored_at)
-    answer = client.get(f"/orders/{FINISHED_ID}/events")
-    assert "fraud.checked" in [entry["eventType"] for entry in answer.json]
-    CONTRACT.check("GET", f"/orders/{FINISHED_ID}/events", answer)
-
-
-def test_every_message_of_the_flow_is_as_documented(shop: Shop) -> None:
     order = shop.orders.create(replace(an_order(), order_id="ORD-00000001"))
-    feed = FlowStream(shop.order_poller(shop.clock), shop.queue_poller(), shop.clock, lambda _: False, lambda: None)
-    feed.hear_change(Change(order, (AuditEntry(an_event(order), order.created_at),), status_changed=True))
-    feed.hear_queues({"payment": shop.backlogs.of("payment")})
-    told = list(feed._new_messages())
-    assert [message["type"] for message in told] == ["event", "status", "queues"]
-    for message in told:
-        CONTRACT.check_value("/components/schemas/flowMessage", message)
+    flow = FlowStream(shop.order_poller(shop.clock), shop.queue_poller(), shop.clock, lambda _: False, lambda: None)
+    flow.hear_change(Change(order, (AuditEntry(an_event(order), order.created_at),), status_changed=True))
+    flow.hear_queues({"payment": shop.backlogs.of("payment")})
+    sent = list(flow._new_messages())
+    assert [message["type"] for message in sent] == ["event", "status", "queues"]
+    for message in sent:
+        check_value("flowMessage", message)
 
 
 def test_dead_letters_and_open_orders_are_shown_as_documented(client: Client, shop: Shop) -> None:
     shop.orders.create(replace(an_order(), order_id="ORD-00000001", opened_at=0))
     for body in ("poison", '{"correlationId": "ORD-00000001", "eventType": "inventory.reserved"}'):
         shop.dlqs["payment"].send(body)
-    for path, shown in (("/ops/state", "ORD-00000001"), ("/ops/dead-letters/payment", "poison")):
+    for path, schema in (("/ops/state", "state"), ("/ops/dead-letters/payment", "deadLetters")):
         answer = client.get(path, AS_OPERATOR)
-        assert shown in answer.text
-        CONTRACT.check("GET", path, answer)
-
-
-def _target(path: str) -> str:
-    """``path`` with the examples of its parameters."""
-    parameters = CONTRACT.document["components"]["parameters"].values()
-    return reduce(lambda found, each: found.replace(f"{{{each['name']}}}", each["example"]), parameters, path)
-
-
-def _pairs(value: Any) -> Any:
-    if isinstance(value, dict):
-        yield from value.items()
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _pairs(item)
+        assert "ORD-00000001" in answer.text
+        check_value(schema, answer.json)

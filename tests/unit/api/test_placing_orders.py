@@ -34,18 +34,13 @@ def test_an_order_is_saved_published_and_answered(client: Client, shop: Shop) ->
     assert event["payload"]["items"] == answer.json["items"]
 
 
-def test_money_is_written_with_its_two_decimals(client: Client, shop: Shop) -> None:
+def test_lines_of_the_same_product_are_merged_and_money_has_two_decimals(client: Client, shop: Shop) -> None:
     shop.products.seed(replace(HEADPHONES, product_id="PROD-050", price=Decimal("50.00")))
-    assert '"totalAmount": 99.98' in client.post().text
-    body = {"customerId": "CUST-001", "items": [{"productId": "PROD-050", "quantity": 2}]}
-    assert '"totalAmount": 100.00' in client.post(body).text
-
-
-def test_lines_of_the_same_product_are_merged_whatever_the_stock(client: Client) -> None:
-    products = ["PROD-002", "PROD-001", "PROD-002"]
-    body = {"customerId": "CUST-001", "items": [{"productId": each, "quantity": 1} for each in products]}
-    items = client.post(body).json["items"]
-    assert [(item["productId"], item["quantity"]) for item in items] == [("PROD-002", 2), ("PROD-001", 1)]
+    products = ["PROD-002", "PROD-050", "PROD-002"]
+    answer = client.post({"customerId": "CUST-001", "items": [{"productId": each, "quantity": 1} for each in products]})
+    items = [(item["productId"], item["quantity"]) for item in answer.json["items"]]
+    assert items == [("PROD-002", 2), ("PROD-050", 1)]
+    assert '"unitPrice": 50.00' in answer.text
 
 
 ITEM = {"productId": "PROD-001", "quantity": 1}
@@ -65,26 +60,19 @@ def raw(quantity: str) -> bytes:
 
 BAD_BODIES: list[tuple[Any, str]] = [
     (b"", "body"),
-    (b"{", "body"),
     (b"\xff\xfe", "body"),
-    (b"[" * 60_000, "body"),
     (b'{"customerId": "\\ud800", "items": []}', "body"),
     ([], "body"),
     ({"items": [ITEM]}, "customerId"),
     (body(customerId=""), "customerId"),
-    (body(customerId="x" * 65), "customerId"),
-    (body(customerId=7), "customerId"),
     ({"customerId": "C"}, "items"),
-    (body(items=[]), "items"),
     (body(items=[ITEM] * 51), "items"),
     (body(items=[{"productId": "PROD-001"}]), "items[0]"),
     *((item(quantity=quantity), "items[0].quantity") for quantity in (0, 1001, True, 1.5, "1")),
     (raw("1e999999999"), "items[0].quantity"),
     (raw("1e99999999999999999999"), "body: "),
-    (raw("9" * 5000), "body: "),
     (raw('1, "quantity": 2'), "quantity"),
     (b'{"customerId": "C", "customerId": "C", "items": [{"productId": "PROD-001", "quantity": 1}]}', "customerId"),
-    (item(productId=None), "items[0].productId"),
     (item(price=0.01), "price"),
     (body(paymentMethod="4242 4242"), "paymentMethod"),
     (body(coupon="FREE"), "coupon"),
@@ -100,43 +88,24 @@ def test_a_bad_body_is_refused_by_the_field_that_is_wrong(client: Client, shop: 
     assert shop.saved == []
 
 
-def test_an_unknown_product_is_not_found(client: Client, shop: Shop) -> None:
-    answer = client.post(item(productId="PROD-404"))
-    assert (answer.status, answer.json) == (404, {"error": "Product not found: PROD-404"})
-    assert shop.saved == []
-
-
-def test_an_order_that_no_consumer_would_accept_is_not_saved(client: Client, shop: Shop) -> None:
+def test_an_order_that_cannot_be_processed_is_not_saved(client: Client, shop: Shop) -> None:
     shop.products.seed(replace(HEADPHONES, product_id="PROD-GOLD", price=Decimal("9999999999.99")))
-    answer = client.post(item(productId="PROD-GOLD", quantity=1000))
-    assert answer.status == 400
-    assert answer.error.startswith("items: ")
+    unknown = client.post(item(productId="PROD-404"))
+    assert (unknown.status, unknown.error) == (404, "Product not found: PROD-404")
+    too_expensive = client.post(item(productId="PROD-GOLD", quantity=1000))
+    assert (too_expensive.status, too_expensive.error[:7]) == (400, "items: ")
     assert shop.saved == []
 
 
-def test_the_same_key_and_body_answer_the_first_order_again(client: Client, shop: Shop) -> None:
-    first, second = (client.post(idempotency_key="key-1") for _ in range(2))
-    assert second.status == 201
-    assert second.json == first.json
-    assert "Idempotent-Replayed" not in first.headers
-    assert second.headers["Idempotent-Replayed"] == "true"
-    assert len(shop.saved) == len(shop.published()) == 1
-
-
-def test_the_same_key_at_the_same_time_makes_one_order(client: Client, shop: Shop) -> None:
+def test_the_same_key_and_body_make_one_order_and_another_body_is_refused(client: Client, shop: Shop) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: client.post(idempotency_key="key-1"), range(24)))
     assert {answer.status for answer in answers} == {201}
-    assert len({answer.json["orderId"] for answer in answers}) == 1
+    assert len({answer.text for answer in answers}) == 1
+    assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
+    refused = client.post({**SAMPLE, "customerId": "CUST-002"}, idempotency_key="key-1")
+    assert (refused.status, refused.error.partition(":")[0]) == (422, "Idempotency-Key")
     assert len(shop.saved) == len(shop.published()) == 1
-
-
-def test_the_same_key_with_another_body_is_unprocessable(client: Client, shop: Shop) -> None:
-    client.post(idempotency_key="key-1")
-    answer = client.post({**SAMPLE, "customerId": "CUST-002"}, idempotency_key="key-1")
-    assert answer.status == 422
-    assert answer.error.startswith("Idempotency-Key: ")
-    assert len(shop.saved) == 1
 
 
 def test_a_repetition_is_answered_at_the_first_price_and_after_the_product_has_gone(client: Client, shop: Shop) -> None:
@@ -149,11 +118,10 @@ def test_a_repetition_is_answered_at_the_first_price_and_after_the_product_has_g
     assert again.json["orderId"] == first.json["orderId"]
 
 
-@pytest.mark.parametrize("key", ["", "two words", "x" * 256, "schlüssel"])
-def test_a_malformed_key_is_refused_by_name(client: Client, shop: Shop, key: str) -> None:
-    answer = client.post(idempotency_key=key.encode("latin-1").decode("latin-1"))
-    assert answer.status == 400
-    assert answer.error.startswith("Idempotency-Key: ")
+def test_a_malformed_key_is_refused_by_name(client: Client, shop: Shop) -> None:
+    for key in ("", "two words", "x" * 256, "schl\xfcssel"):
+        answer = client.post(idempotency_key=key)
+        assert (answer.status, answer.error.partition(":")[0]) == (400, "Idempotency-Key")
     assert shop.saved == []
 
 
@@ -166,25 +134,17 @@ def test_a_put_that_succeeded_but_lost_its_answer_makes_one_order(client: Client
     assert len(shop.published()) == 1
 
 
-def test_an_id_that_another_key_has_taken_is_passed_over(client: Client, shop: Shop) -> None:
-    shop.orders.create(replace(_another_order(client, shop), order_id=order_id("key-1", 0)))
+def test_an_id_that_another_key_has_taken_is_passed_over_and_never_overwritten(client: Client, shop: Shop) -> None:
+    client.post()
+    [other] = shop.saved
+    shop.orders.create(replace(other, order_id=order_id("key-1", 0)))
     answers = [client.post(idempotency_key="key-1") for _ in range(2)]
     assert {answer.json["orderId"] for answer in answers} == {order_id("key-1", 1)}
-
-
-def test_when_every_probe_is_taken_nothing_is_overwritten(client: Client, shop: Shop) -> None:
-    other = _another_order(client, shop)
     for probe in range(MAX_PROBES):
-        shop.orders.create(replace(other, order_id=order_id("key-1", probe)))
+        shop.orders.create(replace(other, order_id=order_id("key-2", probe)))
     before = shop.saved
-    assert client.post(idempotency_key="key-1").status == 503
+    assert client.post(idempotency_key="key-2").status == 503
     assert shop.saved == before
-
-
-def _another_order(client: Client, shop: Shop) -> Any:
-    client.post()
-    [order] = shop.saved
-    return order
 
 
 def test_an_unreachable_table_is_a_503_that_says_when_to_try_again(client: Client, shop: Shop) -> None:

@@ -17,7 +17,6 @@ def test_an_order_shows_its_record_and_no_internals(client: Client, shop: Shop) 
     placed = client.post({**SAMPLE, "paymentMethod": "pm_card_visa"}, idempotency_key="a-secret-key").json
     [order] = shop.saved
     path = f"/orders/{placed['orderId']}"
-    assert re.fullmatch(r"ORD-[0-9A-HJKMNP-TV-Z]{8}", placed["orderId"])
     assert client.get(path).json == {
         "orderId": order.order_id,
         "customerId": "CUST-001",
@@ -42,10 +41,10 @@ def test_a_declined_order_shows_its_reason_and_its_release(client: Client, shop:
 
 
 @pytest.mark.parametrize("order_id", ["ORD-00000000", "ORD-1", "ord-00000000", "%2e%2e", "ORD-0000000%30"])
-@pytest.mark.parametrize("rest", ["", "/events", "/stream"])
-def test_an_unknown_or_malformed_id_is_not_found(client: Client, order_id: str, rest: str) -> None:
-    answer = client.get(f"/orders/{order_id}{rest}")
-    assert (answer.status, answer.error) == (404, f"Order not found: {unquote(order_id)}")
+def test_an_unknown_or_malformed_id_is_not_found(client: Client, order_id: str) -> None:
+    for rest in ("", "/events", "/stream"):
+        answer = client.get(f"/orders/{order_id}{rest}")
+        assert (answer.status, answer.error) == (404, f"Order not found: {unquote(order_id)}")
 
 
 def test_the_trail_lists_the_audit_entries_in_order(client: Client, shop: Shop) -> None:
@@ -72,48 +71,36 @@ def test_the_trail_lists_the_audit_entries_in_order(client: Client, shop: Shop) 
     assert second["payload"]["totalAmount"] == 99.98
 
 
-def test_products_are_listed_by_id_with_price_and_stock(client: Client) -> None:
+def test_products_are_listed_by_id_and_health_answers_whatever_else_is_down(client: Client, shop: Shop) -> None:
     first, second = client.get("/products").json
     assert first == {"productId": "PROD-001", "productName": "Wireless Headphones", "price": 49.99, "stock": 15}
     assert second["productId"] == "PROD-002"
-
-
-def test_health_names_the_service_and_the_time_whatever_else_is_down(client: Client, shop: Shop) -> None:
     shop.orders.unavailable = True
-    body = client.get("/health").json
-    assert (body["service"], body["status"]) == ("order-service", "ok")
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", body["timestamp"])
-
-
-def test_no_answer_tells_what_the_server_is_made_of(client: Client) -> None:
-    for answer in (client.get("/health"), client.get("/nowhere")):
-        assert "Server" not in answer.headers
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-
-
-@pytest.mark.parametrize("path", ["/nowhere", "/orders/", "//orders", "/../etc/passwd", "/orders/a/b/c"])
-def test_an_unknown_path_is_not_found(client: Client, path: str) -> None:
-    answer = client.get(path)
-    assert answer.status == 404
-    assert answer.error
+    health = client.get("/health")
+    assert (health.json["service"], health.json["status"]) == ("order-service", "ok")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", health.json["timestamp"])
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "allow"),
+    ("method", "path", "status", "allow"),
     [
-        ("GET", "/orders", "OPTIONS, POST"),
-        ("DELETE", "/orders/ORD-00000000", "GET, HEAD, OPTIONS"),
-        ("BREW", "/", "GET, HEAD, OPTIONS"),
+        ("GET", "/nowhere", 404, None),
+        ("GET", "/orders/", 404, None),
+        ("GET", "//orders", 404, None),
+        ("GET", "/../etc/passwd", 404, None),
+        ("GET", "/orders", 405, "OPTIONS, POST"),
+        ("DELETE", "/orders/ORD-00000000", 405, "GET, HEAD, OPTIONS"),
+        ("BREW", "/", 405, "GET, HEAD, OPTIONS"),
+        ("OPTIONS", "/orders", 204, "OPTIONS, POST"),
     ],
 )
-def test_another_method_is_a_405_that_names_the_allowed_ones(
-    client: Client, method: str, path: str, allow: str
+def test_a_path_and_a_method_that_are_not_served_are_refused(
+    client: Client, method: str, path: str, status: int, allow: str | None
 ) -> None:
     answer = client.ask(method, path)
-    assert (answer.status, answer.headers["Allow"]) == (405, allow)
-    assert method in answer.error
-    options = client.ask("OPTIONS", path)
-    assert (options.status, options.text, options.headers["Allow"]) == (204, "", allow)
+    assert (answer.status, answer.headers.get("Allow")) == (status, allow)
+    assert "Server" not in answer.headers
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_head_is_get_without_the_body(client: Client) -> None:

@@ -14,10 +14,10 @@ import pytest
 
 from api import lambda_handler
 from api.http_message import MAX_BODY_BYTES, Response
-from api.lambda_handler import OVERLAP_MS, Service, answer
+from api.lambda_handler import OVERLAP_MS, answer
 from api.routing import Route, Router
 from shopflow.errors import Unavailable
-from tests.unit.api.shop import FINISHED_ID, OPS_TOKEN, SAMPLE, Shop
+from tests.unit.api.shop import OPS_TOKEN, SAMPLE, Shop
 
 MINUTE_MS = 60_000
 HTML = "text/html; charset=utf-8"
@@ -43,24 +43,16 @@ def shop() -> Shop:
     return Shop()
 
 
-def test_an_order_is_placed(shop: Shop) -> None:
-    answered = ask(shop, "POST", "/orders", json.dumps(SAMPLE))
-    placed = json.loads(answered["body"])
-    assert answered["statusCode"] == 201
-    assert [order.order_id for order in shop.saved] == [placed["orderId"]]
-    assert answered["headers"]["Location"] == f"/orders/{placed['orderId']}"
-    assert answered["headers"]["X-Content-Type-Options"] == "nosniff"
-
-
-def test_headers_reach_the_service_whatever_their_case(shop: Shop) -> None:
-    first = ask(shop, "POST", "/orders", json.dumps(SAMPLE), headers={"Idempotency-Key": "key-1"})
-    again = ask(shop, "POST", "/orders", json.dumps(SAMPLE), headers={"idempotency-key": "key-1"})
-    assert (first["body"], again["headers"]["Idempotent-Replayed"]) == (again["body"], "true")
-
-
-def test_a_body_in_base64_is_read(shop: Shop) -> None:
-    body = base64.b64encode(json.dumps(SAMPLE).encode()).decode()
-    assert ask(shop, "POST", "/orders", body, isBase64Encoded=True)["statusCode"] == 201
+def test_an_order_is_placed_from_text_or_base64(shop: Shop) -> None:
+    encoded = base64.b64encode(json.dumps(SAMPLE).encode()).decode()
+    placed = [
+        ask(shop, "POST", "/orders", json.dumps(SAMPLE)),
+        ask(shop, "POST", "/orders", encoded, isBase64Encoded=True),
+    ]
+    for order, answered in zip(shop.saved, placed, strict=True):
+        assert answered["statusCode"] == 201
+        assert answered["headers"]["Location"] == f"/orders/{order.order_id}"
+        assert answered["headers"]["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize(
@@ -84,12 +76,6 @@ def test_a_body_that_cannot_be_taken_is_refused(
     assert shop.saved == []
 
 
-def test_a_token_of_any_text_is_no_error(shop: Shop) -> None:
-    for token in ("\u20ac", "\xe4", "\ud800"):
-        headers = {"authorization": f"Bearer {token}"}
-        assert ask(shop, "GET", "/ops/state", headers=headers)["statusCode"] == 401
-
-
 @pytest.mark.parametrize(
     ("method", "path", "status", "more"),
     [
@@ -108,12 +94,6 @@ def test_a_path_and_a_method_lead_to_an_answer_and_a_line_in_the_access_log(
     assert record.getMessage().startswith(f"192.0.2.1 {method} {path}")
 
 
-def test_a_bug_is_a_500_that_tells_nothing_of_it(shop: Shop) -> None:
-    shop.orders.bug = KeyError("secret")
-    answered = ask(shop, "POST", "/orders", json.dumps(SAMPLE))
-    assert (answered["statusCode"], json.loads(answered["body"])) == (500, {"error": "internal error"})
-
-
 def test_a_compressed_page_travels_as_base64(shop: Shop) -> None:
     plain = ask(shop, "GET", "/")
     packed = ask(shop, "GET", "/", headers={"accept-encoding": "gzip"})
@@ -129,13 +109,6 @@ def test_cookies_which_api_gateway_keeps_apart_open_the_operators_page(shop: Sho
     assert ask(shop, "GET", "/ops/state", cookies=["theme=dark", cookie])["statusCode"] == 200
 
 
-def test_a_stream_of_a_finished_order_is_sent_whole(shop: Shop) -> None:
-    shop.finish_an_order()
-    answered = ask(shop, "GET", f"/orders/{FINISHED_ID}/stream")
-    assert answered["headers"]["Content-Type"].startswith("text/event-stream")
-    assert '"type": "done"' in answered["body"]
-
-
 def test_a_stream_that_goes_on_is_cut_and_its_client_reconnects(shop: Shop) -> None:
     order_id = json.loads(ask(shop, "POST", "/orders", json.dumps(SAMPLE))["body"])["orderId"]
     body = ask(shop, "GET", f"/orders/{order_id}/stream")["body"]
@@ -143,29 +116,25 @@ def test_a_stream_that_goes_on_is_cut_and_its_client_reconnects(shop: Shop) -> N
     assert ('"status": "PENDING"' in body, '"done"' in body) == (True, False)
 
 
-class Silence:
-    """A stream that must not be asked for anything."""
-
-    closed = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        raise AssertionError("only the head was asked for")
-
-    def close(self) -> None:
-        self.closed += 1
-
-
 def test_a_stream_is_closed_even_if_only_its_head_was_asked_for() -> None:
-    stream = Silence()
-    router = Router([Route("GET", "/stream", lambda _: Response(HTTPStatus.OK, stream, "text/event-stream"))])
+    closed = []
+
+    class Silence:
+        def __iter__(self) -> Iterator[bytes]:
+            raise AssertionError("only the head was asked for")
+
+        def close(self) -> None:
+            closed.append(True)
+
+    router = Router([Route("GET", "/stream", lambda _: Response(HTTPStatus.OK, Silence(), "text/event-stream"))])
     assert answer(router, event("HEAD", "/stream"))["body"] == ""
-    assert stream.closed == 1
+    assert closed == [True]
 
 
 @pytest.fixture
 def scheduled(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Invokes the shop's relay as its schedule of every minute does, with the time at which that was due (ms)."""
-    monkeypatch.setattr(lambda_handler, "_service", lambda: Service(shop.parts, MINUTE_MS))
+    monkeypatch.setattr(lambda_handler, "_service", lambda: (shop.parts, MINUTE_MS))
 
     def invoke(due_at: int) -> None:
         time = datetime.fromtimestamp(due_at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
