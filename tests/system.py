@@ -56,8 +56,8 @@ class System:
 
     ``stock`` seeds the products. ``seed`` decides event ids, jitter and the gateway's draws. Without a ``relay`` there
     are no sweeps. ``scale`` starts more consumers of a service's queue: "payment", "payment-2" … ``skew`` puts the
-    clock of a service so many milliseconds ahead. ``twins`` on ``clock`` take the place of faultless ones.
-    ``telemetry``: that of each service.
+    clock of a service ahead by so many milliseconds. ``twins`` on ``clock`` take the place of faultless ones.
+    ``telemetry(service)`` is the telemetry of that service.
     """
 
     def __init__(
