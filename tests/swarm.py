@@ -21,7 +21,7 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """``clients`` connections that send ``opening``, then ``drip`` every 0.2 s, and connect again when the server disconnects them.
+    """``clients`` connections that send ``opening``, then ``drip`` every 0.2 s. They connect again when disconnected.
 
     Without ``reads`` they never read an answer, so that the server cannot finish writing it.
     """
