@@ -19,13 +19,10 @@ CONTRACTS = Contracts(CATALOG)
 ITEM = '{"productId": "P", "quantity": 1}'
 PYTHONS = re.compile(r"(?<!\w)'|\b(None|True|False|Decimal|dict|list|str|int|float|sys|NoneType|\w+Error|codec|char)\b")
 REQUESTS = [
-    ("[]", "body: must be an object"),
     ("{}", "body: customerId is missing"),
     (f'{{"customerId": null, "items": [{ITEM}]}}', "customerId: must be a string"),
-    (f'{{"customerId": "C", "items": {ITEM}}}', "items: must be an array"),
     ('{"customerId": "C", "items": []}', "items: must not be empty"),
     (f'{{"customerId": "C", "items": [{", ".join([ITEM] * 51)}]}}', "items: must have at most 50 entries"),
-    ('{"customerId": "C", "items": [{"productId": "P", "quantity": 0}]}', "items[0].quantity: must be at least 1"),
     ('{"customerId": "C", "items": [{"productId": "P", "quantity": true}]}', "items[0].quantity: must be an integer"),
     (f'{{"customerId": "{"x" * 65}", "items": [{ITEM}]}}', "customerId: must have at most 64 characters"),
     (f'{{"customerId": "C", "items": [{ITEM}], "None": 1}}', 'body: "None" is not a known field'),
@@ -89,7 +86,6 @@ NO_JSON = [
     (b"9" * 5000, "a number has too many digits"),
     (b'{"a": [1e99999999999999999999]}', "a number has too many digits"),
     (b'{"a": "\\ud800"}', "a text has half a surrogate pair"),
-    (b'{"a": 1, "a": 1}', 'the field "a" is there twice'),
     (b'[{"b": {"a": 1, "\\u0061": 2}}]', 'the field "a" is there twice'),
     (b'{"%b": 1, "%b": 2}' % (b"x" * 99, b"x" * 99), f'the field "{"x" * 50}" is there twice'),
 ]
