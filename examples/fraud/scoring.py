@@ -1,4 +1,4 @@
-"""How suspicious an order is: simple rules over the order alone, so the same order always has the same score."""
+"""How suspicious an order is: simple rules that look at the order alone, so its score is always the same."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Payload = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``points`` for an order that ``applies`` is true of; ``reason`` says why, for a person."""
+    """``points`` for an order when ``applies`` is true; ``reason`` says why, for a person."""
 
     points: int
     reason: str
@@ -27,7 +27,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """0 (nothing odd) to 100 points, and the reason for each rule that gave some."""
+    """0 to 100 points, and the reason of each rule that added some."""
 
     points: int
     reasons: tuple[str, ...]

@@ -1,8 +1,8 @@
 """The Fraud Service: flags suspicious orders.
 
-It keeps nothing, so it has no outbox. Instead its event is made of nothing but the event that caused it, and a message
-counts as done only when the topic has accepted what it brought about. Whatever is lost between is simply made again:
-the same event, which the audit log holds once (docs/architecture.md, rule 6).
+It stores nothing, so it has no outbox. Instead it makes its event from the event that caused it and from nothing else,
+and a message is done only when the topic has accepted that event. After a crash the same event is made again, and the
+audit log has it once (docs/architecture.md, rule 6).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Fraud(Handler):
-    """``outbox``: of the catalogue that the overlay is part of."""
+    """``outbox``: with the catalogue that includes the overlay."""
 
     def __init__(self, topic: Topic, outbox: Outbox) -> None:
         self._topic = topic
@@ -43,14 +43,14 @@ class Fraud(Handler):
         return [Failed(Unavailable("the topic refused it")) if one.event_id in refused else Done() for one in events]
 
     def _publish(self, flags: dict[str, Event]) -> frozenset[str]:
-        """Publish ``flags``, which are by the ids of their causes. Returns the causes of those that were refused."""
+        """Publish ``flags``, events by the id of their cause. Returns the causes of those that were refused."""
         if not flags:
             return frozenset()
         refused = self._topic.publish([self._outbox.encode(flag) for flag in flags.values()])
         return frozenset(cause for cause, flag in flags.items() if flag.event_id in refused)
 
     def _flag(self, cause: Event, scored: Score) -> Event:
-        """The event that ``cause`` brings about, the same each time: 1 ms later, and its id a hash of the other's."""
+        """The event that ``cause`` leads to, always the same: 1 ms later, with an id that is a hash of the cause's."""
         time_ms = cause.time_ms + 1
         draw = hashlib.sha256(f"{FLAGGED} {cause.event_id}".encode()).digest()
         return Event(
