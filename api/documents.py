@@ -63,7 +63,7 @@ class Document:
     def answer_private(
         self, request: Request, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
     ) -> Response:
-        """The document for this client only: nobody may cache it."""
+        """The document for this client only. It must not be cached."""
         variant = self._variant(request)
         all_headers = {**self._headers, **NOT_STORED, **variant.headers, **(headers or {})}
         return Response(status, variant.body, self._content_type, all_headers)

@@ -417,7 +417,7 @@ class Connection:
         return self._server.connections.waiting(self._socket)
 
     def _ready(self, event: int, deadline: float) -> bool:
-        """Wait for the client until ``deadline`` at most. Gives up the turn: nobody waits for our client."""
+        """Wait for the client until ``deadline`` at most. Gives up the turn first, for other clients."""
         self._turn.close()
         return _poll(self._socket, event, deadline - time.monotonic())
 

@@ -81,7 +81,7 @@ class PlaceOrder:
     """The use case behind ``POST /orders``.
 
     ``publish`` publishes events as far as the topic accepts them. ``new_key`` returns a unique key that
-    nobody can guess.
+    cannot be guessed.
     """
 
     def __init__(

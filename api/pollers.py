@@ -1,4 +1,4 @@
-"""Pollers read what somebody watches, once for all watchers. While nobody watches they read nothing."""
+"""Pollers read once for all watchers. Without a watcher they read nothing."""
 
 from __future__ import annotations
 

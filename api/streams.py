@@ -100,7 +100,7 @@ class OrderStream(EventStream):
         self._sent_event_ids: set[str] = set()
 
     def _new_messages(self) -> Iterator[Message]:
-        """Entries of the trail can arrive out of order, so they are told apart by their event ids.
+        """Entries of the trail can arrive out of order, so their event ids identify them.
 
         When the customer is notified after the last status, that status is sent again, with the notification.
         """
@@ -127,7 +127,7 @@ class OrderStream(EventStream):
 class FlowStream(EventStream):
     """What happens to all recent orders, and how many messages wait in the queues.
 
-    At its time limit the client connects again, so that a page that nobody looks at does not keep a stream for ever.
+    At its time limit the client connects again, so a forgotten page does not keep a stream for ever.
     """
 
     limit_ms = 600_000

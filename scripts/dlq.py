@@ -383,7 +383,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def agreed(queue: str) -> bool:
-    """Whether the operator types the queue's name. Without a terminal, nobody agrees."""
+    """Whether the operator types the queue's name. Without a terminal the answer is no."""
     try:
         return input(f"Type the queue's name, {queue}, to delete them: ").strip() == queue
     except EOFError:

@@ -50,7 +50,7 @@ READERS = 8
 MAX_SUSPECTS = 500
 MAX_SHOWN = 20
 MAX_UNAVAILABLE_IN_A_ROW = 5
-"""After so many orders in a row, the fault is not theirs: AWS does not answer."""
+"""Orders in a row that cannot be read. After that many, AWS itself does not answer."""
 MOMENT_SECONDS = 2.0
 MAX_COUNTS = 3
 """How often the units are counted. A difference that stays the same is a breach; one that changes is in flight."""

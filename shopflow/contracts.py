@@ -107,7 +107,7 @@ class Contracts:
 
 
 class CompiledSchema:
-    """A JSON Schema without any ``$ref``, compiled, and its errors in words for whoever sent the value."""
+    """A compiled JSON Schema without ``$ref``. It describes errors in words for the sender of the value."""
 
     def __init__(self, schema: Any) -> None:
         self._schema = schema

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import boto3
@@ -30,22 +28,9 @@ from shopflow.invariants import Breach
 from tests.addresses import address, answers, free_port
 from tests.faults.checks import check_poison
 from tests.stack import AppliedStack
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
-PATIENCE_SECONDS = 60
-T = TypeVar("T")
-
-
-def eventually(look: Callable[[], T], enough: Callable[[T], bool], seconds: float = PATIENCE_SECONDS) -> T:
-    """What ``look`` sees, once ``enough`` is true of it. Fails with what it saw last when that takes too long."""
-    deadline = time.monotonic() + seconds
-    for pause in itertools.chain((0.02, 0.05), itertools.repeat(0.1)):
-        seen = look()
-        if enough(seen):
-            return seen
-        assert time.monotonic() < deadline, f"after {seconds} s still: {seen}"
-        time.sleep(pause)
-    raise AssertionError("unreachable")
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ def _swarm(address: Address, attack: Attack, traffic: Traffic, begun: Event) -> 
         for attacker in attackers:
             attacker.act()
         begun.set()
-        time.sleep(ROUND_SECONDS)
+        time.sleep(ROUND_SECONDS)  # the pace of the attack, in a process of its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The Audit Service: records every event once. It knows nothing about orders."""
+"""The Audit Service: records every event once. It does not read or change orders."""
 
 from __future__ import annotations
 

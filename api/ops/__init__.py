@@ -1,1 +1,1 @@
-"""The operator's page and its API, for whoever has the operator's token."""
+"""The operator's page and its API. Both need the operator's token."""

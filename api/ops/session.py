@@ -1,4 +1,4 @@
-"""Who the operator is: whoever sends the token, and for twelve hours the browser that signed in with it.
+"""How a request proves that it is the operator's: by the token, or by a cookie that the token bought for twelve hours.
 
 Nothing is stored: the cookie carries its own end, signed with the token as the key.
 """

@@ -11,8 +11,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from tests.addresses import answers
 from tests.browser.pages import TOKEN, Console, Operator, Recording, Storefront
-from tests.live import Live, eventually, running_services
+from tests.live import Live, running_services
 from tests.stack import AppliedStack, applied_stack
+from tests.waiting import eventually
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync")

@@ -14,7 +14,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from shopflow.domain.stock import Product
-from tests.live import VISA, Live, eventually
+from tests.live import VISA, Live
+from tests.waiting import eventually
 
 TOKEN = "a-token-for-the-operators-page"  # noqa: S105 (of this test run only)
 PRICE = Decimal("19.99")

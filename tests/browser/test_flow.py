@@ -11,7 +11,8 @@ import requests
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.pages import DECLINED, HAPPY, Recording, Storefront
-from tests.live import EXPIRED, VISA, eventually
+from tests.live import EXPIRED, VISA
+from tests.waiting import eventually
 
 WAY_OF_A_PAID_ORDER = (
     "client",

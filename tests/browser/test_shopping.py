@@ -10,7 +10,8 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.addresses import answers
 from tests.browser.pages import DECLINED, HAPPY, Console, Storefront
-from tests.live import EXPIRED, VISA, eventually
+from tests.live import EXPIRED, VISA
+from tests.waiting import eventually
 
 LOST = ("net::ERR_", "502", "503")
 """What Chromium says of a server that is down, or about to be."""

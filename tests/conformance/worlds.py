@@ -185,7 +185,7 @@ class AwsWorld:
         self._dynamodb.update_item(TableName=table, Key=key, AttributeUpdates={name: action})
 
     def pause(self) -> None:
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(PAUSE_SECONDS)  # between two looks of a wait for a condition; the twins move their clock instead
 
     def _new_queue(self, attributes: dict[Any, str]) -> tuple[str, str]:
         url = self._sqs.create_queue(QueueName=fresh_id("conformance"), Attributes=attributes)["QueueUrl"]

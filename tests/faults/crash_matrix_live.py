@@ -41,8 +41,9 @@ from tests.addresses import address, answers, free_port
 from tests.faults.checks import check_mails, check_publications
 from tests.faults.crash_process import AFTER, BEFORE
 from tests.faults.scenarios import DECLINED, HAPPY, MULTI_ITEM, OUT_OF_STOCK, Scenario
-from tests.live import Live, breaches_of_dead_letters, eventually, sqs_client
+from tests.live import Live, breaches_of_dead_letters, sqs_client
 from tests.stack import AppliedStack, applied_stack
+from tests.waiting import eventually
 
 RECORDINGS = 3
 MAX_TRIES = 6

@@ -1,4 +1,4 @@
-"""The Fraud Service switched on, beside the five others: nothing of theirs changes."""
+"""With the Fraud Service switched on, the other five services stay as they are."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from examples.fraud.service import FLAGGED, NAME
 from scripts.infra.stack import ROOT
 from shopflow.config import Config
 from shopflow.domain.order import LEGAL_TRAILS, Status
-from tests.live import eventually, running_services
+from tests.live import running_services
 from tests.sizes import full
 from tests.stack import AppliedStack, applied_stack
+from tests.waiting import eventually
 
 OVERLAY = ROOT / "examples" / "fraud" / "catalog.json"
 SOURCES = (".py", ".tf", ".json", ".js", ".html", ".css")

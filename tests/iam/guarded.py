@@ -27,8 +27,9 @@ from shopflow.catalog import load_catalog
 from shopflow.config import load_config
 from tests.addresses import address, answers, free_port
 from tests.iam.rights import Place, Right, granted_by, needed_by
-from tests.live import QUICK, Live, eventually, quick_commands, sqs_client
+from tests.live import QUICK, Live, quick_commands, sqs_client
 from tests.stack import AppliedStack, applied_stack
+from tests.waiting import eventually
 
 ACCOUNT = "000000000000"
 RELAY, OPERATOR = "relay", "operator"

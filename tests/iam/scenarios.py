@@ -17,8 +17,9 @@ from tests.commands import Ran, run_module
 from tests.faults.injections import poison_for
 from tests.iam.guarded import Guarded
 from tests.left_behind import committed, publish, record, released
-from tests.live import Live, eventually
+from tests.live import Live
 from tests.system import CATALOG, CONTRACTS
+from tests.waiting import eventually
 
 
 def end_to_end(guard: Guarded) -> Ran:

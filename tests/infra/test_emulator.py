@@ -15,7 +15,7 @@ from scripts.console import CommandError, Progress
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import CREDENTIALS, HEALTH_PATH, LOOPBACK, Stack, answers, port_is_taken
 from tests.addresses import free_port
-from tests.live import eventually
+from tests.waiting import eventually
 
 QUIET = Progress()
 ALWAYS = 0.01

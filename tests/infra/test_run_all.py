@@ -20,9 +20,9 @@ import requests
 from scripts.infra.stack import ROOT
 from tests.addresses import free_port
 from tests.commands import has_ended, run_module
-from tests.live import eventually
 from tests.sizes import full
 from tests.stack import AppliedStack
+from tests.waiting import eventually
 
 WAIT_SECONDS = 30
 

@@ -22,7 +22,8 @@ from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Line, Order, Status, create
 from shopflow.messaging.outbox import Outbox, stored_event
 from tests.commands import Run, runner
-from tests.live import VISA, Live, eventually
+from tests.live import VISA, Live
+from tests.waiting import eventually
 from workers.dry_run import DryRun
 
 CATALOG = load_catalog()

@@ -16,8 +16,9 @@ from shopflow.domain.stock import returned
 from shopflow.messaging.outbox import stored_event
 from shopflow.ports import Outgoing
 from tests.left_behind import HEADERS, committed, publish
-from tests.live import Live, breaches_of_dead_letters, eventually
+from tests.live import Live, breaches_of_dead_letters
 from tests.system import CATALOG
+from tests.waiting import eventually
 
 SERVICES = [service.name for service in CATALOG.consumers]
 WITHIN_SECONDS = 15

@@ -19,7 +19,8 @@ from shopflow.domain.times import to_text
 from shopflow.invariants import TRAIL, Report
 from shopflow.ports import Message
 from tests.commands import Run, run_module, runner
-from tests.live import EXPIRED, VISA, Live, eventually
+from tests.live import EXPIRED, VISA, Live
+from tests.waiting import eventually
 
 CONTRACTS = Contracts(load_catalog())
 

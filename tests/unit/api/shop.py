@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -189,13 +188,6 @@ class Answer:
     def of(cls, response: HTTPResponse) -> Answer:
         headers = {name.title(): value for name, value in response.getheaders()}
         return cls(response.status, response.read().decode(), headers)
-
-
-def eventually(condition: Callable[[], bool], within_seconds: float = 10) -> None:
-    deadline = time.monotonic() + within_seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.005)
 
 
 @contextmanager

@@ -15,9 +15,10 @@ import pytest
 
 from tests.addresses import free_port
 from tests.conformance.samples import made, reserved
-from tests.unit.api.shop import OPS_TOKEN, SAMPLE, Answer, Client, Shop, ask, eventually, serving
+from tests.unit.api.shop import OPS_TOKEN, SAMPLE, Answer, Client, Shop, ask, serving
 from tests.unit.api.test_http import chunked, statuses, until_closed
 from tests.unit.api.test_streams import first, messages_of, streaming
+from tests.waiting import eventually
 
 NEEDS = "There is no nginx: apt-get install nginx"
 CONFIG = """

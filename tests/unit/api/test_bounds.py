@@ -14,8 +14,9 @@ import pytest
 
 from api.http_message import Endpoint, Request, Response, Stream
 from api.http_server import BoundedServer, Connections
-from tests.unit.api.shop import QUICK, Client, Shop, ask, eventually, serving
+from tests.unit.api.shop import QUICK, Client, Shop, ask, serving
 from tests.unit.api.test_http import ORDER, get, post, statuses, talking, until_closed
+from tests.waiting import eventually
 
 SMALL = replace(QUICK, connections=8, receive_seconds=30)
 LARGE = b"x" * 8_000_000

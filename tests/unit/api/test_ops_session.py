@@ -11,7 +11,8 @@ import pytest
 from api.http_message import Head, HttpError
 from api.ops.session import FAILURES_SECONDS, MAX_FAILURES, SESSION_SECONDS, Sessions
 from tests.clocks import ManualClock
-from tests.unit.api.shop import AS_OPERATOR, OPS_TOKEN, Answer, Client, Shop, eventually, serving
+from tests.unit.api.shop import AS_OPERATOR, OPS_TOKEN, Answer, Client, Shop, serving
+from tests.waiting import eventually
 
 WRONG = {"token": "not-the-operators-token"}
 READS = ["/ops", "/ops/state", "/ops/dead-letters/payment"]

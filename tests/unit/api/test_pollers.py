@@ -23,7 +23,8 @@ from shopflow.errors import Unavailable
 from shopflow.ports import AuditEntry
 from tests.clocks import ManualClock
 from tests.conformance.samples import a_placed_order, an_event, charged, made, refused, reserved
-from tests.unit.api.shop import Shop, eventually
+from tests.unit.api.shop import Shop
+from tests.waiting import eventually
 
 UNTIL_SETTLED = round(SETTLING_MS / 1000 / ORDER_POLL_SECONDS) + 1
 

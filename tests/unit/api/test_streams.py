@@ -38,7 +38,8 @@ from tests.conformance.samples import (
     released,
     reserved,
 )
-from tests.unit.api.shop import CATALOG, Client, Shop, eventually, serving
+from tests.unit.api.shop import CATALOG, Client, Shop, serving
+from tests.waiting import eventually
 
 Watched = Callable[..., list[Any]]
 
