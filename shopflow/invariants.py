@@ -112,6 +112,12 @@ def check_order(order: Order, trail: Sequence[Event], charges: Sequence[Charge])
         yield Breach(6, order.order_id, "the customer is not notified of the result", may_pass=is_open)
 
 
+def only_lacks_its_close(order: Order, trail: Sequence[Event]) -> bool:
+    """Whether every effect of the order is made and its last event is recorded, so that only the relay is to act."""
+    recorded = order.outbox is None or any(event.event_id == order.outbox.event_id for event in trail)
+    return recorded and replace(order, outbox=None).is_finished
+
+
 def as_replayed(order: Order) -> Order:
     """``order`` without what no event records: what a replay of its whole trail must give.
 

@@ -92,7 +92,7 @@ function openRow(orderId, catalog) {
   const update = (order) => {
     status.dataset.status = order.status;
     say(status, order.status);
-    say(services, order.waitsFor.map((name) => catalog.service(name)?.title ?? name).join(", "));
+    say(services, order.waitsFor.map((name) => catalog.service(name)?.title ?? "Relay").join(", "));
     say(time, age(order.ageSeconds));
   };
   return { node, update };

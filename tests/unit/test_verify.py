@@ -157,6 +157,18 @@ def check_letters(*bodies: str) -> Findings:
     return findings
 
 
+def test_a_declined_order_that_only_the_relay_has_to_close_is_in_flight_however_old_it_is() -> None:
+    """As `make e2e` leaves it, which stops its services before the relay has looked."""
+    system = System({"A": 9}, relay=False)
+    order = system.place({"A": 2}, EXPIRED)
+    system.run(60)
+    system.clock.advance(24 * 3600)
+    assert system.tables.orders[order.order_id].opened_at is not None
+    assert found(check(system)) == (set(), {1})
+    system.audit._trails[order.order_id].popitem()
+    assert 1 in found(check(system))[0], "without its receipt the release may not be published"
+
+
 def test_work_among_dead_letters_is_a_breach_and_poison_is_not() -> None:
     findings = check_letters(*["poison"] * 1000, "work")
     assert (findings.breaches.checked[5], findings.breaches.breached[5]) == (1001, 1)

@@ -69,8 +69,7 @@ def _in(status: Status, **fields: Any) -> Order:
         (_in(Status.PAYMENT_FAILED), ["notification", "inventory"]),
         (_in(Status.PAYMENT_FAILED, notified_at=NOW), ["inventory"]),
         (_in(Status.PAYMENT_FAILED, released_at=NOW), ["notification"]),
-        (_in(Status.PAYMENT_FAILED, released_at=NOW, notified_at=NOW), []),
-        (_in(Status.COMPLETED, notified_at=NOW), []),
+        (_in(Status.PAYMENT_FAILED, released_at=NOW, notified_at=NOW), ["relay"]),
     ],
     ids=lambda value: str(getattr(value, "status", "")),
 )
