@@ -31,10 +31,9 @@ from shopflow.config import Config
 from shopflow.contracts import Contracts
 from shopflow.errors import ConfigError
 from shopflow.listeners import holder_of
-from shopflow.messaging.group_commit import GroupPublisher
 from shopflow.messaging.outbox import Outbox, Publisher
 from shopflow.messaging.relay import Relay
-from shopflow.ports import MAX_BATCH_ENTRIES, AuditLog, Backlogs, DeadLetters, Orders, Products, Topic
+from shopflow.ports import AuditLog, Backlogs, DeadLetters, Orders, Products, Topic
 from shopflow.supervision import stop_when_orphaned
 from shopflow.telemetry import SILENT, Telemetry, telemetry_of
 from workers.dead_letters import WAIT_SECONDS
@@ -42,6 +41,8 @@ from workers.dry_run import DryRun, Judge
 
 log = logging.getLogger(__name__)
 
+PUBLISH_PATIENCE_SECONDS = 2.0
+"""A client is waiting, and the relay looks at its order after 30 s."""
 NAME = "order"
 KEY_BYTES = 16
 STATIC = Path(__file__).parent / "static"
@@ -87,12 +88,12 @@ def build(
     """Connect the service's parts. ``static`` is the folder of the storefront's files."""
     clock = clock or SystemClock()
     outbox = Outbox(catalog, Contracts(catalog))
-    publisher = Publisher(ports.topic)
+    publisher = Publisher(ports.topic, PUBLISH_PATIENCE_SECONDS)
     place_order = PlaceOrder(
         outbox=outbox,
         products=ProductCache(ports.products, clock),
         orders=ports.orders,
-        publish=GroupPublisher(publisher.publish, MAX_BATCH_ENTRIES).publish,
+        publish=publisher.publish,
         headers=HeaderFactory(clock),
         new_key=lambda: secrets.token_urlsafe(KEY_BYTES),
     )

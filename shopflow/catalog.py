@@ -32,7 +32,8 @@ class EventSpec:
 class ServiceSpec:
     """A service: its title, its colour in a terminal, and the event types that its queue receives.
 
-    ``module``: how to run it (``python -m module``); None for ShopFlow's own services.
+    ``module``: how to run it (``python -m module``); None for ShopFlow's own services. ``threads``: consumers in one
+    process. A service that waits for others needs several; one that works gets full batches with one.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ServiceSpec:
     colour: str
     consumes: frozenset[str]
     module: str | None = None
+    threads: int = 1
 
     @property
     def source(self) -> str:
@@ -88,4 +90,4 @@ def _service_spec(name: str, spec: Mapping[str, Any], every_type: frozenset[str]
     consumed = every_type if spec["consumes"] == [EVERYTHING] else frozenset(map(as_event_type, spec["consumes"]))
     if unknown := consumed - every_type:
         raise ValueError(f"{name} consumes what no service produces: {', '.join(sorted(unknown))}")
-    return ServiceSpec(name, spec["title"], spec["colour"], consumed, spec.get("module"))
+    return ServiceSpec(name, spec["title"], spec["colour"], consumed, spec.get("module"), spec.get("threads", 1))

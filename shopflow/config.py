@@ -48,8 +48,8 @@ class GatewaySettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All settings. None means: real AWS (``endpoint_url``), no operator (``ops_token``), no supervisor
-    (``supervisor_fd``).
+    """All settings. None means: real AWS (``endpoint_url``), as the catalogue says (``consumer_threads``), no operator
+    (``ops_token``), no supervisor (``supervisor_fd``).
     """
 
     endpoint_url: str | None
@@ -59,7 +59,7 @@ class Config:
     port: int
     receive_wait_seconds: int
     visibility_seconds: int
-    consumer_threads: int
+    consumer_threads: int | None
     relay_interval_seconds: float
     relay_enabled: bool
     gateway: GatewaySettings
@@ -103,7 +103,7 @@ def load_config(env: Mapping[str, str]) -> Config:
         port=_number(env, "PORT", "3000", int, 0, 65535),
         receive_wait_seconds=_number(env, "SQS_WAIT_SECONDS", "20", int, 0, 20),
         visibility_seconds=_number(env, "SQS_VISIBILITY_SECONDS", "60", int, 1, 43_200),
-        consumer_threads=_number(env, "CONSUMER_THREADS", "1", int, 1, 64),
+        consumer_threads=_number(env, "CONSUMER_THREADS", "0", int, 0, 64) or None,
         relay_interval_seconds=_number(env, "RELAY_INTERVAL_SECONDS", "30", float, 0.1, 3600),
         relay_enabled=env.get("RELAY", "on") != "off",
         gateway=_gateway(env),

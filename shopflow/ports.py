@@ -72,6 +72,13 @@ class Orders(Protocol):
         """
         ...
 
+    def commit_each(self, transitions: Sequence[Transition]) -> dict[str, Exception]:
+        """Commit each of ``transitions``, of different orders, on its own.
+
+        Returns, by order id, the error of each one that was not committed: what `commit` would have raised.
+        """
+        ...
+
     def open_orders(self) -> Iterator[OpenOrder]:
         """All open orders, unsorted, eventually consistent, a page at a time. Unreadable rows are left out."""
         ...

@@ -36,6 +36,7 @@ SNS = frozenset({"PublishBatch"})
 WRITES = frozenset({"PutItem", "UpdateItem", "TransactWriteItems", "BatchExecuteStatement"})
 READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
 
+_UPDATED = re.compile(r'^UPDATE "(?P<table>[^"]+)"(?P<changes>.*?) WHERE "(?P<key>[^"]+)" = [?]')
 _INSERTED = re.compile(r'^INSERT INTO "(?P<table>[^"]+)" VALUE \{(?P<attributes>.*)\}$')
 _ATTRIBUTE = re.compile(r"'([^']+)': \?")
 
@@ -158,15 +159,17 @@ def _written_keys(request: Request) -> Iterator[tuple[str, Item]]:
                     raise ValueError(f"no rule for what a {kind} in a transaction costs")
                 yield update["TableName"], update["Key"]
         case "BatchExecuteStatement":
-            yield from map(_inserted, params["Statements"])
+            yield from map(_key_in_statement, params["Statements"])
 
 
-def _inserted(statement: Mapping[str, Any]) -> tuple[str, Item]:
-    parsed = _INSERTED.match(statement["Statement"])
-    if not parsed:
-        raise ValueError(f"no rule for what this statement costs: {statement['Statement']}")
-    names = _ATTRIBUTE.findall(parsed["attributes"])
-    return parsed["table"], dict(zip(names, statement["Parameters"], strict=True))
+def _key_in_statement(statement: Mapping[str, Any]) -> tuple[str, Item]:
+    text, parameters = statement["Statement"], statement["Parameters"]
+    if inserted := _INSERTED.match(text):
+        names = _ATTRIBUTE.findall(inserted["attributes"])
+        return inserted["table"], dict(zip(names, parameters, strict=True))
+    if updated := _UPDATED.match(text):
+        return updated["table"], {updated["key"]: parameters[updated["changes"].count("?")]}
+    raise ValueError(f"no rule for what this statement costs: {text}")
 
 
 def _read(request: Request, tables: Items) -> float:

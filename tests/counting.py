@@ -123,7 +123,7 @@ class UntilTonight:
 def idle_day() -> dict[str, Usage]:
     """What each service uses in a day without orders: one process of each, with the default settings."""
     counted = Counted()
-    polls_a_day = SETTINGS.consumer_threads * DAY_SECONDS // SETTINGS.receive_wait_seconds
+    polls_a_day = DAY_SECONDS // SETTINGS.receive_wait_seconds
     for name in counted.system.consumers:
         counted.system.step(name)  # on AWS it ends with a long poll; the twin does not wait
         counted.meter.by_service[name] = counted.meter.by_service[name].times(polls_a_day)

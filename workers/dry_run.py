@@ -121,7 +121,7 @@ class DryRun:
     def __init__(self, outbox: Outbox, orders: Orders, products: Products, audit: AuditLog, clock: Clock) -> None:
         self._outbox = outbox
         ports = WorkerPorts(
-            orders=_port(read=orders.read, commit=_refuse_commit),
+            orders=_port(read=orders.read, commit=_refuse_commit, commit_each=_refuse_each),
             products=_port(read=products.read),
             audit=_port(has=audit.has, insert=partial(_refuse_insert, audit)),
             gateway=_port(charge=_refuse_charge),
@@ -226,6 +226,10 @@ def _port(**methods: Callable[..., Any]) -> Any:
 
 def _refuse_commit(transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:  # noqa: ARG001
     raise WouldAct({transition.before.order_id: _effect(transition) for transition in transitions})
+
+
+def _refuse_each(transitions: Sequence[Transition]) -> dict[str, Exception]:
+    return {one.before.order_id: WouldAct({one.before.order_id: _effect(one)}) for one in transitions}
 
 
 def _effect(transition: Transition) -> str:

@@ -33,10 +33,10 @@ class WorkerPorts:
     each: Mapper
 
 
-def ports_on(aws: Aws, config: Config) -> WorkerPorts:
-    """The ports of a real worker."""
+def ports_on(aws: Aws, config: Config, consumers: int) -> WorkerPorts:
+    """The ports of a real worker with that many consumers."""
     clock = SystemClock()
-    pool = ThreadPoolExecutor(MAX_BATCH_ENTRIES * config.consumer_threads, thread_name_prefix="charge")
+    pool = ThreadPoolExecutor(MAX_BATCH_ENTRIES * consumers, thread_name_prefix="charge")
     return WorkerPorts(
         orders=aws.orders,
         products=aws.products,

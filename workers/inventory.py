@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from shopflow.clock import Clock, HeaderFactory
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Order, Status, Transition, refuse, release, reserve
-from shopflow.domain.stock import Plan, first_chunk, plan, returned
-from shopflow.errors import Conflict, Contention, Unavailable
+from shopflow.domain.stock import Plan, first_chunk, plan
+from shopflow.errors import Conflict, Contention, MalformedRow, Unavailable
 from shopflow.log import about
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome, attempt, attempt_each
 from shopflow.messaging.outbox import Outbox
@@ -33,23 +33,20 @@ class Inventory(Handler):
 
     def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
         orders = self._orders.read({event.order_id for event in events})
-        pending: dict[str, Event] = {}
+        causes: dict[str, Event] = {}
         for event in events:
-            if _asks_for_stock(event, orders.get(event.order_id)):
-                pending.setdefault(event.order_id, event)
-        outcomes = self._reserve(pending, [orders[order_id] for order_id in pending])
-        others = [event for event in events if event.event_id not in outcomes]
-        released = attempt_each(lambda event: attempt(self._release, event, orders), others, self._clock)
-        outcomes |= {event.event_id: outcome for event, outcome in zip(others, released, strict=True)}
-        return [outcomes[event.event_id] for event in events]
+            if _changes_stock(event, orders.get(event.order_id)):
+                causes.setdefault(event.order_id, event)
+        outcomes = self._commit_all(causes, [orders[order_id] for order_id in causes])
+        return [outcomes.get(event.event_id) or attempt(lambda *_: Done(), event, orders) for event in events]
 
-    def _reserve(self, causes: Mapping[str, Event], waiting: Sequence[Order]) -> dict[str, Outcome]:
-        """Reserve or refuse each order of ``waiting``; ``causes`` has their events by order id. Returns by event id.
+    def _commit_all(self, causes: Mapping[str, Event], waiting: Sequence[Order]) -> dict[str, Outcome]:
+        """Reserve, refuse or release each order of ``waiting``; ``causes`` has their events by order id.
 
-        One plan is one transaction: a refusal is only true together with the reservations that took the stock. If the
-        transaction is cancelled, orders that have changed are dropped, and the rest is planned again with the stock of
-        that moment. If it fails for another reason than an outage, each order is tried alone, so that one order never
-        fails the others.
+        Returns the outcomes by event id. One plan is one transaction: a refusal is only true together with the
+        reservations that took the stock. If the transaction is cancelled, orders that have changed are dropped, and the
+        rest is planned again with the stock of that moment. If it fails for another reason than an outage, each order
+        is tried alone, so that one order never fails the others.
         """
         outcomes: dict[str, Outcome] = {}
         for _ in range(_MAX_PLANS):
@@ -75,39 +72,30 @@ class Inventory(Handler):
         """The outcome of each of ``orders``, by order id, each in a transaction of its own."""
         by_event = {causes[order.order_id].event_id: order for order in orders}
         events = [causes[order.order_id] for order in orders]
-        alone = attempt_each(
-            lambda event: self._reserve(causes, [by_event[event.event_id]])[event.event_id], events, self._clock
+        outcomes = attempt_each(
+            lambda event: self._commit_all(causes, [by_event[event.event_id]])[event.event_id], events, self._clock
         )
-        return {order.order_id: outcome for order, outcome in zip(orders, alone, strict=True)}
+        return {order.order_id: outcome for order, outcome in zip(orders, outcomes, strict=True)}
 
     def _commit(self, orders: Sequence[Order], causes: Mapping[str, Event]) -> list[tuple[Transition, Outgoing]]:
         """Check phase and reserve phase, for all orders or none. Raises `Conflict` after a lost race."""
         wanted = {line.product_id for order in orders for line in order.lines}
-        decided = plan(orders, self._products.read(wanted))
+        products = self._products.read(wanted)
+        declined = [order for order in orders if order.status is Status.PAYMENT_FAILED]
+        if missing := {line.product_id for order in declined for line in order.lines} - products.keys():
+            raise MalformedRow("inventory", frozenset(missing))
+        decided = plan([order for order in orders if order not in declined], declined, products)
         transitions = [self._decide(order, causes[order.order_id], decided) for order in orders]
         events = [self._outbox.outgoing(transition.after) for transition in transitions]
-        self._orders.commit(transitions, {product_id: -units for product_id, units in decided.taken.items()})
+        self._orders.commit(transitions, decided.stock)
         return list(zip(transitions, events, strict=True))
 
     def _decide(self, order: Order, cause: Event, decided: Plan) -> Transition:
-        reason = decided.refused.get(order.order_id)
-        if reason:
+        if order.status is Status.PAYMENT_FAILED:
+            return release(order, self._headers.new(EventType.INVENTORY_RELEASED, cause))
+        if reason := decided.refused.get(order.order_id):
             return refuse(order, self._headers.new(EventType.INVENTORY_FAILED, cause), reason)
         return reserve(order, self._headers.new(EventType.INVENTORY_RESERVED, cause))
-
-    def _release(self, event: Event, order: Order) -> Outcome:
-        """Return the units of a declined order to the stock, once."""
-        if event.event_type is not EventType.PAYMENT_FAILED or order.released_at is not None:
-            return Done()
-        transition = release(order, self._headers.new(EventType.INVENTORY_RELEASED, event))
-        outgoing = self._outbox.outgoing(transition.after)
-        try:
-            self._orders.commit([transition], returned(order))
-        except Conflict as conflict:
-            if conflict.products:
-                raise
-            return Done()
-        return self._done(transition, outgoing)
 
     @staticmethod
     def _done(transition: Transition, event: Outgoing) -> Done:
@@ -115,5 +103,11 @@ class Inventory(Handler):
         return Done(publish=event)
 
 
-def _asks_for_stock(event: Event, order: Order | None) -> bool:
-    return event.event_type is EventType.ORDER_CREATED and order is not None and order.status is Status.PENDING
+def _changes_stock(event: Event, order: Order | None) -> bool:
+    """Whether the event asks for a step that the order has not made yet."""
+    if order is None:
+        return False
+    if event.event_type is EventType.ORDER_CREATED:
+        return order.status is Status.PENDING
+    is_declined = event.event_type is EventType.PAYMENT_FAILED and order.status is Status.PAYMENT_FAILED
+    return is_declined and order.released_at is None

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from shopflow.clock import Clock
 from shopflow.domain.event import Event
 from shopflow.domain.mail import mail_text
 from shopflow.domain.order import Order, notify
-from shopflow.errors import Conflict, Contention
+from shopflow.errors import Conflict
 from shopflow.log import about
-from shopflow.messaging.handler import Done, Handler, Outcome, attempt, attempt_each
+from shopflow.messaging.handler import Done, Failed, Handler, Outcome, attempt, attempt_each
 from shopflow.ports import Mail, Mailer, Orders
 from workers.outbound import Outbound
 
@@ -27,25 +27,34 @@ class Notification(Handler):
         self._outbound = Outbound(mailer, clock)
 
     def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        """Sends the mails, then records them. If the process dies in between, the customers get the mail twice."""
         orders = self._orders.read({event.order_id for event in events})
-        return attempt_each(lambda event: attempt(self._notify, event, orders), events, self._clock)
+        outcomes = attempt_each(lambda event: attempt(self._send, event, orders), events, self._clock)
+        sent = {event.order_id for event, outcome in zip(events, outcomes, strict=True) if isinstance(outcome, Done)}
+        failures = self._record(orders[order_id] for order_id in sent)
+        return [
+            failures.get(event.order_id, outcome) if isinstance(outcome, Done) else outcome
+            for event, outcome in zip(events, outcomes, strict=True)
+        ]
 
-    def _notify(self, event: Event, order: Order) -> Outcome:
-        """Sends the mail, then records it. If the process dies in between, the customer gets the mail twice."""
-        if order.notified_at is not None:
-            return Done()
-        with self._outbound.sent(mail_about(event, order)):
-            self._record(order)
-        log.info("customer notified of %s", event.event_type, extra=about(event))
+    def _send(self, event: Event, order: Order) -> Outcome:
+        if order.notified_at is None:
+            self._outbound.send(mail_about(event, order))
+            log.info("customer notified of %s", event.event_type, extra=about(event))
         return Done()
 
-    def _record(self, order: Order) -> None:
-        """Commit that the customer is notified, unless another process has done so."""
-        try:
-            self._orders.commit([notify(order, self._clock.now_ms())])
-        except Conflict as conflict:
-            if conflict.orders[order.order_id].notified_at is None:
-                raise Contention(f"{order.order_id} has changed") from None
+    def _record(self, orders: Iterable[Order]) -> Mapping[str, Failed]:
+        """Commit that the customers are notified. Returns the failures by order id."""
+        now = self._clock.now_ms()
+        errors = self._orders.commit_each([notify(order, now) for order in orders if order.notified_at is None])
+        return {order_id: Failed(error) for order_id, error in errors.items() if not _is_notified(order_id, error)}
+
+
+def _is_notified(order_id: str, error: Exception) -> bool:
+    """Whether the transition failed because another process has made it."""
+    if not isinstance(error, Conflict) or order_id not in error.orders:
+        return False
+    return error.orders[order_id].notified_at is not None
 
 
 class LogMailer:

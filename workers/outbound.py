@@ -42,16 +42,14 @@ class Outbound:
         self._busy: set[str] = set()
         self._lock = threading.Lock()
 
-    @contextmanager
-    def sent(self, mail: Mail) -> Iterator[None]:
-        """Send ``mail`` if it was not sent before. Record it inside the ``with`` block.
+    def send(self, mail: Mail) -> None:
+        """Send ``mail`` unless this process has sent it before.
 
         Raises `Contention` while another thread sends the same order's mail; `Unavailable` during the delay after a try
         of unknown outcome; and what the mailer raises.
         """
         with self._alone_with(mail.order_id):
             self._send(mail)
-            yield
 
     @contextmanager
     def _alone_with(self, order_id: str) -> Iterator[None]:

@@ -17,6 +17,7 @@ from shopflow.log import start_logging
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.handler import Handler
 from shopflow.messaging.outbox import Outbox, Publisher
+from shopflow.messaging.shared_queue import SharedQueue
 from shopflow.ports import Queue
 from shopflow.supervision import stop_when_orphaned
 from shopflow.telemetry import Telemetry, telemetry_of
@@ -32,6 +33,7 @@ class Worker:
     """A service's handler, and what all its consumers share."""
 
     service: ServiceSpec
+    consumers: int
     handler: Handler
     queue: Queue
     publisher: Publisher
@@ -44,11 +46,12 @@ class Worker:
         """Start logging and connect to AWS. Raises `ConfigError`."""
         service = catalog.services[name]
         start_logging(service, config.log_format)
+        consumers = config.consumer_threads or service.threads
         aws = connect(config, PATIENT)
         contracts = Contracts(catalog)
-        handler = make_handler(ports_on(aws, config), Outbox(catalog, contracts))
+        handler = make_handler(ports_on(aws, config, consumers), Outbox(catalog, contracts))
         publisher, telemetry = Publisher(aws.topic), telemetry_of(service, config)
-        return cls(service, handler, aws.queue(name), publisher, contracts, config, telemetry)
+        return cls(service, consumers, handler, aws.queue(name), publisher, contracts, config, telemetry)
 
     def consumer(self, queue: Queue, stop: threading.Event) -> Consumer:
         """A consumer of ``queue``, for one thread."""
@@ -77,10 +80,12 @@ def run_worker(name: str, make_handler: MakeHandler, config: Config, catalog: Ca
         signal.signal(signum, lambda *_: stop.set())
     stop_when_orphaned(config.supervisor_fd, stop.set)
 
-    def consume() -> None:
-        worker.consumer(worker.queue, stop).run()
+    queue = SharedQueue(worker.queue, stop)
 
-    threads = [threading.Thread(target=consume, name=f"consumer-{n}") for n in range(config.consumer_threads)]
+    def consume() -> None:
+        worker.consumer(queue, stop).run()
+
+    threads = [threading.Thread(target=consume, name=f"consumer-{n}") for n in range(worker.consumers)]
     for thread in threads:
         thread.start()
     log.info("consuming with %d thread(s)", len(threads))

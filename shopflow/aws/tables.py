@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -27,14 +27,16 @@ from shopflow.domain.event import Event
 from shopflow.domain.order import EventHeader, Order, Transition, was_committed
 from shopflow.domain.stock import Product
 from shopflow.domain.times import to_ms
-from shopflow.errors import BadAnswer, Conflict, Contention
+from shopflow.errors import BadAnswer, Conflict, Contention, MalformedRow
+from shopflow.messaging.group_commit import GroupCommit
 from shopflow.messaging.retry import Backoff
-from shopflow.ports import AuditEntry, OpenOrder, check_transaction
+from shopflow.ports import MAX_STATEMENTS, AuditEntry, OpenOrder, check_transaction
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
+T = TypeVar("T")
 MAX_BATCH_GET = 100
 """DynamoDB: keys in one BatchGetItem."""
 
@@ -89,7 +91,6 @@ def batch_get(
             rounds.wait()
 
 
-ID_IS_FREE = "attribute_not_exists(orderId)"
 ENOUGH_IN_STOCK = "stock >= :units"
 PRODUCT_EXISTS = "attribute_exists(productId)"
 PRODUCT_IS_NEW = "attribute_not_exists(productId)"
@@ -104,37 +105,73 @@ class DynamoOrders:
         self._orders_table = orders_table
         self._inventory_table = inventory_table
         self._index = open_orders_index
+        self._creates: GroupCommit[Order, Order] = GroupCommit(
+            self._insert, MAX_STATEMENTS, lambda order: order.order_id
+        )
+        self._updates: GroupCommit[Transition, None] = GroupCommit(
+            self._update, MAX_STATEMENTS, lambda transition: transition.before.order_id
+        )
 
     def create(self, order: Order) -> Order:
-        try:
-            with translated("PutItem order"):
-                self._client.put_item(
-                    TableName=self._orders_table,
-                    Item=order_to_item(order),
-                    ConditionExpression=ID_IS_FREE,
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-        except self._client.exceptions.ConditionalCheckFailedException as error:
-            return self._standing([error.response])[order.order_id]
-        return order
+        [result] = self._creates.submit([order])
+        return _or_raise(result)
 
     def read(self, order_ids: Collection[str]) -> dict[str, Order]:
-        items = batch_get(self._client, self._orders_table, "orderId", sorted(set(order_ids)), consistent=True)
-        return {order.order_id: order for order in self._readable(items)}
+        return {order.order_id: order for order in self._readable(self._items(order_ids))}
+
+    def _items(self, order_ids: Collection[str]) -> Iterator[Item]:
+        return batch_get(self._client, self._orders_table, "orderId", sorted(set(order_ids)), consistent=True)
 
     def commit(self, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:
         check_transaction(transitions, stock or {})
         if len(transitions) == 1 and not stock:
-            self._update(transitions[0])
+            [result] = self._updates.submit(transitions)
+            _or_raise(result)
         else:
             self._transact(transitions, stock or {})
 
-    def _update(self, transition: Transition) -> None:
+    def commit_each(self, transitions: Sequence[Transition]) -> dict[str, Exception]:
+        results = zip(transitions, self._updates.submit(transitions), strict=True)
+        return {transition.before.order_id: error for transition, error in results if isinstance(error, Exception)}
+
+    def _insert(self, orders: Sequence[Order]) -> list[Order | Exception]:
+        """The order that has each id now, or why that is unknown."""
+        entries = self._execute([_insert_statement(self._orders_table, order_to_item(order)) for order in orders])
+        taken = [order.order_id for order, entry in zip(orders, entries, strict=True) if _is_duplicate(entry)]
+        items = list(self._items(taken)) if taken else []
+        standing = {item["orderId"]["S"]: item for item in items}
+        return [
+            self._standing_order(standing.get(order.order_id)) if _is_duplicate(entry) else _failure(entry) or order
+            for order, entry in zip(orders, entries, strict=True)
+        ]
+
+    def _standing_order(self, item: Item | None) -> Order | Exception:
+        if item is None:
+            return Contention("the order's id was taken and is free again")
         try:
-            with translated("UpdateItem order"):
-                self._client.update_item(**_update_of(transition, self._orders_table))
-        except self._client.exceptions.ConditionalCheckFailedException as error:
-            _unless_committed([transition], self._standing([error.response]), frozenset())
+            return all_readable([item], order_from_item, self._orders_table, "orderId")[0]
+        except MalformedRow as malformed:
+            return malformed
+
+    def _update(self, transitions: Sequence[Transition]) -> list[Exception | None]:
+        """Why each transition was not committed; None if it was, now or by an earlier request."""
+        entries = self._execute([_update_statement(self._orders_table, transition) for transition in transitions])
+        pairs = zip(transitions, entries, strict=True)
+        return [self._update_failure(transition, entry) for transition, entry in pairs]
+
+    def _update_failure(self, transition: Transition, entry: Any) -> Exception | None:
+        error = entry.get("Error", {})
+        if error.get("Code") != _FAILED:
+            return _failure(entry)
+        try:
+            _unless_committed([transition], self._standing([error]), frozenset())
+        except (Conflict, MalformedRow) as failure:
+            return failure
+        return None
+
+    def _execute(self, statements: Sequence[Any]) -> list[Any]:
+        with translated("BatchExecuteStatement orders"):
+            return list(self._client.batch_execute_statement(Statements=list(statements))["Responses"])
 
     def _transact(self, transitions: Sequence[Transition], stock: Mapping[str, int]) -> None:
         updates = [_update_of(transition, self._orders_table) for transition in transitions]
@@ -214,6 +251,40 @@ def _update_of(transition: Transition, table: str) -> Any:
         "ExpressionAttributeValues": values,
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
+
+
+def _update_statement(table: str, transition: Transition) -> Any:
+    """The PartiQL UPDATE of one transition: the changed attributes, on the conditions of its guard."""
+    sets, removes, parameters = [], [], []
+    for field, value in transition.changes().items():
+        if value is None:
+            removes.append(f' REMOVE "{ATTRIBUTES[field]}"')
+        else:
+            sets.append(f' SET "{ATTRIBUTES[field]}" = ?')
+            parameters.append(attribute_value(field, value))
+    conditions = ['"orderId" = ?']
+    parameters.append({"S": transition.before.order_id})
+    for field in transition.guard:
+        value = getattr(transition.before, field)
+        if value is None:
+            conditions.append(f'"{ATTRIBUTES[field]}" IS MISSING')
+        elif isinstance(value, EventHeader):
+            conditions.append(f'"{ATTRIBUTES[field]}"."eventId" = ?')
+            parameters.append({"S": value.event_id})
+        else:
+            conditions.append(f'"{ATTRIBUTES[field]}" = ?')
+            parameters.append(attribute_value(field, value))
+    return {
+        "Statement": f'UPDATE "{table}"{"".join([*sets, *removes])} WHERE {" AND ".join(conditions)}',
+        "Parameters": parameters,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def _insert_statement(table: str, item: Item) -> Any:
+    """PartiQL INSERT never replaces an item."""
+    attributes = ", ".join(f"'{name}': ?" for name in item)
+    return {"Statement": f'INSERT INTO "{table}" VALUE {{{attributes}}}', "Parameters": list(item.values())}
 
 
 def _still(field: str, value: Any, names: dict[str, str], values: dict[str, Any]) -> str:
@@ -299,10 +370,12 @@ class DynamoAuditLog:
         self._table = table
 
     def insert(self, events: Sequence[Event], stored_at: int) -> dict[str, Exception]:
-        statements = [self._insert_statement(event, stored_at) for event in events]
+        statements = [_insert_statement(self._table, audit_to_item(event, stored_at)) for event in events]
         with translated("BatchExecuteStatement"):
             answer = self._client.batch_execute_statement(Statements=statements)
-        failures = zip(events, (_failure(entry) for entry in answer["Responses"]), strict=True)
+        entries = zip(events, answer["Responses"], strict=True)
+        # A duplicate is not an error: the id is the event's own, so it is the same event.
+        failures = ((event, None if _is_duplicate(entry) else _failure(entry)) for event, entry in entries)
         return {event.event_id: failure for event, failure in failures if failure}
 
     def has(self, order_id: str, event_id: str) -> bool:
@@ -337,16 +410,21 @@ class DynamoAuditLog:
                         last = order_id
                         yield order_id
 
-    def _insert_statement(self, event: Event, stored_at: int) -> Any:
-        item = audit_to_item(event, stored_at)
-        attributes = ", ".join(f"'{name}': ?" for name in item)
-        return {"Statement": f'INSERT INTO "{self._table}" VALUE {{{attributes}}}', "Parameters": list(item.values())}
+
+def _is_duplicate(entry: Any) -> bool:
+    return bool(entry.get("Error", {}).get("Code") == "DuplicateItem")
 
 
 def _failure(entry: Any) -> Exception | None:
-    """The error of one statement. A duplicate is not an error: the id is the event's own, so it is the same event."""
+    """The error of one statement of a batch."""
     error = entry.get("Error")
-    if not error or error.get("Code") == "DuplicateItem":
+    if not error:
         return None
     code = error.get("Code", "")
-    return (outage_of(code) or BadAnswer)(f"insert into the audit log: {code} {error.get('Message', '')}")
+    return (outage_of(code) or BadAnswer)(f"PartiQL statement: {code} {error.get('Message', '')}")
+
+
+def _or_raise(result: T | Exception) -> T:
+    if isinstance(result, Exception):
+        raise result
+    return result

@@ -23,31 +23,35 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``refused``: the reason by order id. The other orders get their units, ``taken`` in total (units by product)."""
+    """``refused``: the reason by order id. ``stock``: the units to add (negative: to take), by product."""
 
-    taken: Mapping[str, int]
     refused: Mapping[str, str]
+    stock: Mapping[str, int]
 
 
-def plan(orders: Sequence[Order], products: Mapping[str, Product]) -> Plan:
-    """Decide each order in turn: all of its lines or none, out of what the orders before it left.
+def plan(requests: Sequence[Order], releases: Sequence[Order], products: Mapping[str, Product]) -> Plan:
+    """Decide each of ``requests`` in turn: all of its lines or none, from what the orders before it left.
 
-    ``products`` holds what exists of the orders' products, as just read. An order is only refused because of stock
-    that is not there or that an earlier order of the same plan takes, so refusals and reservations must be committed
-    together.
+    ``releases`` return their units first; all their products are in ``products``. ``products``: those that exist, as
+    just read. An order is only refused because of stock that is missing or that an earlier order of the same plan
+    takes, so the whole plan must be committed together.
     """
     left = {product_id: product.stock for product_id, product in products.items()}
-    taken: Counter[str] = Counter()
+    change: Counter[str] = Counter()
     refused: dict[str, str] = {}
-    for order in orders:
+    for order in releases:
+        for product_id, units in returned(order).items():
+            left[product_id] += units
+            change[product_id] += units
+    for order in requests:
         reason = next((reason for line in order.lines if (reason := _shortage(line, left))), None)
         if reason:
             refused[order.order_id] = reason
             continue
         for line in order.lines:
             left[line.product_id] -= line.quantity
-            taken[line.product_id] += line.quantity
-    return Plan(dict(taken), refused)
+            change[line.product_id] -= line.quantity
+    return Plan(refused, {product_id: units for product_id, units in change.items() if units})
 
 
 def returned(order: Order) -> dict[str, int]:

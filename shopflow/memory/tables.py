@@ -107,6 +107,15 @@ class MemoryOrders:
             else:
                 self._write(transitions, standing, units)
 
+    def commit_each(self, transitions: Sequence[Transition]) -> dict[str, Exception]:
+        errors: dict[str, Exception] = {}
+        for transition in transitions:
+            try:
+                self.commit([transition])
+            except Exception as error:
+                errors[transition.before.order_id] = error
+        return errors
+
     def open_orders(self) -> Iterator[OpenOrder]:
         with self._tables.lock:
             entries = [OpenOrder(order_id, opened_at) for order_id, opened_at in self._tables.opened.items()]

@@ -1,89 +1,110 @@
-"""Group commit: concurrent requests share one publish, so that ten orders cost one call."""
+"""Group commit: concurrent calls share one request, so that ten orders cost one call instead of ten."""
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-log = logging.getLogger(__name__)
+from shopflow.errors import Unavailable
 
 T = TypeVar("T")
-
-PATIENCE_SECONDS = 2.0
-"""A client is waiting. The relay looks at the order after 30 s."""
+R = TypeVar("R")
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting(Generic[T]):
-    """The events of one request. ``done``: nothing is left to do for it. ``alone``: publish them without the others."""
-
-    events: Sequence[T]
+class _Item(Generic[T]):
+    value: T
+    result: Any = None
     done: bool = False
-    alone: bool = False
-
-    @property
-    def settled(self) -> bool:
-        return self.done or self.alone
 
 
-class GroupPublisher(Generic[T]):
-    """Publishes for concurrent requests: one call at a time, with the events of all requests that came since the last.
+class GroupCommit(Generic[T, R]):
+    """One request at a time, with the items of all callers that came since the last one. Thread-safe.
 
-    No request waits for others to come: if no call is under way, its own starts at once. After ``patience_seconds`` a
-    request gives up and leaves its event to the relay, as after a crash. ``most``: requests a call.
+    No caller waits for others to come: when no request is under way, its own starts at once.
+
+    ``request``: makes one request and returns a result, or an error, for each item in order. It gets at most ``most``
+    items, all with different ``key``. An `Unavailable` that it raises counts for all of them; after any other error
+    each item is requested alone, so that one never fails another.
+    ``patience_seconds``: how long a caller waits for a request of another caller. None: as long as that takes.
     """
 
     def __init__(
-        self, publish: Callable[[Sequence[T]], object], most: int, patience_seconds: float = PATIENCE_SECONDS
+        self,
+        request: Callable[[Sequence[T]], Sequence[R | Exception]],
+        most: int,
+        key: Callable[[T], Hashable] = id,
+        patience_seconds: float | None = None,
     ) -> None:
-        self._publish = publish
+        self._request = request
         self._most = most
+        self._key = key
         self._patience_seconds = patience_seconds
-        self._waiting: list[_Waiting[T]] = []
+        self._waiting: list[_Item[T]] = []
         self._busy = False
         self._changed = threading.Condition()
 
-    def publish(self, events: Sequence[T]) -> None:
-        """Publish ``events`` as far as the topic accepts them. Raises what publishing them alone raises."""
-        mine = _Waiting(events)
+    def submit(self, values: Sequence[T]) -> list[R | Exception]:
+        """The result, or the error, of each of ``values``, in order. `Unavailable` for those that ran out of patience.
+
+        Never raises.
+        """
+        mine = [_Item(value) for value in values]
         with self._changed:
-            self._waiting.append(mine)
+            self._waiting += mine
         while batch := self._my_turn(mine):
-            self._publish_for(batch)
-        if mine.alone:
-            self._publish(events)
+            self._commit(batch)
+        return [item.result for item in mine]
 
-    def _my_turn(self, mine: _Waiting[T]) -> Sequence[_Waiting[T]]:
-        """What this thread must publish now; nothing once ``mine`` is settled."""
+    def _my_turn(self, mine: Sequence[_Item[T]]) -> list[_Item[T]]:
+        """The items that this thread must request now; none once ``mine`` are done."""
         with self._changed:
-            if not self._changed.wait_for(lambda: mine.settled or not self._busy, self._patience_seconds):
+            if not self._changed.wait_for(lambda: not self._busy or _done(mine), self._patience_seconds):
                 self._give_up(mine)
-            if mine.settled:
-                return ()
+            if _done(mine):
+                return []
             self._busy = True
-            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-            return batch
+            return self._next_batch()
 
-    def _give_up(self, mine: _Waiting[T]) -> None:
-        """The topic does not answer. A call that already has ``mine`` in it may still succeed."""
-        log.warning("the topic does not answer: left in the outbox for the relay")
-        mine.done = True
-        if mine in self._waiting:
-            self._waiting.remove(mine)
+    def _next_batch(self) -> list[_Item[T]]:
+        batch: dict[Hashable, _Item[T]] = {}
+        for item in self._waiting:
+            if len(batch) < self._most:
+                batch.setdefault(self._key(item.value), item)
+        taken = list(batch.values())
+        self._waiting = [item for item in self._waiting if item not in taken]
+        return taken
 
-    def _publish_for(self, batch: Sequence[_Waiting[T]]) -> None:
-        together = False
+    def _give_up(self, mine: Sequence[_Item[T]]) -> None:
+        """A request that already has an item of ``mine`` in it may still succeed."""
+        self._waiting = [item for item in self._waiting if item not in mine]
+        for item in mine:
+            if not item.done:
+                item.result, item.done = Unavailable("no answer in time"), True
+
+    def _commit(self, batch: Sequence[_Item[T]]) -> None:
+        results: Sequence[R | Exception] = [Unavailable("interrupted")] * len(batch)
         try:
-            self._publish([event for one in batch for event in one.events])
-            together = True
-        except Exception as error:
-            log.warning("publishing %d events one by one: %s", len(batch), error)
+            results = self._results([item.value for item in batch])
         finally:
             with self._changed:
                 self._busy = False
-                for one in batch:
-                    one.done, one.alone = together, not together
+                for item, result in zip(batch, results, strict=True):
+                    item.result, item.done = result, True
                 self._changed.notify_all()
+
+    def _results(self, values: Sequence[T]) -> Sequence[R | Exception]:
+        try:
+            return self._request(values)
+        except Unavailable as error:
+            return [error] * len(values)
+        except Exception as error:
+            if len(values) == 1:
+                return [error]
+            return [result for value in values for result in self._results([value])]
+
+
+def _done(items: Sequence[_Item[T]]) -> bool:
+    return all(item.done for item in items)

@@ -10,8 +10,8 @@ from shopflow.catalog import Catalog
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event, payload_of
 from shopflow.domain.order import Order
-from shopflow.errors import Unavailable
 from shopflow.log import about
+from shopflow.messaging.group_commit import GroupCommit
 from shopflow.ports import MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, Outgoing, Topic
 
 log = logging.getLogger(__name__)
@@ -39,36 +39,32 @@ class Outbox:
 
 
 class Publisher:
-    """Publishes events that are stored in an outbox.
+    """Publishes events that are stored in an outbox. Concurrent calls share a PublishBatch.
 
     So a refusal is not an error: the outbox keeps the event, and the relay publishes it later (docs/adr/0004).
+    ``patience_seconds``: how long `publish` waits for another caller's request; then it leaves its events to the relay.
     """
 
-    def __init__(self, topic: Topic) -> None:
+    def __init__(self, topic: Topic, patience_seconds: float | None = None) -> None:
         self._topic = topic
+        self._group = GroupCommit(self._request, MAX_BATCH_ENTRIES, patience_seconds=patience_seconds)
 
     def publish(self, events: Sequence[Outgoing]) -> frozenset[str]:
         """Publish ``events``; returns the ids of those that the topic accepted. Never raises."""
-        refused: frozenset[str] = frozenset()
-        for batch in _batches(events):
-            refused |= self._publish_batch(batch)
-        for event in events:
-            if event.event_id in refused:
-                log.warning("not published: stays in the outbox for the relay", extra=about(event))
-        return frozenset(event.event_id for event in events) - refused
+        accepted = set()
+        for event, result in zip(events, self._group.submit(events), strict=True):
+            if result is True:
+                accepted.add(event.event_id)
+            else:
+                log.warning(
+                    "not published, stays in the outbox for the relay: %s", result or "refused", extra=about(event)
+                )
+        return frozenset(accepted)
 
-    def _publish_batch(self, batch: Sequence[Outgoing]) -> frozenset[str]:
-        """The ids of the refused events. A batch that is refused as a whole is published one event at a time."""
-        try:
-            return self._topic.publish(batch)
-        except Unavailable as error:
-            log.warning("the topic is unavailable: %s", error)
-            return frozenset(event.event_id for event in batch)
-        except Exception:
-            if len(batch) == 1:
-                log.exception("the topic refused an event", extra=about(batch[0]))
-                return frozenset({batch[0].event_id})
-            return frozenset().union(*(self._publish_batch([event]) for event in batch))
+    def _request(self, events: Sequence[Outgoing]) -> list[bool]:
+        """Whether the topic accepted each event."""
+        refused = frozenset().union(*(self._topic.publish(batch) for batch in _batches(events)))
+        return [event.event_id not in refused for event in events]
 
 
 def stored_event(catalog: Catalog, order: Order) -> Event:

@@ -25,27 +25,28 @@ run "every_service_has_the_rights_that_it_needs_and_no_others" {
       } == {
       for service, rights in {
         order = [
-          "dynamodb:PutItem ${var.orders}", "dynamodb:BatchGetItem ${var.orders}",
+          "dynamodb:PartiQLInsert ${var.orders}", "dynamodb:BatchGetItem ${var.orders}",
           "dynamodb:BatchGetItem ${var.inventory}", "dynamodb:Scan ${var.inventory}",
           "dynamodb:Query ${var.events}",
           "sns:Publish ${var.topic}",
         ]
         relay = [
           "dynamodb:Scan ${var.open_orders}",
-          "dynamodb:BatchGetItem ${var.orders}", "dynamodb:UpdateItem ${var.orders}",
+          "dynamodb:BatchGetItem ${var.orders}", "dynamodb:PartiQLUpdate ${var.orders}",
           "dynamodb:GetItem ${var.events}",
           "sns:Publish ${var.topic}",
         ]
         inventory = [
-          "dynamodb:BatchGetItem ${var.orders}", "dynamodb:UpdateItem ${var.orders}",
+          "dynamodb:BatchGetItem ${var.orders}", "dynamodb:PartiQLUpdate ${var.orders}",
+          "dynamodb:UpdateItem ${var.orders}",
           "dynamodb:BatchGetItem ${var.inventory}", "dynamodb:UpdateItem ${var.inventory}",
           "sns:Publish ${var.topic}",
         ]
         payment = [
-          "dynamodb:BatchGetItem ${var.orders}", "dynamodb:UpdateItem ${var.orders}",
+          "dynamodb:BatchGetItem ${var.orders}", "dynamodb:PartiQLUpdate ${var.orders}",
           "sns:Publish ${var.topic}",
         ]
-        notification = ["dynamodb:BatchGetItem ${var.orders}", "dynamodb:UpdateItem ${var.orders}"]
+        notification = ["dynamodb:BatchGetItem ${var.orders}", "dynamodb:PartiQLUpdate ${var.orders}"]
         audit        = ["dynamodb:PartiQLInsert ${var.events}"]
         } : service => toset(concat(rights, [
           for action in ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"] :

@@ -61,7 +61,7 @@ QUICK = {
     "CRASH_CLOCK_BEHIND_MS": "24000",
 }
 """The relay looks at an order 6 s after it was placed, not 30."""
-COMMITS, PUBLISH = ("PutItem", "UpdateItem", "TransactWriteItems"), "PublishBatch"
+COMMITS, PUBLISH = ("BatchExecuteStatement", "TransactWriteItems"), "PublishBatch"
 POLLS = {"consumer": "ReceiveMessage", "relay": "Scan"}
 """The call that each role repeats while it has nothing to do."""
 Journal = Sequence[Mapping[str, Any]]

@@ -40,7 +40,7 @@ def subjects_of(method: str, call: partial[Any]) -> list[str]:
             return [order.order_id]
         case "orders.read" | "products.read", (ids, *_):
             return sorted(ids)
-        case "orders.commit", (transitions, *_):
+        case (("orders.commit" | "orders.commit_each"), (transitions, *_)):
             return [transition.before.order_id for transition in transitions]
         case (("audit.has" | "audit.trail" | "gateway.charge"), (order_id, *_)):
             return [order_id]

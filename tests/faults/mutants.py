@@ -18,9 +18,10 @@ from shopflow.memory.tables import MemoryAuditLog, MemoryOrders
 from shopflow.messaging import outbox, relay
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.deferred import DeferredMessages
+from shopflow.messaging.group_commit import GroupCommit
 from shopflow.messaging.outbox import Publisher
 from shopflow.messaging.relay import Relay
-from workers import payment
+from workers import inventory, payment
 from workers.audit import Audit
 from workers.dry_run import Kind
 from workers.inventory import Inventory
@@ -111,11 +112,12 @@ OF_SERVICES = (
         "release_guard_missing",
         "Two Inventory processes that have the same `payment.failed` both return the stock.",
         Edit(domain.release, 'guard=("status", "released_at")', 'guard=("status",)'),
+        made_for=("declined", "oversleep", "inventory's orders.commit"),
     ),
     Mutant(
         "release_twice",
         "A redelivered `payment.failed` returns the stock again.",
-        Edit(Inventory._release, " or order.released_at is not None", ""),
+        Edit(inventory._changes_stock, "is_declined and order.released_at is None", "is_declined"),
         Edit(domain.release, "if order.released_at is not None:", "if False:"),
     ),
     Mutant(
@@ -126,18 +128,18 @@ OF_SERVICES = (
     Mutant(
         "nothing_returned",
         "The release of a declined order returns no units.",
-        Edit(Inventory._release, "commit([transition], returned(order))", "commit([transition])"),
+        Edit(Inventory._commit, "not in declined], declined, products", "not in declined], [], products"),
     ),
     Mutant(
         "refusals_committed_apart",
         "Inventory commits the refused orders of a batch before the reserved ones, not together with them.",
         Edit(
             Inventory._commit,
-            "self._orders.commit(transitions, {",
+            "self._orders.commit(transitions, decided.stock)",
             "apart = [one for one in transitions if one.before.order_id in decided.refused]\n"
             "for one in apart:\n"
             "    self._orders.commit([one])\n"
-            "self._orders.commit([one for one in transitions if one not in apart], {",
+            "self._orders.commit([one for one in transitions if one not in apart], decided.stock)",
         ),
     ),
     Mutant(
@@ -145,30 +147,31 @@ OF_SERVICES = (
         "Inventory refuses the orders of a batch when a transaction conflicts or is throttled.",
         Edit(
             Inventory._commit,
-            "self._orders.commit(transitions, {product_id: -units for product_id, units in decided.taken.items()})",
+            "self._orders.commit(transitions, decided.stock)",
             "try:\n"
-            "    self._orders.commit(transitions, {name: -units for name, units in decided.taken.items()})\n"
+            "    self._orders.commit(transitions, decided.stock)\n"
             "except Contention:\n"
-            "    refused = Plan({}, {order.order_id: 'Insufficient stock' for order in orders})\n"
+            "    refused = Plan({order.order_id: 'Insufficient stock' for order in orders}, {})\n"
             "    transitions = [self._decide(order, causes[order.order_id], refused) for order in orders]\n"
             "    events = [self._outbox.outgoing(transition.after) for transition in transitions]\n"
             "    self._orders.commit(transitions)",
         ),
+        made_for=("refuse at", "inventory's orders.commit"),
     ),
     Mutant(
         "each_order_planned_last",
         "Inventory plans each order of a batch on what all the others leave, as if it had come last.",
         Edit(
             Inventory._commit,
-            "decided = plan(orders, self._products.read(wanted))",
-            "products = self._products.read(wanted)\n"
+            "decided = plan([order for order in orders if order not in declined], declined, products)",
             "refused = {}\n"
-            "for one in orders:\n"
-            "    others = [other for other in orders if other is not one]\n"
-            "    reasons = plan([*others, one], products).refused\n"
+            "requests = [order for order in orders if order not in declined]\n"
+            "for one in requests:\n"
+            "    others = [other for other in requests if other is not one]\n"
+            "    reasons = plan([*others, one], declined, products).refused\n"
             "    refused |= {one.order_id: reasons[one.order_id]} if one.order_id in reasons else {}\n"
-            "fitting = plan([one for one in orders if one.order_id not in refused], products)\n"
-            "decided = Plan(fitting.taken, {**fitting.refused, **refused})",
+            "fitting = plan([one for one in requests if one.order_id not in refused], declined, products)\n"
+            "decided = Plan({**fitting.refused, **refused}, fitting.stock)",
         ),
     ),
     Mutant(
@@ -204,21 +207,18 @@ OF_SERVICES = (
         "recorded_before_sent",
         "Notification records that the customer is notified, then sends the mail.",
         Edit(
-            Notification._notify,
-            "with self._outbound.sent(mail_about(event, order)):\n        self._record(order)",
-            "self._record(order)\nself._outbound._mailer.send(mail_about(event, order))",
+            Notification._send,
+            "self._outbound.send(mail_about(event, order))",
+            "self._record([order])\nself._outbound._mailer.send(mail_about(event, order))",
         ),
     ),
     Mutant(
         "notified_again",
         "Notification does not look whether the customer was notified already.",
         Edit(
-            Notification._notify,
-            "if order.notified_at is not None:\n"
-            "        return Done()\n"
-            "    with self._outbound.sent(mail_about(event, order)):\n"
-            "        self._record(order)",
-            "self._outbound._mailer.send(mail_about(event, order))\nself._record(order)",
+            Notification._send,
+            "if order.notified_at is None:\n        self._outbound.send(",
+            "if True:\n    self._outbound._mailer.send(",
         ),
     ),
     Mutant(
@@ -241,6 +241,7 @@ OF_MESSAGING = (
         "no_status_condition",
         "A transition is committed whatever status the order has by then.",
         Edit(domain._transition, 'guard=("status",)', "guard=()"),
+        made_for=("oversleep", "inventory's orders.commit"),
     ),
     Mutant(
         "no_stock_condition",
@@ -301,7 +302,7 @@ OF_MESSAGING = (
     Mutant(
         "refused_entries_ignored",
         "The publisher does not read which entries of a batch the topic refused.",
-        Edit(Publisher.publish, "for event in events) - refused", "for event in events)"),
+        Edit(Publisher._request, "event.event_id not in refused", "True"),
         made_for=("lose_answers_for_ten_minutes", "inventory's orders.commit"),
     ),
     Mutant(
@@ -405,7 +406,7 @@ OF_NEIGHBOURS = (
     Mutant(
         "publish_fails_as_a_whole",
         "When the topic refuses one event's text, the publisher publishes no event of that batch.",
-        Edit(Publisher._publish_batch, "if len(batch) == 1:", "raise\nif len(batch) == 1:"),
+        Edit(GroupCommit._results, "if len(values) == 1:\n            return [error]", "return [error] * len(values)"),
         made_for=("inventory's topic.publish", "break_down"),
     ),
     Mutant(

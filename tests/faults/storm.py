@@ -85,7 +85,7 @@ class Storm:
     def __call__(self, service: str, method: str, call: partial[Any]) -> Any:
         if not self._raging:
             return call()
-        for _ in range(RACES if method == "orders.commit" else 1):
+        for _ in range(RACES if method.startswith("orders.commit") else 1):
             self._others_go_first(service)
         subjects = subjects_of(method, call)
         self._begin_lasting(method, subjects)

@@ -133,8 +133,9 @@ class Observer:
                 self.mails.read(service)
             case "notification", "mailer.send":
                 self.mails.sent(service, call.args[0].order_id)
-            case "notification", "orders.commit":
-                self.mails.committed(call.args[0])
+            case "notification", "orders.commit_each":
+                self.faults += bool(answer)
+                self.mails.committed([one for one in call.args[0] if one.before.order_id not in answer])
         return answer
 
     def _published(self, service: str, batch: Sequence[Outgoing], refused: frozenset[str]) -> None:
@@ -158,7 +159,7 @@ class Observer:
     def _check_refusals(
         self, service: str, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None
     ) -> None:
-        taken = {product_id: -units for product_id, units in (stock or {}).items() if units < 0}
+        taken = {product_id: -units for product_id, units in (stock or {}).items()}
         for transition in transitions:
             if transition.after.status is Status.INVENTORY_FAILED and transition.before.status is Status.PENDING:
                 self.refusals += check_refusal(transition.after, self._seen_stock.get(service, {}), taken)

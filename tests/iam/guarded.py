@@ -158,7 +158,7 @@ class Guarded:
 def in_emulators_words(rights: set[Right]) -> list[dict[str, str]]:
     """The rights that the emulator asks for by another name than AWS does, as statements of a policy."""
     asked = {Right(_SAME_RESOURCE[right.action], right.resource) for right in rights if right.action in _SAME_RESOURCE}
-    if any(right.action == "dynamodb:PartiQLInsert" for right in rights):
+    if any(right.action.startswith("dynamodb:PartiQL") for right in rights):
         asked.add(Right("dynamodb:BatchExecuteStatement", "*"))
     return [{"Effect": "Allow", "Action": right.action, "Resource": right.resource} for right in sorted(asked)]
 

@@ -82,7 +82,7 @@ def test_a_post_whose_put_succeeded_but_lost_its_answer_makes_one_order(live: Li
 
 
 def place_order_that_loses_the_answer_of_its_first_put(live: Live) -> tuple[PlaceOrder, mock.Mock]:
-    """The use case, and what is called with each PutItem."""
+    """The use case, and what is called with each insert."""
     session = boto3.session.Session(region_name=live.config.region)
     client = session.client("dynamodb", endpoint_url=live.config.endpoint_url, config=INTERACTIVE.boto_config())
 
@@ -92,7 +92,7 @@ def place_order_that_loses_the_answer_of_its_first_put(live: Live) -> tuple[Plac
             raise ConnectionClosedError(endpoint_url=request.url)
 
     put = mock.Mock(side_effect=send, return_value=None)
-    client.meta.events.register("before-send.dynamodb.PutItem", put)
+    client.meta.events.register("before-send.dynamodb.BatchExecuteStatement", put)
     names = live.config.resources
     place = PlaceOrder(
         outbox=OUTBOX,

@@ -314,7 +314,7 @@ def test_an_order_that_the_relay_cannot_finish_does_not_keep_it_from_the_others(
 
 @pytest.mark.parametrize("seconds", [600, DAY])
 def test_an_outage_of_the_orders_table_costs_no_second_mail(seconds: float) -> None:
-    fault = Fault("notification", "orders.commit", refuse)
+    fault = Fault("notification", "orders.commit_each", refuse)
     system = System({"A": 1}, tap=fault)
     order = system.place({"A": 1}, VISA)
     system.run(seconds)
@@ -326,7 +326,7 @@ def test_an_outage_of_the_orders_table_costs_no_second_mail(seconds: float) -> N
 def test_each_crash_before_the_mail_is_recorded_costs_one_more_mail() -> None:
     crashes = iter([crash, crash])
     system = System(
-        {"A": 1}, tap=Fault("notification", "orders.commit", lambda call: next(crashes, partial.__call__)(call))
+        {"A": 1}, tap=Fault("notification", "orders.commit_each", lambda call: next(crashes, partial.__call__)(call))
     )
     order = ends(system, system.place({"A": 1}, VISA), Status.COMPLETED)
     assert system.mailer.sent[order.order_id] == 3

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shopflow.domain.order import Order
-from shopflow.domain.stock import Product, first_chunk, plan, returned
+from shopflow.domain.stock import Product, first_chunk, plan
 from tests.unit.making import line, pending
 
 
@@ -16,30 +16,33 @@ def _stock(**units: int) -> dict[str, Product]:
 
 def test_orders_are_served_in_their_order_until_the_stock_is_gone() -> None:
     first, second, third = (pending(f"ORD-0000000{n}", line("A", quantity)) for n, quantity in ((1, 2), (2, 2), (3, 1)))
-    decided = plan([first, second, third], _stock(A=3))
-    assert decided.taken == {"A": 3}
+    decided = plan([first, second, third], [], _stock(A=3))
+    assert decided.stock == {"A": -3}
     assert list(decided.refused) == [second.order_id]
 
 
 def test_a_refusal_names_the_product_what_was_available_and_what_was_asked() -> None:
     order = pending("ORD-00000001", line("A", 5))
-    reason = plan([order], _stock(A=3)).refused[order.order_id]
+    reason = plan([order], [], _stock(A=3)).refused[order.order_id]
     assert reason == "Insufficient stock for Name of A (A): available 3, requested 5"
 
 
 def test_a_product_that_does_not_exist_is_named() -> None:
     order = pending("ORD-00000001", line("B", 5))
-    assert "does not exist" in plan([order], {}).refused[order.order_id]
+    assert "does not exist" in plan([order], [], {}).refused[order.order_id]
 
 
 def test_an_order_takes_all_of_its_lines_or_none() -> None:
     order = pending("ORD-00000001", line("A", 1), line("B", 1))
-    decided = plan([order], _stock(A=1, B=0))
-    assert (decided.taken, list(decided.refused)) == ({}, [order.order_id])
+    decided = plan([order], [], _stock(A=1, B=0))
+    assert (decided.stock, list(decided.refused)) == ({}, [order.order_id])
 
 
-def test_a_release_returns_what_the_order_took() -> None:
-    assert returned(pending("ORD-00000001", line("A", 2), line("B", 7))) == {"A": 2, "B": 7}
+def test_a_release_returns_its_units_before_the_same_plan_reserves() -> None:
+    declined, first, second = (pending(f"ORD-0000000{n}", line("A", units)) for n, units in ((1, 5), (2, 3), (3, 3)))
+    decided = plan([first, second], [declined], _stock(A=0))
+    assert (decided.stock, list(decided.refused)) == ({"A": 2}, [second.order_id])
+    assert plan([], [pending("ORD-00000001", line("A", 2), line("B", 7))], _stock(A=0, B=0)).stock == {"A": 2, "B": 7}
 
 
 def test_a_chunk_fits_into_one_transaction() -> None:
@@ -60,7 +63,7 @@ _orders = st.lists(
 
 @given(_orders, st.fixed_dictionaries({name: st.integers(0, 12) for name in "ABC"}))
 def test_no_plan_takes_more_than_there_is_and_every_refusal_is_true(orders: list[Order], units: dict[str, int]) -> None:
-    decided = plan(orders, _stock(**units))
+    decided = plan(orders, [], _stock(**units))
     left = dict(units)
     for order in orders:
         fits = all(left[wanted.product_id] >= wanted.quantity for wanted in order.lines)
@@ -69,4 +72,4 @@ def test_no_plan_takes_more_than_there_is_and_every_refusal_is_true(orders: list
             for wanted in order.lines:
                 left[wanted.product_id] -= wanted.quantity
     assert min(left.values()) >= 0
-    assert {name: units[name] - left[name] for name in units if units[name] != left[name]} == decided.taken
+    assert {name: left[name] - units[name] for name in units if units[name] != left[name]} == decided.stock

@@ -6,21 +6,21 @@
 locals {
   table_actions = {
     order = {
-      orders    = ["dynamodb:BatchGetItem", "dynamodb:PutItem"]
+      orders    = ["dynamodb:BatchGetItem", "dynamodb:PartiQLInsert"]
       inventory = ["dynamodb:BatchGetItem", "dynamodb:Scan"]
       events    = ["dynamodb:Query"]
     }
     relay = {
-      orders      = ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"]
+      orders      = ["dynamodb:BatchGetItem", "dynamodb:PartiQLUpdate"]
       open_orders = ["dynamodb:Scan"]
       events      = ["dynamodb:GetItem"]
     }
     inventory = {
-      orders    = ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"]
+      orders    = ["dynamodb:BatchGetItem", "dynamodb:PartiQLUpdate", "dynamodb:UpdateItem"]
       inventory = ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"]
     }
-    payment      = { orders = ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"] }
-    notification = { orders = ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"] }
+    payment      = { orders = ["dynamodb:BatchGetItem", "dynamodb:PartiQLUpdate"] }
+    notification = { orders = ["dynamodb:BatchGetItem", "dynamodb:PartiQLUpdate"] }
     audit        = { events = ["dynamodb:PartiQLInsert"] }
   }
 

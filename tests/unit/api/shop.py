@@ -71,6 +71,9 @@ class CountingOrders:
     def commit(self, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:
         self._orders.commit(transitions, stock)
 
+    def commit_each(self, transitions: Sequence[Transition]) -> dict[str, Exception]:
+        return self._orders.commit_each(transitions)
+
     def open_orders(self) -> Iterator[OpenOrder]:
         return self._orders.open_orders()
 
