@@ -34,6 +34,8 @@ class ServiceSpec:
 
     ``module``: how to run it (``python -m module``); None for ShopFlow's own services. ``threads``: consumers in one
     process. A service that waits for others needs several; one that works gets full batches with one.
+    ``batch_window_seconds``: how long a consumer lets messages collect after a batch that was not full. A service that
+    nobody waits for then needs fewer calls.
     """
 
     name: str
@@ -42,6 +44,7 @@ class ServiceSpec:
     consumes: frozenset[str]
     module: str | None = None
     threads: int = 1
+    batch_window_seconds: int = 0
 
     @property
     def source(self) -> str:
@@ -90,4 +93,12 @@ def _service_spec(name: str, spec: Mapping[str, Any], every_type: frozenset[str]
     consumed = every_type if spec["consumes"] == [EVERYTHING] else frozenset(map(as_event_type, spec["consumes"]))
     if unknown := consumed - every_type:
         raise ValueError(f"{name} consumes what no service produces: {', '.join(sorted(unknown))}")
-    return ServiceSpec(name, spec["title"], spec["colour"], consumed, spec.get("module"), spec.get("threads", 1))
+    return ServiceSpec(
+        name,
+        spec["title"],
+        spec["colour"],
+        consumed,
+        spec.get("module"),
+        spec.get("threads", 1),
+        spec.get("batch_window_seconds", 0),
+    )

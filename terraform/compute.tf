@@ -81,6 +81,8 @@ resource "aws_lambda_event_source_mapping" "worker" {
   batch_size              = 10
   function_response_types = ["ReportBatchItemFailures"]
 
+  maximum_batching_window_in_seconds = try(local.catalog.services[each.key].batch_window_seconds, 0)
+
   scaling_config {
     maximum_concurrency = var.worker_concurrency
   }

@@ -70,11 +70,16 @@ def at_saturation(payment_methods: Sequence[str]) -> Usage:
 
 
 def at_one_a_second(orders: int = 20) -> Usage:
-    """Of one order, when each one-line order ends before the next one is placed: every batch holds one message."""
+    """Of one order, when each one-line order ends before the next one is placed: every batch holds one message.
+
+    Except for a service with a batch window: it finds what that many seconds have brought.
+    """
     counted = Counted()
-    for _ in range(orders):
+    windows = {name: CATALOG.services[name].batch_window_seconds for name in DOWN_THE_CHAIN}
+    for number in range(1, orders + 1):
         counted.system.place({"PROD-001": 1}, VISA)
-        counted.work_off(DOWN_THE_CHAIN[::-1])
+        counted.work_off([name for name, seconds in windows.items() if not seconds])
+        counted.work_off([name for name, seconds in windows.items() if seconds and number % seconds == 0])
         counted.clock.advance(1)
     return _of_one_order(counted, orders)
 

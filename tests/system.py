@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -102,19 +103,24 @@ class System:
         key: str | None = None,
         trace_parent: str | None = None,
     ) -> Order:
-        """A client's POST. Raises what the API's use case raises, or `Crash`: then the service is started again."""
+        """A client's POST. Raises what the API's use case raises, or `Crash`: then the service is started again.
+
+        A tap may call this in the middle of another POST: then a second process of the service answers.
+        """
         items = [{"productId": name, "quantity": units} for name, units in wanted.items()]
         body: dict[str, Any] = {"customerId": "CUST-001", "items": items}
         if payment_method:
             body["paymentMethod"] = payment_method
-        try:
-            return self.api.place(body, key, trace_parent).order
-        except Crash:
-            self.api = self._api()
-            raise
+        with self._at("order") as busy:
+            api = self._api() if busy else self.api
+            try:
+                return api.place(body, key, trace_parent).order
+            except Crash:
+                self.api = self._api()
+                raise
 
     def place_together(self, wanted: Mapping[str, int], payment_methods: Sequence[str]) -> None:
-        """Clients' POSTs at the same time, one for each payment method: they share publishes (`GroupPublisher`)."""
+        """Clients' POSTs at the same time, one for each payment method: they share publishes."""
         deferred: list[Outgoing] = []
         api, self.api = self.api, self._api(deferred)
         for payment_method in payment_methods:
@@ -127,24 +133,35 @@ class System:
 
         A crash loses its memory. It is started again at once.
         """
-        if name in self._at_work:
-            return
+        with self._at(name) as busy:
+            if busy:
+                return
+            try:
+                pause = self.consumers[name].step()
+                self._wake_at[name] = self.clock.now + round(pause * 1000)
+            except Crash:
+                self.consumers[name] = self._consumer(name)
+                self._wake_at[name] = self.clock.now
+
+    @contextmanager
+    def _at(self, name: str) -> Iterator[bool]:
+        """Note that ``name`` is at work. Yields whether it already was: a tap may call it in the middle of its work."""
+        busy = name in self._at_work
         self._at_work.add(name)
         try:
-            pause = self.consumers[name].step()
-            self._wake_at[name] = self.clock.now + round(pause * 1000)
-        except Crash:
-            self.consumers[name] = self._consumer(name)
-            self._wake_at[name] = self.clock.now
+            yield busy
         finally:
-            self._at_work.discard(name)
+            if not busy:
+                self._at_work.discard(name)
 
     def sweep(self) -> None:
-        """One sweep of the relay, which lives in the Order Service's process."""
-        try:
-            self.relay.sweep()
-        except Crash:
-            self.relay, self.api = self._relay(), self._api()
+        """One sweep of the relay, which lives in the Order Service's process, or of a second one while it sweeps."""
+        with self._at("relay") as busy:
+            relay = self._relay() if busy else self.relay
+            try:
+                relay.sweep()
+            except Crash:
+                self.relay, self.api = self._relay(), self._api()
 
     def run(self, seconds: float) -> None:
         """Let the services work for that long."""

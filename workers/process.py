@@ -63,6 +63,7 @@ class Worker:
             self.service.consumes,
             stop,
             wait_seconds=self.config.receive_wait_seconds,
+            batch_window_seconds=self.service.batch_window_seconds,
             visibility_seconds=self.config.visibility_seconds,
             telemetry=self.telemetry,
         )

@@ -113,7 +113,7 @@ def link_on(text: TextIO) -> str:
     return next(line for line in text if line.startswith("The operator's page: ")).split(": ", 1)[1].strip()
 
 
-@pytest.mark.parametrize(("given", "stream"), [("", "stdout"), pytest.param(CHOSEN, "stderr", marks=full)])
+@pytest.mark.parametrize(("given", "stream"), [("", "stdout"), pytest.param(CHOSEN, "stderr", id="chosen", marks=full)])
 def test_a_terminal_shows_a_link_that_opens_the_operators_page_and_only_the_order_service_has_its_token(
     stack: AppliedStack, given: str, stream: str
 ) -> None:
