@@ -44,7 +44,7 @@ class Customer:
         self._connection.connect()
         self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         items = [{"productId": product_id, "quantity": 1}]
-        self._body = json.dumps({"customerId": "CUST-BENCH", "items": items, "paymentMethod": "pm_card_visa"})
+        self._body = json.dumps({"customerId": "CUST-BENCH", "items": items})
 
     def place(self) -> Placed:
         """Place one order of one line. Raises `CommandError` when it is not accepted."""

@@ -50,9 +50,9 @@ class Consumer:
     """Takes one queue's messages through one handler. Make one for each thread.
 
     ``consumes``: the event types that belong in this queue. ``stop``: once it is set, nothing new is started.
-    ``wait_seconds``: the long poll, 0-20. ``batch_window_seconds``: how long messages collect in the queue after a batch
-    that was not full. ``visibility_seconds``: how long a received message is hidden; for deferred
-    messages this is extended in time. ``now``: seconds of a clock that never goes back.
+    ``wait_seconds``: the long poll, 0-20. ``batch_window_seconds``: how long messages collect in the queue after a
+    batch that was not full. ``visibility_seconds``: how long a received message is hidden; for deferred messages this
+    is extended in time. ``now``: seconds of a clock that never goes back.
     """
 
     def __init__(

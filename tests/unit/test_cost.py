@@ -18,7 +18,8 @@ from tests.counting import (
     sizes_of_an_order,
 )
 
-MAX_CALLS = 6
+MAX_CALLS = 4.5
+MAX_CALLS_ALONE = 20
 MAX_WRITE_UNITS = 10.5
 MAX_WRITE_UNITS_WITH_DECLINES = 11.5
 MAX_DOLLARS_A_MILLION = 7.75
@@ -48,8 +49,10 @@ def test_declined_payments_cost_little_more() -> None:
     assert mixed.write_units <= MAX_WRITE_UNITS_WITH_DECLINES, mixed.calls
 
 
-def test_an_order_alone_uses_two_write_units_more_for_its_own_transaction() -> None:
-    assert at_one_a_second().write_units == 12
+def test_an_order_alone_uses_few_calls_and_two_write_units_more_for_its_own_transaction() -> None:
+    alone = at_one_a_second()
+    assert alone.all_calls <= MAX_CALLS_ALONE, alone.calls
+    assert alone.write_units == 12
 
 
 @pytest.mark.parametrize("lines", [1, 6])
