@@ -109,7 +109,7 @@ class Workers:
 
     def payment(self, event: Event) -> None:
         order_id, payload = event["correlationId"], event["payload"]
-        answer = self._gateway.charge(order_id, Decimal(1), payload["paymentMethod"])
+        answer = self._gateway.charge(order_id, Decimal(1), payload.get("paymentMethod"))
         charged = isinstance(answer, Charge)
         self._cloud.set_status(order_id, "PAYMENT_PROCESSED" if charged else "PAYMENT_FAILED")
         self._cloud.publish("payment.processed" if charged else "payment.failed", order_id, payload)
