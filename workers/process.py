@@ -63,7 +63,6 @@ class Worker:
             self.service.consumes,
             stop,
             wait_seconds=self.config.receive_wait_seconds,
-            batch_window_seconds=self.service.batch_window_seconds,
             visibility_seconds=self.config.visibility_seconds,
             telemetry=self.telemetry,
         )
@@ -81,7 +80,7 @@ def run_worker(name: str, make_handler: MakeHandler, config: Config, catalog: Ca
         signal.signal(signum, lambda *_: stop.set())
     stop_when_orphaned(config.supervisor_fd, stop.set)
 
-    queue = SharedQueue(worker.queue, stop)
+    queue = SharedQueue(worker.queue, stop, worker.service.batch_window_seconds)
 
     def consume() -> None:
         worker.consumer(queue, stop).run()

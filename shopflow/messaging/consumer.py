@@ -50,9 +50,8 @@ class Consumer:
     """Takes one queue's messages through one handler. Make one for each thread.
 
     ``consumes``: the event types that belong in this queue. ``stop``: once it is set, nothing new is started.
-    ``wait_seconds``: the long poll, 0-20. ``batch_window_seconds``: how long messages collect in the queue after a
-    batch that was not full. ``visibility_seconds``: how long a received message is hidden; for deferred messages this
-    is extended in time. ``now``: seconds of a clock that never goes back.
+    ``wait_seconds``: the long poll, 0-20. ``visibility_seconds``: how long a received message is hidden; for deferred
+    messages this is extended in time. ``now``: seconds of a clock that never goes back.
     """
 
     def __init__(
@@ -64,7 +63,6 @@ class Consumer:
         consumes: frozenset[str],
         stop: Flag,
         wait_seconds: int = 20,
-        batch_window_seconds: float = 0,
         visibility_seconds: int = VISIBILITY_SECONDS,
         redelivery: Backoff = REDELIVERY,
         retry: Backoff = RETRY,
@@ -79,7 +77,6 @@ class Consumer:
         self._consumes = consumes
         self._stop = stop
         self._wait_seconds = wait_seconds
-        self._batch_window_seconds = batch_window_seconds
         self._visibility_seconds = visibility_seconds
         self._redelivery = redelivery
         self._retry = retry
@@ -107,7 +104,6 @@ class Consumer:
 
         Never raises.
         """
-        messages: list[Message] = []
         try:
             self._deferred.keep_hidden()
             self._retry_due()
@@ -115,8 +111,7 @@ class Consumer:
                 self._receive_at = 0.0
             if self._now() >= self._receive_at:
                 self._deferred.keep_hidden()
-                messages = self._receive()
-                self._process_fresh(messages)
+                self._process_fresh(self._receive())
         except Unavailable as error:
             log.warning("waiting for a dependency: %s", error)
             return self._round_failed()
@@ -124,8 +119,7 @@ class Consumer:
             log.exception("a round failed: its messages become visible again after their visibility timeout")
             return self._round_failed()
         self._failures = 0
-        window = self._batch_window_seconds if 0 < len(messages) < MAX_BATCH_ENTRIES else 0.0
-        return min(max(window, self._receive_at - self._now()), self.seconds_to_retry)
+        return min(max(0.0, self._receive_at - self._now()), self.seconds_to_retry)
 
     def nack_deferred(self, delay: Callable[[int], float] = lambda _: 0) -> None:
         """Make deferred messages visible to other consumers after ``delay(receive count)`` seconds (default: 0)."""

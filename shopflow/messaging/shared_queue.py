@@ -14,12 +14,15 @@ class SharedQueue:
     """`shopflow.ports.Queue` for several threads. Once ``stop`` is set, nothing more is received.
 
     While one consumer waits for messages, the others work or wait for their turn. So a process makes one long poll at a
-    time, and batches are full.
+    time, and batches are full. ``batch_window_seconds``: how long messages collect in the queue after a batch that was
+    not full.
     """
 
-    def __init__(self, queue: Queue, stop: Flag) -> None:
+    def __init__(self, queue: Queue, stop: Flag, batch_window_seconds: float = 0) -> None:
         self._queue = queue
         self._stop = stop
+        self._batch_window_seconds = batch_window_seconds
+        self._pause_seconds = 0.0
         self._turn = Lock()
         self._deletes: GroupCommit[Message, bool] = GroupCommit(self._delete, MAX_BATCH_ENTRIES)
 
@@ -28,7 +31,11 @@ class SharedQueue:
         if not self._turn.acquire(timeout=wait_seconds):
             return []
         try:
-            return [] if self._stop.is_set() else self._queue.receive(most, wait_seconds)
+            if self._stop.wait(self._pause_seconds):
+                return []
+            messages = self._queue.receive(most, wait_seconds)
+            self._pause_seconds = self._batch_window_seconds if 0 < len(messages) < most else 0
+            return messages
         finally:
             self._turn.release()
 

@@ -112,6 +112,7 @@ run "every_service_and_the_relay_is_a_function_with_its_own_role_settings_and_tr
       mapping.event_source_arn == module.consumer[name].queue.arn
       && mapping.function_response_types == toset(["ReportBatchItemFailures"])
       && mapping.batch_size == 10
+      && mapping.maximum_batching_window_in_seconds == (name == "audit" ? 2 : 0)
       && one(mapping.scaling_config).maximum_concurrency == 10
     ])
     error_message = "A queue feeds another function, fails whole batches, or may use all concurrency of the account."

@@ -53,12 +53,7 @@ class Counted:
 class Bench:
     """A consumer on a queue with a dead-letter queue, under a clock that the test turns."""
 
-    def __init__(
-        self,
-        handler: Handler,
-        topic: MemoryTopic | RefusingTopic | DeadTopic | None = None,
-        batch_window_seconds: float = 0,
-    ) -> None:
+    def __init__(self, handler: Handler, topic: MemoryTopic | RefusingTopic | DeadTopic | None = None) -> None:
         self.clock = ManualClock()
         self.dlq = MemoryQueue(self.clock, "dlq")
         self.queue = MemoryQueue(self.clock, "queue", dlq=self.dlq)
@@ -73,7 +68,6 @@ class Bench:
             CONTRACTS,
             consumes,
             self.stop,
-            batch_window_seconds=batch_window_seconds,
             now=lambda: self.clock.now / 1000,
             telemetry=Telemetry(metrics=self.counted),
         )
@@ -110,14 +104,6 @@ def test_a_message_whose_event_is_done_is_deleted() -> None:
     bench.send(bench.event())
     assert bench.consumer.step() == 0
     assert bench.queue.depth() == QueueDepth(0, 0)
-
-
-@pytest.mark.parametrize(("messages", "pause"), [(0, 0), (1, 2), (9, 2), (10, 0)])
-def test_after_a_batch_that_is_not_full_messages_collect_for_the_batch_window(messages: int, pause: float) -> None:
-    bench = Bench(Recording(), batch_window_seconds=2)
-    bench.send(*(bench.event(number) for number in range(messages)))
-    assert bench.consumer.step() == pause
-    assert bench.depths() == (0, 0, 0)
 
 
 def test_two_copies_in_one_batch_are_handled_once_and_both_deleted() -> None:
