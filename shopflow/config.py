@@ -21,6 +21,8 @@ ENV_FILE = ".env.local"
 SUPERVISOR_FD = "SHOPFLOW_SUPERVISOR_FD"
 """The supervisor of a service sets it: a pipe that closes when the supervisor ends (`shopflow.supervision`)."""
 MIN_TOKEN_CHARACTERS = 16
+SIMULATED = "simulated"
+"""The one payment gateway that there is."""
 T = TypeVar("T")
 
 
@@ -39,11 +41,15 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """The simulated payment gateway: the share of charges accepted (0-1), its latency, and the key of its draws."""
+    """The simulated payment gateway: the share of charges accepted (0-1), its latency, and the key of its draws.
+
+    ``asked_for``: a setting names it, or the cloud is a local one. Nobody shall give goods away by a forgotten setting.
+    """
 
     success_rate: float
     latency_ms: tuple[int, int]
     seed: str
+    asked_for: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +166,13 @@ def _by_service(env: Mapping[str, str], suffix: str) -> dict[str, str]:
 
 
 def _gateway(env: Mapping[str, str]) -> GatewaySettings:
+    _choice(env, "PAYMENT_GATEWAY", SIMULATED, (SIMULATED,))
     least = _number(env, "PAYMENT_LATENCY_MIN_MS", "300", int, 0, 60_000)
     return GatewaySettings(
         success_rate=_number(env, "PAYMENT_SUCCESS_RATE", "0.8", float, 0, 1),
         latency_ms=(least, _number(env, "PAYMENT_LATENCY_MAX_MS", str(max(800, least)), int, least, 60_000)),
         seed=env.get("PAYMENT_SEED", "shopflow"),
+        asked_for=bool(env.get("PAYMENT_GATEWAY") or env.get("AWS_ENDPOINT_URL")),
     )
 
 

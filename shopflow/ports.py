@@ -285,6 +285,11 @@ class Decline:
 
 
 class Gateway(Protocol):
+    @property
+    def name(self) -> str:
+        """For the log line of each charge."""
+        ...
+
     def charge(self, idempotency_key: str, amount: Decimal, payment_method: str | None) -> Charge | Decline:
         """Charge ``amount`` once for each key. The same key gets the same answer and pays only once.
 

@@ -268,7 +268,7 @@ class System:
             products=tapped("products", self.twins.products),
             audit=tapped("audit", self.twins.audit),
             topic=tapped("topic", self.twins.topic),
-            gateway=tapped("gateway", self.gateway),
+            gateway=lambda: tapped("gateway", self.gateway),
             mailer=tapped("mailer", self.mailer),
             clock=clock,
             headers=HeaderFactory(clock, self.random.randbytes),

@@ -37,6 +37,8 @@ class Tapped:
 
     def __getattr__(self, method: str) -> Any:
         bound = getattr(self._target, method)
+        if not callable(bound):
+            return bound
 
         def call(*args: Any, **kwargs: Any) -> Any:
             return self._tap(self._service, f"{self._name}.{method}", partial(bound, *args, **kwargs))
@@ -51,6 +53,10 @@ class LedgerGateway:
     inner: SimulatedGateway
     charges: Counter[str] = field(default_factory=Counter)
     ledger: dict[str, Charge] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
 
     def charge(self, idempotency_key: str, amount: Decimal, payment_method: str | None) -> Charge | Decline:
         answer = self.inner.charge(idempotency_key, amount, payment_method)

@@ -124,7 +124,7 @@ class DryRun:
             orders=_port(read=orders.read, commit=_refuse_commit, commit_each=_refuse_each),
             products=_port(read=products.read),
             audit=_port(has=audit.has, insert=partial(_refuse_insert, audit)),
-            gateway=_port(charge=_refuse_charge),
+            gateway=lambda: _port(charge=_refuse_charge),
             mailer=_port(send=_refuse_mail),
             clock=clock,
             headers=HeaderFactory(clock),

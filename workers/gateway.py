@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable
 from decimal import Decimal
 
-from shopflow.config import GatewaySettings
-from shopflow.ports import Charge, Decline
+from shopflow.config import SIMULATED, GatewaySettings
+from shopflow.errors import ConfigError
+from shopflow.ports import Charge, Decline, Gateway
 
 INSUFFICIENT_FUNDS = "Insufficient funds"
 CARD_EXPIRED = "Card expired"
@@ -30,8 +31,19 @@ DECLINED_TOKENS = {
 }
 
 
+def gateway_of(settings: GatewaySettings) -> Gateway:
+    """The gateway that the settings ask for. Raises `ConfigError` when they ask for none."""
+    if not settings.asked_for:
+        raise ConfigError(
+            "PAYMENT_GATEWAY is not set. The only gateway takes no money: PAYMENT_GATEWAY=simulated asks for it."
+        )
+    return SimulatedGateway(settings)
+
+
 class SimulatedGateway:
     """`shopflow.ports.Gateway`. ``sleep(seconds)`` is how its latency passes."""
+
+    name = f"{SIMULATED} gateway"
 
     def __init__(self, settings: GatewaySettings, sleep: Callable[[float], None] = time.sleep) -> None:
         self._settings = settings

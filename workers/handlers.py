@@ -13,7 +13,7 @@ from shopflow.messaging.handler import Handler
 from shopflow.messaging.outbox import Outbox
 from shopflow.ports import MAX_BATCH_ENTRIES, AuditLog, Gateway, Mailer, Orders, Products
 from workers.audit import Audit
-from workers.gateway import SimulatedGateway
+from workers.gateway import gateway_of
 from workers.inventory import Inventory
 from workers.notification import LogMailer, Notification
 from workers.payment import Mapper, Payment
@@ -21,12 +21,15 @@ from workers.payment import Mapper, Payment
 
 @dataclass(frozen=True, slots=True)
 class WorkerPorts:
-    """What the handlers need. ``each`` maps a call over the events of a batch."""
+    """What the handlers need. ``each`` maps a call over the events of a batch.
+
+    Only the service that uses it makes the gateway: without that setting no other service fails.
+    """
 
     orders: Orders
     products: Products
     audit: AuditLog
-    gateway: Gateway
+    gateway: Callable[[], Gateway]
     mailer: Mailer
     clock: Clock
     headers: HeaderFactory
@@ -41,7 +44,7 @@ def ports_on(aws: Aws, config: Config, consumers: int) -> WorkerPorts:
         orders=aws.orders,
         products=aws.products,
         audit=aws.audit,
-        gateway=SimulatedGateway(config.gateway),
+        gateway=lambda: gateway_of(config.gateway),
         mailer=LogMailer(),
         clock=clock,
         headers=HeaderFactory(clock),
@@ -51,7 +54,7 @@ def ports_on(aws: Aws, config: Config, consumers: int) -> WorkerPorts:
 
 HANDLERS: Mapping[str, Callable[[WorkerPorts, Outbox], Handler]] = {
     "inventory": lambda use, outbox: Inventory(use.orders, use.products, outbox, use.headers, use.clock),
-    "payment": lambda use, outbox: Payment(use.orders, use.gateway, outbox, use.headers, use.each),
+    "payment": lambda use, outbox: Payment(use.orders, use.gateway(), outbox, use.headers, use.each),
     "notification": lambda use, _: Notification(use.orders, use.mailer, use.clock),
     "audit": lambda use, _: Audit(use.audit, use.clock),
 }

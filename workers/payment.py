@@ -54,9 +54,8 @@ class Payment(Handler):
             self._orders.commit([transition])
         except Conflict:
             return Done()
-        log.info(
-            "%s", transition.after.failure_reason or f"charged {transition.after.charged_amount}", extra=about(outgoing)
-        )
+        what = transition.after.failure_reason or f"charged {transition.after.charged_amount}"
+        log.info("%s (%s)", what, self._gateway.name, extra=about(outgoing))
         return Done(publish=outgoing)
 
     def _ask_gateway(self, event: Event, order: Order) -> Transition:

@@ -1,4 +1,4 @@
-"""The operator's token is long, is never shown, and is not inherited by child processes."""
+"""What the settings of a process must be."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from shopflow.config import MIN_TOKEN_CHARACTERS, adopt_environment, load_config
 from shopflow.errors import ConfigError
+from workers.gateway import gateway_of
 
 ENVIRONMENT: Mapping[str, str] = {
     "SHOPFLOW_TOPIC_ARN": "arn:aws:sns:us-east-1:000000000000:orders",
@@ -45,3 +46,20 @@ def test_the_processes_that_a_service_starts_do_not_inherit_the_token(monkeypatc
     monkeypatch.setenv("OPS_TOKEN", token)
     assert adopt_environment()["OPS_TOKEN"] == token
     assert "OPS_TOKEN" not in os.environ
+
+
+LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
+ASKED_FOR = {"PAYMENT_GATEWAY": "simulated"}
+
+
+@pytest.mark.parametrize("settings", [LOCAL, ASKED_FOR, {**LOCAL, **ASKED_FOR}])
+def test_the_simulated_gateway_charges_on_a_local_cloud_and_where_it_is_asked_for(settings: dict[str, str]) -> None:
+    assert gateway_of(load_config({**ENVIRONMENT, **settings}).gateway).name == "simulated gateway"
+
+
+def test_on_aws_payment_does_not_start_by_itself_with_a_gateway_that_takes_no_money() -> None:
+    on_aws = load_config({**ENVIRONMENT, "PAYMENT_GATEWAY": ""})  # every other service starts
+    with pytest.raises(ConfigError, match="PAYMENT_GATEWAY is not set"):
+        gateway_of(on_aws.gateway)
+    with pytest.raises(ConfigError, match="PAYMENT_GATEWAY=stripe must be one of simulated"):
+        load_config({**ENVIRONMENT, "PAYMENT_GATEWAY": "stripe"})

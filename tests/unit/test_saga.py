@@ -83,6 +83,15 @@ def test_a_paid_order_is_completed() -> None:
     assert system.gateway.charges == system.mailer.sent == {order.order_id: 1}
 
 
+def test_the_log_line_of_every_charge_says_that_the_gateway_is_simulated(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="workers.payment")
+    system = System({"A": 5})
+    for payment_method in (VISA, EXPIRED):
+        system.place({"A": 1}, payment_method)
+    assert system.run_until_quiet()
+    assert [record.getMessage().partition(" (")[2] for record in caplog.records] == ["simulated gateway)"] * 2
+
+
 def test_an_order_beyond_the_stock_fails_with_a_reason_and_is_not_charged() -> None:
     system = System({"A": 1})
     order = ends(system, system.place({"A": 2}, VISA), Status.INVENTORY_FAILED)
