@@ -1,7 +1,8 @@
 """The Order Service as two AWS Lambda functions: ``http`` behind an API Gateway HTTP API, ``relay`` on a schedule.
 
-Neither is a long-lived process. So a stream is cut into pieces that its client asks for one after the other, and the
-schedule's event says what the relay has to sweep. ``http`` gets events of payload format 2.0:
+Neither is a long-lived process. So there are no streams: a stream would hold an invocation, and API Gateway delivers an
+answer only as a whole. Pages ask again instead. The schedule's event says what the relay has to sweep. ``http`` gets
+events of payload format 2.0:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
 
@@ -10,9 +11,9 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from datetime import datetime
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 from api.http_message import (
@@ -34,10 +35,7 @@ from shopflow.telemetry import telemetry_of
 
 OVERLAP_MS = 10_000
 """Swept again each time, because a schedule is not exact to the second. Looking at an order twice has no effect."""
-STREAM_SECONDS = 1.0
-"""How long a stream goes on. API Gateway delivers it as a whole when it has ended."""
-RETRY = b"retry: 500\n\n"
-"""Server-Sent Events: the client reconnects after so many milliseconds. So it polls without knowing."""
+NO_STREAMS = "there are no streams here: ask for the order and its events again instead"
 
 
 def http(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 (Lambda's signature)
@@ -76,12 +74,14 @@ def answer(application: Application, event: Mapping[str, Any]) -> dict[str, Any]
         body = _body(event)
         if endpoint.takes_json:
             check_json(head)
-        response = endpoint.answer(Request(head, body, lambda _: time.monotonic() - started >= STREAM_SECONDS))
+        response = endpoint.answer(Request(head, body, lambda _: False))
+        content = _content(response)
     except HttpError as error:
         response = error.response
-    content = _content(response, wanted=head.method != "HEAD")
+        content = _content(response)
     log_access(event["requestContext"]["http"]["sourceIp"], head, response, time.monotonic() - started)
-    return {"statusCode": response.status.value, "headers": headers_of(response)} | _encoded(content)
+    sent = b"" if head.method == "HEAD" else content
+    return {"statusCode": response.status.value, "headers": headers_of(response)} | _encoded(sent)
 
 
 def _head(event: Mapping[str, Any]) -> Head:
@@ -102,11 +102,12 @@ def _body(event: Mapping[str, Any]) -> bytes:
     return body
 
 
-def _content(response: Response, *, wanted: bool) -> bytes:
+def _content(response: Response) -> bytes:
+    """The body of ``response``. Closes a stream and raises `HttpError`."""
     if isinstance(response.body, bytes):
-        return response.body if wanted else b""
-    with closing(response.body) as stream:
-        return RETRY + b"".join(stream) if wanted else b""
+        return response.body
+    response.body.close()
+    raise HttpError(HTTPStatus.NOT_IMPLEMENTED, NO_STREAMS)
 
 
 def _encoded(content: bytes) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 const TIMEOUT_MS = 15_000;
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 8000;
+const REFUSED_RETRY_MS = 30_000;
 const COLOURS = ["cyan", "green", "yellow", "magenta", "blue", "red"];
 
 /** A request failed. `status` is the HTTP status, or null if there was no answer: then the request may have worked. */
@@ -69,7 +70,8 @@ export function poll(look, everyMs) {
 /**
  * Receives Server-Sent Events from `url` until `close()` is called on the result, and reconnects with a growing delay.
  * Disconnects while the page is hidden, because a browser has only six connections to a server for all its tabs.
- * `onMessage` gets the JSON of each message. `onState` gets `"live"`, or `"lost"` with the number of failures in a row.
+ * `onMessage` gets the JSON of each message. `onState` gets `"live"`, `"lost"` with the number of failures in a row, or
+ * `"refused"` when the server answers but gives no stream: there are too many, or it runs on Lambda.
  */
 export function listen(url, onMessage, onState) {
   let source = null;
@@ -89,11 +91,13 @@ export function listen(url, onMessage, onState) {
     };
     source.onmessage = ({ data }) => onMessage(JSON.parse(data));
     source.onerror = () => {
+      const refused = source.readyState === EventSource.CLOSED;
       source.close();
       failures += 1;
       const jitter = 0.75 + Math.random() / 2;
-      timer = setTimeout(connect, Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1)) * jitter);
-      onState("lost", failures);
+      const delay = refused ? REFUSED_RETRY_MS : Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1));
+      timer = setTimeout(connect, delay * jitter);
+      onState(refused ? "refused" : "lost", failures);
     };
   };
   const close = () => {

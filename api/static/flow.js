@@ -16,6 +16,11 @@ const COMPACT_BELOW_PX = 600;
 const IDLE_MS = 250; // between drawings while all dots wait
 const TEST_CUSTOMER = "CUST-DEMO";
 const SOLD_OUT = "out-of-stock";
+const CONNECTION = {
+  live: ["live", "live"],
+  lost: ["reconnecting", "connection lost, reconnecting"],
+  refused: ["polling", "no live flow here: follow an order in the tracker"],
+};
 
 export class Flow {
   #catalog;
@@ -38,10 +43,7 @@ export class Flow {
     listen(
       "/flow/stream",
       (message) => this.#receive(message),
-      (state) =>
-        state === "live"
-          ? showConnection("flow-connection", "live", "live")
-          : showConnection("flow-connection", "reconnecting", "connection lost, reconnecting"),
+      (state) => showConnection("flow-connection", ...CONNECTION[state]),
     );
   }
 

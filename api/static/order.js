@@ -118,7 +118,7 @@ class OrderFeed {
       this.#poll = null;
       this.#view.problem("");
       this.#view.connection("live");
-    } else if (failures >= FAILURES_BEFORE_POLLING) {
+    } else if (state === "refused" || failures >= FAILURES_BEFORE_POLLING) {
       this.#startPolling();
       this.#view.connection("polling");
     } else {

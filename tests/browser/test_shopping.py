@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -171,14 +172,22 @@ def test_the_page_says_that_the_order_service_is_down_and_reconnects(
 
 
 @pytest.mark.usefixtures("all_running")
-def test_without_a_stream_the_tracker_polls(storefront: Storefront, page: Page, console: Console) -> None:
-    console.expect("net::ERR_FAILED")
-    page.route("**/orders/*/stream", lambda route: route.abort())
+@pytest.mark.parametrize(
+    ("refuse", "flow"),
+    [(lambda route: route.abort(), "reconnecting"), (lambda route: route.fulfill(status=501), "polling")],
+    ids=["lost", "refused"],
+)
+def test_without_a_stream_the_tracker_polls(
+    storefront: Storefront, page: Page, console: Console, refuse: Callable[[Route], None], flow: str
+) -> None:
+    console.expect("net::ERR_FAILED", "501")
+    page.route("**/stream", refuse)
     lamp = storefront.stocked(6)
     storefront.open()
     storefront.stop("payment")
     order_id = storefront.order(lamp)
     storefront.expect_connection("polling")
+    expect(page.locator("#flow-connection")).to_have_attribute("data-state", flow)
     storefront.expect_status(order_id, "INVENTORY_RESERVED")
     storefront.live.services.start("payment")
     storefront.expect_finished(order_id, "COMPLETED")
