@@ -10,7 +10,7 @@ import base64
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api.caches import ProductCache
@@ -50,6 +50,7 @@ class OrderRequest:
     customer_id: str
     quantities: Mapping[str, int]
     payment_method: str | None
+    email: str | None = field(repr=False)
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> OrderRequest:
@@ -60,12 +61,13 @@ class OrderRequest:
             quantities[product_id] = quantities.get(product_id, 0) + int(item["quantity"])
             if quantities[product_id] > MAX_QUANTITY:
                 raise InvalidRequest(f"items: more than {MAX_QUANTITY} of {product_id} in all")
-        return cls(body["customerId"], quantities, body.get("paymentMethod"))
+        return cls(body["customerId"], quantities, body.get("paymentMethod"), body.get("email"))
 
     @property
     def hash(self) -> str:
-        """128 bits of SHA-256, equal for equal requests."""
-        text = jsontext.dumps([self.customer_id, list(self.quantities.items()), self.payment_method])
+        """128 bits of SHA-256, equal for equal requests, also for those of before a request could have an ``email``."""
+        parts = [self.customer_id, list(self.quantities.items()), self.payment_method]
+        text = jsontext.dumps(parts if self.email is None else [*parts, self.email])
         return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:HASH_BYTES]).decode().rstrip("=")
 
 
@@ -135,6 +137,7 @@ class PlaceOrder:
             payment_method=request.payment_method,
             idempotency_key=key,
             request_hash=request.hash,
+            email=request.email,
         )
         return orders_domain.create(draft, header)
 

@@ -32,7 +32,7 @@ FOLDER = ROOT / ".local" / "package"
 CODE = ("api", "schemas", "shopflow", "workers")
 OVERLAY = "overlay"
 """The folder of the catalogue's overlay. terraform/compute.tf names it too."""
-AWS_SERVICES = ("dynamodb", "sns", "sqs")
+AWS_SERVICES = ("dynamodb", "ses", "sns", "sqs")
 """The services that shopflow.aws calls."""
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}

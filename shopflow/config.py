@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -54,8 +55,10 @@ class GatewaySettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All settings. None means: real AWS (``endpoint_url``), as the catalogue says (``consumer_threads``), no operator
-    (``ops_token``), no supervisor (``supervisor_fd``).
+    """All settings.
+
+    None means: real AWS (``endpoint_url``), as the catalogue says (``consumer_threads``), mails into the log
+    (``mail_from``), no operator (``ops_token``), no supervisor (``supervisor_fd``).
     """
 
     endpoint_url: str | None
@@ -72,6 +75,7 @@ class Config:
     log_format: str
     metrics: bool = False
     tracing: bool = False
+    mail_from: str | None = None
     ops_token: str | None = field(default=None, repr=False)
     supervisor_fd: int | None = None
 
@@ -116,6 +120,7 @@ def load_config(env: Mapping[str, str]) -> Config:
         log_format=_choice(env, "LOG_FORMAT", "auto", ("auto", "json", "text")),
         metrics=_choice(env, "METRICS", "off", ("off", "emf")) == "emf",
         tracing=_wants_spans(env),
+        mail_from=_address(env, "MAIL_FROM"),
         ops_token=_token(env, "OPS_TOKEN"),
         supervisor_fd=_pipe(env, SUPERVISOR_FD),
     )
@@ -174,6 +179,13 @@ def _gateway(env: Mapping[str, str]) -> GatewaySettings:
         seed=env.get("PAYMENT_SEED", "shopflow"),
         asked_for=bool(env.get("PAYMENT_GATEWAY") or env.get("AWS_ENDPOINT_URL")),
     )
+
+
+def _address(env: Mapping[str, str], name: str) -> str | None:
+    address = env.get(name) or None
+    if address is not None and not re.fullmatch(r"[^@\s<>,;]+@[^@\s<>,;]+", address):
+        raise ConfigError(f"{name}={address} must be one address, like orders@shop.example.")
+    return address
 
 
 def _token(env: Mapping[str, str], name: str) -> str | None:

@@ -121,11 +121,12 @@ def only_lacks_its_close(order: Order, trail: Sequence[Event]) -> bool:
 def as_replayed(order: Order) -> Order:
     """``order`` without what no event records: what a replay of its whole trail must give.
 
-    Only the Notification Service writes COMPLETED and ``notified_at``. The rest is for idempotency and the relay.
+    Only the Notification Service writes COMPLETED and ``notified_at``. Events are kept for ever, so no event has the
+    address. The rest is for idempotency and the relay.
     """
     status = Status.PAYMENT_PROCESSED if order.status is Status.COMPLETED else order.status
     order = replace(order, status=status, notified_at=None, outbox=None, superseded=None, opened_at=None)
-    return replace(order, idempotency_key=None, request_hash=None)
+    return replace(order, idempotency_key=None, request_hash=None, email=None)
 
 
 def charged_as_expected(order: Order, transaction_id: str) -> list[Charge]:

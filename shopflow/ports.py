@@ -300,13 +300,14 @@ class Gateway(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail to a customer about the event ``event_id``."""
+    """A mail to a customer about the event ``event_id``. ``address``: None if the order has none."""
 
     customer_id: str
     order_id: str
     event_id: str
     subject: str
     text: str
+    address: str | None = field(default=None, repr=False)
 
 
 class Mailer(Protocol):

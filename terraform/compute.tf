@@ -24,6 +24,12 @@ locals {
     }
   ]...)
 
+  # What variables of this module ask for.
+  settings = {
+    payment      = { PAYMENT_GATEWAY = var.payment_gateway }
+    notification = var.mail_from == null ? {} : { MAIL_FROM = var.mail_from }
+  }
+
   relay_minutes = 1
 
   # Less than the visibility timeout of the queue (60 s): Lambda refuses the mapping otherwise.
@@ -32,7 +38,7 @@ locals {
       description     = local.catalog.services[name].title
       handler         = "workers.lambda_handler.${name}"
       timeout_seconds = 50
-      environment     = { "SHOPFLOW_${upper(name)}_QUEUE_URL" = consumer.queue.url }
+      environment     = merge({ "SHOPFLOW_${upper(name)}_QUEUE_URL" = consumer.queue.url }, try(local.settings[name], {}))
     }
   }
 

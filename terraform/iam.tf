@@ -28,6 +28,14 @@ module "permissions" {
   publishers        = local.publishers
   functions         = local.function_log_groups
 
+  mail = var.mail_from == null ? null : {
+    from = var.mail_from
+    identity_arns = [
+      for identity in coalescelist(tolist(var.mail_identities), [split("@", var.mail_from)[1]]) :
+      "arn:${data.aws_partition.current.partition}:ses:${var.region}:${data.aws_caller_identity.current.account_id}:identity/${identity}"
+    ]
+  }
+
   kms_key = var.kms_key_arn == null ? null : {
     arn = var.kms_key_arn
     via = [for service in ["dynamodb", "sns", "sqs"] : "${service}.${var.region}.amazonaws.com"]

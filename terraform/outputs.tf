@@ -43,6 +43,16 @@ output "catalog_overlay" {
   value       = var.catalog_overlay
 }
 
+output "payment_gateway" {
+  description = "The payment gateway that was asked for (PAYMENT_GATEWAY); null if none was."
+  value       = var.payment_gateway
+}
+
+output "mail_from" {
+  description = "Address that customers get mail from (MAIL_FROM); null if mails go into the log."
+  value       = var.mail_from
+}
+
 output "role_arns" {
   description = "ARN of the role of each service, and of the relay."
   value       = { for service, role in aws_iam_role.service : service => role.arn }

@@ -80,6 +80,35 @@ variable "operator_page" {
   nullable    = false
 }
 
+variable "payment_gateway" {
+  description = "The payment gateway, by name. The only one is simulated, and takes no money."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.payment_gateway == null ? var.compute == "none" : var.payment_gateway == "simulated"
+    error_message = "payment_gateway must be \"simulated\": that is the only gateway, it takes no money, and so it must be asked for by name."
+  }
+}
+
+variable "mail_from" {
+  description = "Address that customers get mail from, through Amazon SES; null for mails into the log. SES must have verified it or its domain."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.mail_from == null || can(regex("^[^@<>,;[:space:]]+@[^@<>,;[:space:]]+$", var.mail_from))
+    error_message = "mail_from must be one address, such as orders@shop.example."
+  }
+}
+
+variable "mail_identities" {
+  description = "SES identities that mail may be sent with; empty for the domain of mail_from. In the sandbox of SES, add the identities of the recipients."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}
+
 variable "alarms" {
   description = "Create the CloudWatch alarms, the topic that they go to, and the dashboard."
   type        = bool

@@ -55,10 +55,10 @@ class Live:
     def stock(self, product_id: str) -> int:
         return self.aws.products.read([product_id])[product_id].stock
 
-    def place(self, items: Mapping[str, int], payment_method: str = VISA, patient: bool = False) -> str:
+    def place(self, items: Mapping[str, int], payment_method: str = VISA, patient: bool = False, **fields: Any) -> str:
         """POST an order, with a key of its own. A ``patient`` client tries again until it is answered."""
         lines = [{"productId": name, "quantity": units} for name, units in items.items()]
-        body = {"customerId": "CUST-TEST", "items": lines, "paymentMethod": payment_method}
+        body = {"customerId": "CUST-TEST", "items": lines, "paymentMethod": payment_method, **fields}
         headers = {"Idempotency-Key": uuid4().hex}
 
         def attempt() -> requests.Response | None:
@@ -76,6 +76,11 @@ class Live:
     def place_at_once(self, orders: Sequence[Mapping[str, int]], patient: bool = False) -> list[str]:
         with ThreadPoolExecutor(min(len(orders), 16)) as pool:
             return list(pool.map(lambda items: self.place(items, patient=patient), orders))
+
+    def mails_to(self, address: str) -> list[dict[str, Any]]:
+        """What the local cloud's Amazon SES was given for ``address``."""
+        sent = requests.get(f"{self.config.endpoint_url}/_ministack/ses/messages", timeout=10).json()["messages"]
+        return [mail for mails in sent.values() for mail in mails if mail["To"] == [address]]
 
     def read(self, order_ids: Iterable[str]) -> list[Order]:
         orders = self.aws.orders.read(list(order_ids))

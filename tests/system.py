@@ -269,7 +269,7 @@ class System:
             audit=tapped("audit", self.twins.audit),
             topic=tapped("topic", self.twins.topic),
             gateway=lambda: tapped("gateway", self.gateway),
-            mailer=tapped("mailer", self.mailer),
+            mailer=lambda: tapped("mailer", self.mailer),
             clock=clock,
             headers=HeaderFactory(clock, self.random.randbytes),
             each=map,

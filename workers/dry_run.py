@@ -125,7 +125,7 @@ class DryRun:
             products=_port(read=products.read),
             audit=_port(has=audit.has, insert=partial(_refuse_insert, audit)),
             gateway=lambda: _port(charge=_refuse_charge),
-            mailer=_port(send=_refuse_mail),
+            mailer=lambda: _port(send=_refuse_mail),
             clock=clock,
             headers=HeaderFactory(clock),
             each=map,

@@ -15,7 +15,7 @@ from shopflow.ports import MAX_BATCH_ENTRIES, AuditLog, Gateway, Mailer, Orders,
 from workers.audit import Audit
 from workers.gateway import gateway_of
 from workers.inventory import Inventory
-from workers.notification import LogMailer, Notification
+from workers.notification import Notification, OrderMailer
 from workers.payment import Mapper, Payment
 
 
@@ -23,14 +23,14 @@ from workers.payment import Mapper, Payment
 class WorkerPorts:
     """What the handlers need. ``each`` maps a call over the events of a batch.
 
-    Only the service that uses it makes the gateway: without that setting no other service fails.
+    Only the service that uses it makes the gateway or the mailer: without their settings no other service fails.
     """
 
     orders: Orders
     products: Products
     audit: AuditLog
     gateway: Callable[[], Gateway]
-    mailer: Mailer
+    mailer: Callable[[], Mailer]
     clock: Clock
     headers: HeaderFactory
     each: Mapper
@@ -45,7 +45,7 @@ def ports_on(aws: Aws, config: Config, consumers: int) -> WorkerPorts:
         products=aws.products,
         audit=aws.audit,
         gateway=lambda: gateway_of(config.gateway),
-        mailer=LogMailer(),
+        mailer=lambda: OrderMailer(aws.mailer()),
         clock=clock,
         headers=HeaderFactory(clock),
         each=pool.map,
@@ -55,6 +55,6 @@ def ports_on(aws: Aws, config: Config, consumers: int) -> WorkerPorts:
 HANDLERS: Mapping[str, Callable[[WorkerPorts, Outbox], Handler]] = {
     "inventory": lambda use, outbox: Inventory(use.orders, use.products, outbox, use.headers, use.clock),
     "payment": lambda use, outbox: Payment(use.orders, use.gateway(), outbox, use.headers, use.each),
-    "notification": lambda use, _: Notification(use.orders, use.mailer, use.clock),
+    "notification": lambda use, _: Notification(use.orders, use.mailer(), use.clock),
     "audit": lambda use, _: Audit(use.audit, use.clock),
 }

@@ -57,10 +57,16 @@ def _is_notified(order_id: str, error: Exception) -> bool:
     return error.orders[order_id].notified_at is not None
 
 
-class LogMailer:
-    """`shopflow.ports.Mailer` that writes into the log, because there is no mail server."""
+class OrderMailer:
+    """`shopflow.ports.Mailer`: by ``post`` to the address of the order. Without either, the mail is a log line."""
+
+    def __init__(self, post: Mailer | None) -> None:
+        self._post = post
 
     def send(self, mail: Mail) -> None:
+        if self._post is not None and mail.address is not None:
+            self._post.send(mail)
+            return
         log.info(
             "to %s: %s\n%s",
             mail.customer_id,
@@ -73,4 +79,4 @@ class LogMailer:
 def mail_about(event: Event, order: Order) -> Mail:
     """The mail for the event that ended the order's saga."""
     message = mail_text(order)
-    return Mail(order.customer_id, order.order_id, event.event_id, message.subject, message.text)
+    return Mail(order.customer_id, order.order_id, event.event_id, message.subject, message.text, order.email)

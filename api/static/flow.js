@@ -107,7 +107,7 @@ async function placeTestOrder(outcome) {
   if (!product) throw new Error("The shop has no products.");
   const quantity = outcome === SOLD_OUT ? Math.min(product.stock + 1, MAX_UNITS) : 1;
   const items = [{ productId: product.productId, quantity }];
-  return placeOrder(TEST_CUSTOMER, items, outcome === SOLD_OUT ? "" : outcome, newKey());
+  return placeOrder(TEST_CUSTOMER, items, outcome === SOLD_OUT ? "" : outcome, "", newKey());
 }
 
 function showServices(catalog) {

@@ -171,8 +171,8 @@ export function newKey() {
 }
 
 /** Places an order and returns the API's answer. The same order with the same key is placed only once. */
-export function placeOrder(customerId, items, paymentMethod, key) {
-  const request = { customerId, items, ...(paymentMethod && { paymentMethod }) };
+export function placeOrder(customerId, items, paymentMethod, email, key) {
+  const request = { customerId, items, ...(paymentMethod && { paymentMethod }), ...(email && { email }) };
   return post("/orders", request, { "Idempotency-Key": key });
 }
 
@@ -183,7 +183,7 @@ export function startCheckout(cart, onPlaced) {
     event.preventDefault();
     byId("place").disabled = true;
     say(byId("problem"), "");
-    const order = [byId("customer").value, cart.items, byId("payment").value];
+    const order = [byId("customer").value, cart.items, byId("payment").value, byId("email").value.trim()];
     try {
       const answer = await placeOrder(...order, keyFor(order));
       storedAttempt.write(null);

@@ -17,6 +17,7 @@ from scripts.package import Package, make_package, on_lambda, on_this_machine
 from scripts.restock import seed
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
+from shopflow.aws.mail import verify_sender
 from shopflow.aws.wiring import connect
 from shopflow.config import Config, catalog_overlay, load_config
 from shopflow.errors import ConfigError, ShopFlowError, Unavailable
@@ -44,6 +45,8 @@ def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
         config = config_of(stack)
         if new := seed(connect(config, PATIENT).products):
             progress.say(f"✔ Seeded {', '.join(new)}")
+        if not verify_sender(config):
+            progress.warn(f"{cloud.endpoint} cannot send mail from {config.mail_from}: order without 'email'.")
         return config
 
 

@@ -113,6 +113,9 @@ def render_env(outputs: Mapping[str, Any], endpoint: str) -> str:
     for kind, urls in (("QUEUE_URL", outputs["queue_urls"]), ("DLQ_URL", outputs["dlq_urls"])):
         for service, url in sorted(urls.items()):  # of the host and port where the queue was made
             variables[f"SHOPFLOW_{service.upper()}_{kind}"] = endpoint + urlsplit(url).path
+    for name in ("payment_gateway", "mail_from"):
+        if value := outputs.get(name):
+            variables[name.upper()] = value
     if overlay := outputs.get("catalog_overlay"):
         variables["SHOPFLOW_CATALOG_OVERLAY"] = overlay
     if url := outputs.get("api_url"):  # names like <id>.execute-api.localhost do not resolve everywhere

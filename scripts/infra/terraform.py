@@ -24,6 +24,8 @@ from scripts.infra.stack import ROOT, Stack
 from scripts.package import Package
 
 PROVIDER = "registry.terraform.io/hashicorp/aws"
+MAIL_FROM = "orders@shopflow.example"
+"""A domain that nobody can own (RFC 2606): no local mail looks like a real one."""
 CHANGE = re.compile(r"(module\.)?(?P<resource>\S+): (?P<what>Still \w+|(Creat|Modificat|Destruct)\w+ complete)")
 """Terraform's lines about a resource that it changes."""
 
@@ -43,6 +45,7 @@ class Module:
     @property
     def variables(self) -> dict[str, str]:
         variables = {"name_prefix": self.stack.name_prefix, "region": self.stack.region}
+        variables |= {"payment_gateway": "simulated", "mail_from": MAIL_FROM}
         if self.catalog_overlay:
             variables["catalog_overlay"] = str(self.catalog_overlay)
         if self.package:

@@ -43,6 +43,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "opened_at": "openedAt",
     "idempotency_key": "idempotencyKey",
     "request_hash": "requestHash",
+    "email": "email",
 }
 """The attribute of each field of an `Order`."""
 
@@ -111,6 +112,7 @@ def order_from_item(item: Item) -> Order:
         opened_at=_optional(_moment, item.get("openedAt")),
         idempotency_key=_optional(_text, item.get("idempotencyKey")),
         request_hash=_optional(_text, item.get("requestHash")),
+        email=_optional(_text, item.get("email")),
     )
 
 

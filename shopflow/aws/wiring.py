@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import boto3
 
 from shopflow.aws.calls import CallLimits
+from shopflow.aws.mail import SesMailer
 from shopflow.aws.queues import SnsTopic, SqsBacklogs, SqsDeadLetters, SqsQueue, SqsSender
 from shopflow.aws.tables import DynamoAuditLog, DynamoOrders, DynamoProducts
 from shopflow.config import Config
@@ -27,6 +28,7 @@ class Aws:
     topic: SnsTopic
     _sqs: SQSClient
     _config: Config
+    _limits: CallLimits
 
     def queue(self, service: str) -> SqsQueue:
         """The queue of ``service``. Raises `ConfigError` when its URL is not configured."""
@@ -43,6 +45,18 @@ class Aws:
     def sender(self, service: str) -> SqsSender:
         """What puts messages into the queue of ``service``. Raises `ConfigError` when its URL is not configured."""
         return SqsSender(self._sqs, self._url(service, "QUEUE"))
+
+    def mailer(self) -> SesMailer | None:
+        """What mails customers from MAIL_FROM; None without that setting.
+
+        It makes one attempt, because a second one could be a second mail.
+        """
+        sender = self._config.mail_from
+        if sender is None:
+            return None
+        once = replace(self._limits, attempts=1).boto_config()
+        session = boto3.session.Session(region_name=self._config.region)
+        return SesMailer(session.client("ses", endpoint_url=self._config.endpoint_url, config=once), sender)
 
     def _url(self, service: str, kind: str) -> str:
         resources = self._config.resources
@@ -68,4 +82,5 @@ def connect(config: Config, limits: CallLimits) -> Aws:
         topic=SnsTopic(sns, resources.topic_arn),
         _sqs=sqs,
         _config=config,
+        _limits=limits,
     )

@@ -10,7 +10,7 @@ decision relied on. A store commits it in one conditional write.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -103,6 +103,7 @@ class Order:
 
     ``superseded`` is the event that a release replaced in the outbox before the customer was notified. ``opened_at`` is
     set while the saga is unfinished. ``request_hash`` identifies the request body that came with ``idempotency_key``.
+    ``email`` is for the Notification Service alone: no event, no answer and no log line has it (docs/adr/0009).
     """
 
     order_id: str
@@ -122,6 +123,7 @@ class Order:
     opened_at: int | None = None
     idempotency_key: str | None = None
     request_hash: str | None = None
+    email: str | None = field(default=None, repr=False)
 
     @property
     def total_amount(self) -> Decimal:

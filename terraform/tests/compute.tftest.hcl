@@ -35,10 +35,11 @@ override_resource {
 }
 
 variables {
-  name_prefix    = "stack"
-  compute        = "lambda"
-  lambda_package = "./versions.tf"
-  catalogue      = jsondecode(file("../schemas/catalog.json"))
+  name_prefix     = "stack"
+  compute         = "lambda"
+  payment_gateway = "simulated"
+  lambda_package  = "./versions.tf"
+  catalogue       = jsondecode(file("../schemas/catalog.json"))
 }
 
 run "without_lambda_there_is_no_function_and_nothing_that_invokes_one" {
@@ -60,6 +61,7 @@ run "without_lambda_there_is_no_function_and_nothing_that_invokes_one" {
 run "every_service_and_the_relay_is_a_function_with_its_own_role_settings_and_trigger" {
   variables {
     service_settings = { payment = { PAYMENT_SUCCESS_RATE = "1" } }
+    mail_from        = "orders@shop.example"
     alarms           = true
   }
 
@@ -100,9 +102,15 @@ run "every_service_and_the_relay_is_a_function_with_its_own_role_settings_and_tr
   }
 
   assert {
-    condition = nonsensitive([
-      for name, one in module.function : name if can(one(one.function.environment).variables.PAYMENT_SUCCESS_RATE)
-    ]) == ["payment"]
+    condition = nonsensitive({
+      for name, one in module.function : name => [
+        for setting in ["MAIL_FROM", "PAYMENT_GATEWAY", "PAYMENT_SUCCESS_RATE"] : one(one.function.environment).variables[setting]
+        if can(one(one.function.environment).variables[setting])
+      ]
+      }) == merge({ for name in keys(module.function) : name => [] }, {
+      notification = ["orders@shop.example"]
+      payment      = ["simulated", "1"]
+    })
     error_message = "A setting of one service must reach that service only."
   }
 
@@ -205,4 +213,24 @@ run "values_that_lambda_does_not_accept_are_refused" {
   }
 
   expect_failures = [var.compute, var.worker_concurrency]
+}
+
+run "on_lambda_a_gateway_that_takes_no_money_must_be_asked_for_by_name" {
+  command = plan
+
+  variables {
+    payment_gateway = null
+  }
+
+  expect_failures = [var.payment_gateway]
+}
+
+run "mail_from_is_one_address" {
+  command = plan
+
+  variables {
+    mail_from = "orders@shop.example, other@shop.example"
+  }
+
+  expect_failures = [var.mail_from]
 }

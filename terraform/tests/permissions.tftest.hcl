@@ -146,6 +146,29 @@ run "every_service_has_the_rights_that_it_needs_and_no_others" {
   }
 }
 
+run "only_the_notification_service_may_send_mail_and_only_from_its_address" {
+  variables {
+    mail_from = "orders@shop.example"
+  }
+
+  assert {
+    condition = {
+      for service, policy in aws_iam_role_policy.service : service => [
+        for statement in jsondecode(policy.policy).Statement : statement if statement.Sid == "SendMail"
+      ] if strcontains(policy.policy, "ses:")
+      } == {
+      notification = [{
+        Sid       = "SendMail"
+        Effect    = "Allow"
+        Action    = "ses:SendEmail"
+        Resource  = ["arn:aws:ses:us-east-1:123456789012:identity/shop.example"]
+        Condition = { StringEquals = { "ses:FromAddress" = "orders@shop.example" } }
+      }]
+    }
+    error_message = "Another service may send mail, or mail may have another sender."
+  }
+}
+
 run "a_service_of_an_overlay_may_use_its_queue_and_publish_if_it_produces_events" {
   variables {
     catalog_overlay = "./tests/overlay.json"

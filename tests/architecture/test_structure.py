@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "bench": {"shopflow", "workers", "api", "scripts", "bench"},
 }
 """Which of our packages each one may import. Nobody imports the tests, and only the benchmarks need the benchmarks."""
-BOTO = {"boto3", "botocore", "mypy_boto3_dynamodb", "mypy_boto3_sns", "mypy_boto3_sqs"}
+BOTO = {"boto3", "botocore", "mypy_boto3_dynamodb", "mypy_boto3_ses", "mypy_boto3_sns", "mypy_boto3_sqs"}
 
 
 def _files(folder: str) -> list[Path]:

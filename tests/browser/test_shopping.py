@@ -21,6 +21,7 @@ LOST = ("net::ERR_", "502", "503")
 def test_a_customer_buys_and_sees_every_step_and_the_mail(storefront: Storefront, page: Page) -> None:
     lamp = storefront.stocked(6)
     storefront.open()
+    page.get_by_label("Email").fill("zoe@customer.example")
     order_id = storefront.order(lamp, units=2)
     storefront.expect_finished(order_id, "COMPLETED")
     assert storefront.trail() == HAPPY
@@ -33,6 +34,8 @@ def test_a_customer_buys_and_sees_every_step_and_the_mail(storefront: Storefront
     expect(page.locator("#mail-subject")).to_contain_text(order_id)
     for part in (transaction, lamp.product_name, "39.98", "3-5 business days"):
         expect(page.locator("#mail-text")).to_contain_text(part)
+    [mail] = storefront.live.mails_to("zoe@customer.example")
+    expect(page.locator("#mail-text")).to_have_text(mail["BodyText"])
     expect(storefront.stock(lamp)).to_have_text("Low stock: 4 left")
     expect(page.locator(f"#recent-orders [data-order={order_id}] .status")).to_have_text("COMPLETED")
 

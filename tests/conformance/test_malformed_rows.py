@@ -26,6 +26,7 @@ ORDERS: dict[str, dict[str, Any] | None] = {
     "customerId": {"N": "7"},
     "outbox": {"M": {}},
     "createdAt": None,
+    "email": {"L": []},
 }
 
 

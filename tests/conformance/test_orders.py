@@ -33,7 +33,9 @@ def all_orders(world: World) -> list[Order]:
 
 
 def test_a_new_order_is_stored_as_it_is(world: World) -> None:
-    order = replace(an_order(), payment_method="pm_card_visa", idempotency_key="key-1", request_hash="hash-1")
+    order = replace(
+        an_order(), payment_method="pm_card_visa", idempotency_key="key-1", request_hash="hash-1", email="a@b.example"
+    )
     assert world.orders.create(order) == order
     assert standing(world.orders, order) == order
 

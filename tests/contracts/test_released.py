@@ -200,7 +200,7 @@ def test_a_change_is_refused_by_its_contract_and_field(source: Source) -> None:
     assert source.check() == (
         1,
         [
-            "✘ place-order 1.0: items: maxItems was 50 and is 51, unlike in the released 1.0: keep it as it was, or "
+            "✘ place-order 1.1: items: maxItems was 50 and is 51, unlike in the released 1.0: keep it as it was, or "
             "raise the version of place-order in api/openapi.json to 2.0.",
             "✘ fraud.flagged 1.0: payload.score: maximum was 100 and is 90, unlike in the released 1.0: keep it as it "
             "was, or raise the version of fraud.flagged in examples/fraud/catalog.json to 2.0.",

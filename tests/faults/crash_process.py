@@ -42,7 +42,7 @@ import api.service
 from shopflow.clock import Clock, HeaderFactory, SystemClock
 from shopflow.ports import Charge, Decline, Mail
 from workers.gateway import SimulatedGateway
-from workers.notification import LogMailer
+from workers.notification import OrderMailer
 
 BEFORE, AFTER = "before", "after"
 RELAY = "relay"
@@ -177,12 +177,12 @@ def hook_gateway(hook: Hook) -> None:
 
 
 def hook_mailer(hook: Hook) -> None:
-    original = LogMailer.send
+    original = OrderMailer.send
 
-    def send(self: LogMailer, mail: Mail) -> None:
+    def send(self: OrderMailer, mail: Mail) -> None:
         hook.around("send", mail.order_id, partial(original, self, mail), lambda _: {"mailed": mail.order_id})
 
-    LogMailer.send = send  # type: ignore[method-assign]
+    OrderMailer.send = send  # type: ignore[method-assign]
 
 
 def set_clock_back(milliseconds: int) -> None:

@@ -2,7 +2,8 @@
 
 The emulator asks for four rights by the name of the operation, where AWS has an action of another name: see
 `in_emulators_words`. Three of them name the same resource. The fourth, for PartiQL, is asked for on "*", so the
-emulator does not check which table a statement is about, nor whether it inserts or deletes.
+emulator does not check which table a statement is about, nor whether it inserts or deletes. It asks for the right to
+send mail on "*", too, and does not check from whom.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from tests.waiting import eventually
 
 ACCOUNT = "000000000000"
 RELAY, OPERATOR = "relay", "operator"
+SEND_MAIL = "ses:SendEmail"
 RECORDING = Path(__file__).with_name("recording")
 _SAME_RESOURCE = {
     "sqs:ChangeMessageVisibility": "sqs:ChangeMessageVisibilityBatch",
@@ -160,6 +162,8 @@ def in_emulators_words(rights: set[Right]) -> list[dict[str, str]]:
     asked = {Right(_SAME_RESOURCE[right.action], right.resource) for right in rights if right.action in _SAME_RESOURCE}
     if any(right.action.startswith("dynamodb:PartiQL") for right in rights):
         asked.add(Right("dynamodb:BatchExecuteStatement", "*"))
+    if any(right.action == SEND_MAIL for right in rights):
+        asked.add(Right(SEND_MAIL, "*"))
     return [{"Effect": "Allow", "Action": right.action, "Resource": right.resource} for right in sorted(asked)]
 
 

@@ -85,6 +85,8 @@ def needed_by(service: str, operation: str, params: Mapping[str, Any], place: Pl
             wanted = [(_OF_BATCHES.get(operation, operation), queue)]
         case "sns", _ if "TopicArn" in params:
             wanted = [(_OF_BATCHES.get(operation, operation), params["TopicArn"])]
+        case "ses", "SendEmail":
+            wanted = [(operation, place.arn("ses", f"identity/{params['Source'].partition('@')[2]}"))]
         case _:
             raise ValueError(f"no rule says which rights {service} {operation} needs")
     return frozenset(Right(f"{service}:{action}", resource) for action, resource in wanted)

@@ -58,6 +58,10 @@ def what_crashes_left(live: Live) -> None:
     live.closed([unpublished.order_id, unnotified.order_id, unclosed.order_id])
 
 
+def a_customer_with_an_address(live: Live) -> None:
+    live.closed([live.place({live.product(stock=1): 1}, email="customer@shop.example")])
+
+
 def somebody_watches(guard: Guarded) -> None:
     """The storefront's flow diagram is open in a browser."""
     with requests.get(f"{guard.live.url}/flow/stream", stream=True, timeout=10) as stream:

@@ -32,6 +32,7 @@ def used(guard: Guarded) -> Used:
     scenarios.a_killed_worker(guard)
     scenarios.poison(guard)
     scenarios.what_crashes_left(guard.live)
+    scenarios.a_customer_with_an_address(guard.live)
     scenarios.somebody_watches(guard)
     scenarios.an_operator(guard)
     return guard.used()

@@ -116,6 +116,11 @@ CALLS: dict[str, Call] = {
         UpdateExpression="REMOVE nothing",
         ConditionExpression="attribute_exists(nothing)",
     ),
+    "ses:SendEmail": lambda client, name: client.send_email(
+        Source=f"nobody@{name.partition('/')[2]}",
+        Destination={"ToAddresses": ["nobody@shop.example"]},
+        Message={"Subject": {"Data": "nothing"}, "Body": {"Text": {"Data": "nothing"}}},
+    ),
     "sns:Publish": lambda client, name: client.publish(TopicArn=name, Message="nothing"),
     "sqs:ChangeMessageVisibility": lambda client, name: client.change_message_visibility(
         QueueUrl=name, ReceiptHandle="none", VisibilityTimeout=0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import requests
 
 from shopflow.domain.order import Status
@@ -19,6 +21,16 @@ def test_a_declined_order_returns_its_stock_and_says_why(live: Live) -> None:
     product = live.product(stock=5)
     (order,) = live.closed([live.place({product: 2}, EXPIRED)])
     assert (order.status, order.failure_reason, live.stock(product)) == (Status.PAYMENT_FAILED, "Card expired", 5)
+
+
+def test_an_order_with_an_email_is_mailed_and_shows_the_text_of_the_mail_but_not_the_address(live: Live) -> None:
+    address = f"{uuid4().hex}@customer.example"
+    (order,) = live.closed([live.place({live.product(stock=5): 2}, email=address)])
+    [mail] = live.mails_to(address)
+    answer = requests.get(f"{live.url}/orders/{order.order_id}", timeout=10)
+    assert {"subject": mail["Subject"], "text": mail["BodyText"]} == answer.json()["notification"]
+    assert mail["Source"] == live.config.mail_from
+    assert address not in answer.text
 
 
 def test_an_order_beyond_the_stock_fails_and_nothing_is_charged(live: Live) -> None:

@@ -49,7 +49,7 @@ class World:
         self.mailer = CountingMailer()
         twins, headers = self.twins, HeaderFactory(clock)
         self.ports = WorkerPorts(
-            twins.orders, twins.products, twins.audit, lambda: self.gateway, self.mailer, clock, headers, map
+            twins.orders, twins.products, twins.audit, lambda: self.gateway, lambda: self.mailer, clock, headers, map
         )
 
     def place(self, units: int = 1, payment_method: str = VISA, order_id: str = "ORD-A1B2C3D4") -> Event:

@@ -120,6 +120,7 @@ print([workers._worker(name).service.name for name in {names}])
     resources = ("TOPIC_ARN", "ORDERS_TABLE", "INVENTORY_TABLE", "EVENTS_TABLE", "OPEN_ORDERS_INDEX")
     queues = [f"{name.upper()}_QUEUE_URL" for name in names]
     env = {f"SHOPFLOW_{name}": "x" for name in (*resources, *queues)} | {"AWS_REGION": "eu-west-1"}
+    env |= {"PAYMENT_GATEWAY": "simulated", "MAIL_FROM": "orders@shop.example"}
     command = [sys.executable, "-I", "-S", "-c", program]
     answer = subprocess.run(command, cwd=task, env=env, capture_output=True, text=True)
     assert (answer.stdout.strip(), answer.stderr) == (str(names), "")

@@ -60,7 +60,17 @@ locals {
     )
   }
 
-  other_statements = { order = [local.count_messages] }
+  other_statements = { order = [local.count_messages], notification = local.send_mail }
+
+  send_mail = [
+    for mail in var.mail[*] : {
+      Sid       = "SendMail"
+      Effect    = "Allow"
+      Action    = "ses:SendEmail"
+      Resource  = mail.identity_arns
+      Condition = { StringEquals = { "ses:FromAddress" = mail.from } }
+    }
+  ]
 
   # The storefront and the operator's page show the depth of every queue.
   count_messages = {

@@ -28,6 +28,12 @@ variable "publishers" {
   type        = set(string)
 }
 
+variable "mail" {
+  description = "The sender of mails to customers, and the SES identities that they may be sent with; null if no service sends mail."
+  type        = object({ from = string, identity_arns = list(string) })
+  default     = null
+}
+
 variable "kms_key" {
   description = "The customer-managed key that encrypts topic, queues and tables, and the AWS services that use it for the caller; null if AWS-managed keys encrypt them."
   type        = object({ arn = string, via = list(string) })

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from api.placing import MAX_PROBES, order_id
 from shopflow.errors import Unavailable
+from tests.conformance.samples import made, refused
 from tests.unit.api.shop import HEADPHONES, SAMPLE, Client, Shop, serving
 
 
@@ -58,6 +60,25 @@ def raw(quantity: str) -> bytes:
     return b'{"customerId": "C", "items": [{"productId": "PROD-001", "quantity": %b}]}' % quantity.encode()
 
 
+NO_ADDRESSES: list[Any] = [
+    None,
+    "",
+    "customer",
+    "a@localhost",
+    "a b@shop.example",
+    "a..b@shop.example",
+    "a@-shop.example",
+    "a@shop.example\n",
+    "a@shop.example\r\nBcc: b@shop.example",
+    "a@shop.example,b@shop.example",
+    '"a"@shop.example',
+    "=?utf-8?q?b=40shop.example=3e?=@shop.example",
+    "b%shop.example@shop.example",
+    "ä@shop.example",
+    f"{'a' * 65}@shop.example",
+    f"a@{'shop.' * 50}example",
+]
+"""Also what a mail server may take for two addresses, for a header, or for a way past itself."""
 BAD_BODIES: list[tuple[Any, str]] = [
     (b"", "body"),
     (b"\xff\xfe", "body"),
@@ -76,6 +97,7 @@ BAD_BODIES: list[tuple[Any, str]] = [
     (item(price=0.01), "price"),
     (body(paymentMethod="4242 4242"), "paymentMethod"),
     (body(coupon="FREE"), "coupon"),
+    *((body(email=email), "email: ") for email in NO_ADDRESSES),
     (body(items=[{**ITEM, "quantity": quantity} for quantity in (999, 2)]), "items: more than 1000 of PROD-001"),
 ]
 
@@ -86,6 +108,24 @@ def test_a_bad_body_is_refused_by_the_field_that_is_wrong(client: Client, shop: 
     assert answer.status == 400
     assert field in answer.error
     assert shop.saved == []
+
+
+@pytest.mark.parametrize("email", ["a@shop.example", "Zoe.O'Neil+shop_1@mail.shop-1.example"])
+def test_the_address_is_in_the_record_of_the_order_and_nowhere_else(
+    client: Client, shop: Shop, caplog: pytest.LogCaptureFixture, email: str
+) -> None:
+    caplog.set_level("DEBUG")
+    placed = client.post({**SAMPLE, "email": email})
+    [order] = shop.saved
+    assert order.email == email
+    made(shop.orders, refused(order))
+    path = f"/orders/{order.order_id}"
+    shown = [placed.text, client.get(path).text, client.get(f"{path}/events").text, str(shop.published()), repr(order)]
+    with closing(client.connect()) as connection:
+        connection.request("GET", f"{path}/stream")
+        with connection.getresponse() as stream:
+            shown.append(stream.readline().decode())
+    assert not [text for text in [*shown, caplog.text] if email in text or not text]
 
 
 def test_an_order_that_cannot_be_processed_is_not_saved(client: Client, shop: Shop) -> None:
@@ -103,9 +143,12 @@ def test_the_same_key_and_body_make_one_order_and_another_body_is_refused(client
     assert {answer.status for answer in answers} == {201}
     assert len({answer.text for answer in answers}) == 1
     assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
-    refused = client.post({**SAMPLE, "customerId": "CUST-002"}, idempotency_key="key-1")
-    assert (refused.status, refused.error.partition(":")[0]) == (422, "Idempotency-Key")
+    other = client.post({**SAMPLE, "customerId": "CUST-002"}, idempotency_key="key-1")
+    elsewhere = client.post({**SAMPLE, "email": "a@shop.example"}, idempotency_key="key-1")
+    for answer in (other, elsewhere):
+        assert (answer.status, answer.error.partition(":")[0]) == (422, "Idempotency-Key")
     assert len(shop.saved) == len(shop.published()) == 1
+    assert shop.saved[0].request_hash == "9fPzI57Md4EsXy6k7eY51g"  # as before a request could have an email
 
 
 def test_a_repetition_is_answered_at_the_first_price_and_after_the_product_has_gone(client: Client, shop: Shop) -> None:
