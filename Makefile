@@ -25,7 +25,7 @@ $(PY):
 	@echo "Making a virtual environment in $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 
-$(RUN): requirements.txt requirements/services.txt | $(PY)
+$(RUN): requirements.txt requirements/services.txt requirements/jwt.txt | $(PY)
 	@echo "Installing requirements.txt into $(VENV) (up to a minute) …"
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@

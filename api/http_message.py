@@ -80,13 +80,14 @@ class Request:
     """A request that was received whole.
 
     ``hung_up(seconds)`` waits that long at most and returns whether the connection is about to end: the client has
-    closed it, or the server is stopping.
+    closed it, or the server is stopping. ``claims``: those of its token, if something in front of us has checked that.
     """
 
     head: Head
     body: bytes
     hung_up: Callable[[float], bool]
     trace_parent: str | None = None
+    claims: Mapping[str, Any] | None = None
 
 
 class Stream(Protocol):

@@ -16,6 +16,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
+from api.customers import anybody, of_authorizer
 from api.http_message import (
     MAX_BODY_BYTES,
     Application,
@@ -61,7 +62,8 @@ def _service() -> tuple[Parts, int]:
     config, catalog = load_config(env), configured_catalog(env)
     start_logging(catalog.services[NAME], config.log_format)
     telemetry = telemetry_of(catalog.services[NAME], config)
-    parts = build(catalog, ports_on(config), ops_token=config.ops_token, telemetry=telemetry)
+    customer_of = of_authorizer if config.tokens else anybody
+    parts = build(catalog, ports_on(config), customer_of=customer_of, ops_token=config.ops_token, telemetry=telemetry)
     return parts, round(config.relay_interval_seconds * 1000)
 
 
@@ -74,7 +76,7 @@ def answer(application: Application, event: Mapping[str, Any]) -> dict[str, Any]
         body = _body(event)
         if endpoint.takes_json:
             check_json(head)
-        response = endpoint.answer(Request(head, body, lambda _: False))
+        response = endpoint.answer(Request(head, body, lambda _: False, claims=_claims(event)))
         content = _content(response)
     except HttpError as error:
         response = error.response
@@ -92,6 +94,11 @@ def _head(event: Mapping[str, Any]) -> Head:
     query = event.get("rawQueryString")
     target = f"{event['rawPath']}?{query}" if query else event["rawPath"]
     return Head(event["requestContext"]["http"]["method"], target, headers)
+
+
+def _claims(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    claims: Mapping[str, Any] | None = event["requestContext"].get("authorizer", {}).get("jwt", {}).get("claims")
+    return claims
 
 
 def _body(event: Mapping[str, Any]) -> bytes:

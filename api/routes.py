@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
+from api.customers import CustomerOf
 from api.documents import Document, Files
 from api.http_message import JSON, HttpError, Request, Response, json_response
 from api.placing import PlaceOrder
@@ -28,8 +30,11 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 class OrderApi:
     """Placing orders, and reading what became of them."""
 
-    def __init__(self, place_order: PlaceOrder, orders: Orders, audit: AuditLog, streams: Streams) -> None:
+    def __init__(
+        self, place_order: PlaceOrder, orders: Orders, audit: AuditLog, streams: Streams, customer_of: CustomerOf
+    ) -> None:
         self._place_order = place_order
+        self._customer_of = customer_of
         self._orders = orders
         self._audit = audit
         self._streams = streams
@@ -48,7 +53,11 @@ class OrderApi:
         key = request.head.only("Idempotency-Key")
         if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
             raise InvalidRequest("Idempotency-Key: must be 1-255 visible ASCII characters")
-        placed = self._place_order.place(json_body(request), key, request.trace_parent)
+        customer_id = self._customer_of(request)
+        body = json_body(request)
+        if customer_id is not None:
+            body = _in_the_name_of(customer_id, body)
+        placed = self._place_order.place(body, key, request.trace_parent)
         order = placed.order
         headers = {"Location": f"/orders/{order.order_id}"}
         if placed.replayed:
@@ -73,6 +82,15 @@ class OrderApi:
         if order is None:
             raise HttpError(HTTPStatus.NOT_FOUND, f"Order not found: {order_id}")
         return order
+
+
+def _in_the_name_of(customer_id: str, body: Any) -> Any:
+    """``body`` with the customer of the token. Raises `HttpError` 403 if it names another; it may name none."""
+    if not isinstance(body, dict):
+        return body
+    if body.get("customerId", customer_id) != customer_id:
+        raise HttpError(HTTPStatus.FORBIDDEN, "customerId: is not the customer of the token. Leave it out.")
+    return body | {"customerId": customer_id}
 
 
 class ShopApi:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from api.caches import ProductCache
+from api.customers import CustomerOf, anybody
 from api.documents import Files
 from api.http_server import BoundedServer
 from api.ops.letters import DeadLetterDesk
@@ -80,6 +81,7 @@ def build(
     ports: ApiPorts,
     clock: Clock | None = None,
     *,
+    customer_of: CustomerOf = anybody,
     ops_token: str | None = None,
     judge: Judge | None = None,
     static: Path = STATIC,
@@ -104,7 +106,7 @@ def build(
 
     files = Files(static)
     streams = Streams(OrderPoller(ports.orders, ports.audit, clock), QueuePoller(backlogs), clock)
-    order_api = OrderApi(place_order, ports.orders, ports.audit, streams)
+    order_api = OrderApi(place_order, ports.orders, ports.audit, streams, customer_of)
     shop_api = ShopApi(catalog.services[NAME].source, catalog, ports.products, streams, files, clock)
     state = State(ports.orders, backlogs, clock)
     judge = judge or DryRun(outbox, ports.orders, ports.products, ports.audit, clock).judge
@@ -120,7 +122,8 @@ def run(config: Config, catalog: Catalog) -> None:
     A second signal stops at once. Raises `ConfigError` when we cannot listen on the configured address.
     """
     telemetry = telemetry_of(catalog.services[NAME], config)
-    parts = build(catalog, ports_on(config), ops_token=config.ops_token, telemetry=telemetry)
+    customer_of = _customer_of(config)
+    parts = build(catalog, ports_on(config), customer_of=customer_of, ops_token=config.ops_token, telemetry=telemetry)
     server = _listen(config, parts.api)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -140,6 +143,18 @@ def run(config: Config, catalog: Catalog) -> None:
         relay.join(RELAY_STOP_SECONDS)
     log.info("stopped")
     telemetry.tracing.close()
+
+
+def _customer_of(config: Config) -> CustomerOf:
+    if config.tokens is None:
+        return anybody
+    try:
+        from api.tokens import TokenCheck
+    except ImportError as error:
+        raise ConfigError(
+            f"JWT_ISSUER asks for tokens, but a package is missing ({error.name}): pip install -r requirements/jwt.txt"
+        ) from None
+    return TokenCheck(config.tokens, SystemClock())
 
 
 def _listen(config: Config, api: Router) -> BoundedServer:

@@ -54,11 +54,19 @@ class GatewaySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenSettings:
+    """Who may order: customers with a JSON Web Token of ``issuer``, an address, for one of ``audiences``."""
+
+    issuer: str
+    audiences: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings.
 
     None means: real AWS (``endpoint_url``), as the catalogue says (``consumer_threads``), mails into the log
-    (``mail_from``), no operator (``ops_token``), no supervisor (``supervisor_fd``).
+    (``mail_from``), anybody may order (``tokens``), no operator (``ops_token``), no supervisor (``supervisor_fd``).
     """
 
     endpoint_url: str | None
@@ -76,6 +84,7 @@ class Config:
     metrics: bool = False
     tracing: bool = False
     mail_from: str | None = None
+    tokens: TokenSettings | None = None
     ops_token: str | None = field(default=None, repr=False)
     supervisor_fd: int | None = None
 
@@ -121,6 +130,7 @@ def load_config(env: Mapping[str, str]) -> Config:
         metrics=_choice(env, "METRICS", "off", ("off", "emf")) == "emf",
         tracing=_wants_spans(env),
         mail_from=_address(env, "MAIL_FROM"),
+        tokens=_tokens(env),
         ops_token=_token(env, "OPS_TOKEN"),
         supervisor_fd=_pipe(env, SUPERVISOR_FD),
     )
@@ -186,6 +196,18 @@ def _address(env: Mapping[str, str], name: str) -> str | None:
     if address is not None and not re.fullmatch(r"[^@\s<>,;]+@[^@\s<>,;]+", address):
         raise ConfigError(f"{name}={address} must be one address, like orders@shop.example.")
     return address
+
+
+def _tokens(env: Mapping[str, str]) -> TokenSettings | None:
+    issuer, audience = env.get("JWT_ISSUER") or "", env.get("JWT_AUDIENCE") or ""
+    audiences = frozenset(filter(None, map(str.strip, audience.split(","))))
+    if not issuer and not audiences:
+        return None
+    if not re.fullmatch(r"(https://|http://127\.0\.0\.1:)[^\s?#]+", issuer) or not audiences:
+        raise ConfigError(
+            "JWT_ISSUER must be an https address (or on 127.0.0.1), and JWT_AUDIENCE one name or more, by commas."
+        )
+    return TokenSettings(issuer, audiences)
 
 
 def _token(env: Mapping[str, str], name: str) -> str | None:

@@ -28,6 +28,10 @@ locals {
   settings = {
     payment      = { PAYMENT_GATEWAY = var.payment_gateway }
     notification = var.mail_from == null ? {} : { MAIL_FROM = var.mail_from }
+    order = var.jwt_authorizer == null ? {} : {
+      JWT_ISSUER   = var.jwt_authorizer.issuer
+      JWT_AUDIENCE = join(",", var.jwt_authorizer.audience)
+    }
   }
 
   relay_minutes = 1
@@ -48,7 +52,7 @@ locals {
       description     = "The Order Service's API"
       handler         = "api.lambda_handler.http"
       timeout_seconds = 29
-      environment     = local.queue_urls
+      environment     = merge(local.queue_urls, local.settings.order)
     }
     relay = {
       description     = "Publishes what was committed but never published"
@@ -131,10 +135,20 @@ module "http_api" {
   function            = module.function["order"].function
   requests_per_second = var.api_requests_per_second
   burst_requests      = var.api_burst_requests
+  throttles           = var.api_throttles
+  jwt_authorizer      = var.jwt_authorizer
+  domain              = var.domain
   log_retention_days  = var.log_retention_days
+
+  disable_execute_api_endpoint = var.disable_execute_api_endpoint
 }
 
 output "api_url" {
   description = "Address of the Order Service; null if it does not run on Lambda."
-  value       = local.on_lambda ? module.http_api[0].api.api_endpoint : null
+  value       = one(module.http_api[*].url)
+}
+
+output "api_domain_target" {
+  description = "What the DNS record of `domain` must point to: an alias with a name and a hosted zone; null without a domain."
+  value       = one(module.http_api[*].domain_target)
 }

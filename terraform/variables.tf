@@ -208,6 +208,58 @@ variable "worker_concurrency" {
   }
 }
 
+variable "public" {
+  description = "Let anybody who reaches the HTTP API order, in any name. Otherwise it needs a jwt_authorizer."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = var.compute != "lambda" || var.public != (var.jwt_authorizer != null)
+    error_message = "Say who may order: jwt_authorizer for customers with a token, or public = true for anybody, in any name. Not both."
+  }
+}
+
+variable "jwt_authorizer" {
+  description = "Issuer and audience of the JSON Web Tokens that customers order with. An order then has the token's sub as its customerId."
+  type        = object({ issuer = string, audience = set(string) })
+  default     = null
+
+  validation {
+    condition     = var.jwt_authorizer == null ? true : can(regex("^(https://|http://127\\.0\\.0\\.1:)[^\\s?#]+$", var.jwt_authorizer.issuer)) && length(var.jwt_authorizer.audience) > 0
+    error_message = "jwt_authorizer needs an issuer, which is an https address (on a local cloud also one on loopback), and at least one audience."
+  }
+}
+
+variable "domain" {
+  description = "Domain name of the HTTP API, and the ARN of its certificate in the same region; null for the name that AWS gives it. The DNS record is yours to make: output api_domain_target."
+  type        = object({ name = string, certificate_arn = string })
+  default     = null
+}
+
+variable "disable_execute_api_endpoint" {
+  description = "Answer at the domain only, not at the name that AWS gives the HTTP API."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = !var.disable_execute_api_endpoint || var.domain != null
+    error_message = "disable_execute_api_endpoint needs a domain: otherwise the API answers nowhere."
+  }
+}
+
+variable "api_throttles" {
+  description = "Requests a second, and at once above that, of the operator's page (ops) and of each kind of stream. They come out of api_requests_per_second."
+  nullable    = false
+  default     = {}
+
+  type = object({
+    ops     = optional(object({ rate = number, burst = number }), { rate = 10, burst = 20 })
+    streams = optional(object({ rate = number, burst = number }), { rate = 50, burst = 100 })
+  })
+}
+
 variable "api_requests_per_second" {
   description = "Requests a second that the HTTP API takes. Above it, when the burst is used up too, it answers 429."
   type        = number

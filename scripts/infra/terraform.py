@@ -45,7 +45,7 @@ class Module:
     @property
     def variables(self) -> dict[str, str]:
         variables = {"name_prefix": self.stack.name_prefix, "region": self.stack.region}
-        variables |= {"payment_gateway": "simulated", "mail_from": MAIL_FROM}
+        variables |= {"public": "true", "payment_gateway": "simulated", "mail_from": MAIL_FROM}
         if self.catalog_overlay:
             variables["catalog_overlay"] = str(self.catalog_overlay)
         if self.package:

@@ -38,6 +38,7 @@ variables {
   name_prefix     = "stack"
   compute         = "lambda"
   payment_gateway = "simulated"
+  public          = true
   lambda_package  = "./versions.tf"
   catalogue       = jsondecode(file("../schemas/catalog.json"))
 }
@@ -179,7 +180,7 @@ run "a_service_of_an_overlay_has_a_queue_but_brings_its_own_compute" {
   }
 }
 
-run "only_the_route_of_the_api_may_invoke_its_function" {
+run "only_a_token_orders_and_the_operators_page_and_the_streams_cannot_use_up_the_api" {
   module {
     source = "./modules/http-api"
   }
@@ -190,16 +191,43 @@ run "only_the_route_of_the_api_may_invoke_its_function" {
     function            = { function_name = "stack-order", invoke_arn = "arn:aws:apigateway:eu-west-1:lambda:path/functions/stack-order/invocations" }
     requests_per_second = 500
     burst_requests      = 1000
+    throttles           = { ops = { rate = 1, burst = 2 }, streams = { rate = 3, burst = 4 } }
+    jwt_authorizer      = { issuer = "https://customers.example", audience = ["shop"] }
+    domain              = { name = "shop.example", certificate_arn = "arn:aws:acm:eu-west-1:123456789012:certificate/some" }
     log_retention_days  = 30
+
+    disable_execute_api_endpoint = true
   }
 
   assert {
-    condition     = aws_lambda_permission.this.source_arn == "arn:aws:execute-api:eu-west-1:123456789012:abc/*/$default" && aws_lambda_permission.this.principal == "apigateway.amazonaws.com"
+    condition = { for route in aws_apigatewayv2_route.this : route.route_key => route.authorization_type if route.authorizer_id != null } == {
+      "POST /orders" = "JWT"
+    }
+    error_message = "An order needs no token, or reading and the operator's page need one."
+  }
+
+  assert {
+    condition = { for settings in aws_apigatewayv2_stage.this.route_settings : settings.route_key => [settings.throttling_rate_limit, settings.throttling_burst_limit] } == {
+      "ANY /ops"                     = [1, 2]
+      "ANY /ops/{proxy+}"            = [1, 2]
+      "GET /flow/stream"             = [3, 4]
+      "GET /orders/{orderId}/stream" = [3, 4]
+    }
+    error_message = "The operator's page or a stream has no throttle of its own."
+  }
+
+  assert {
+    condition     = output.url == "https://shop.example" && aws_apigatewayv2_api.this.disable_execute_api_endpoint && aws_apigatewayv2_domain_name.this[0].domain_name_configuration[0].security_policy == "TLS_1_2"
+    error_message = "The API answers elsewhere than at its domain, or with old TLS."
+  }
+
+  assert {
+    condition     = aws_lambda_permission.this.source_arn == "arn:aws:execute-api:eu-west-1:123456789012:abc/*" && aws_lambda_permission.this.principal == "apigateway.amazonaws.com"
     error_message = "Something else than this API may invoke the function."
   }
 
   assert {
-    condition     = aws_apigatewayv2_route.this.route_key == "$default" && aws_apigatewayv2_integration.this.payload_format_version == "2.0" && aws_apigatewayv2_integration.this.integration_uri == var.function.invoke_arn
+    condition     = aws_apigatewayv2_route.this["$default"].route_key == "$default" && aws_apigatewayv2_integration.this.payload_format_version == "2.0" && aws_apigatewayv2_integration.this.integration_uri == var.function.invoke_arn
     error_message = "Some requests do not reach the function, or come in a format that it does not read."
   }
 }
@@ -223,6 +251,63 @@ run "on_lambda_a_gateway_that_takes_no_money_must_be_asked_for_by_name" {
   }
 
   expect_failures = [var.payment_gateway]
+}
+
+run "who_may_order_must_be_said" {
+  command = plan
+
+  variables {
+    public = false
+  }
+
+  expect_failures = [var.public]
+}
+
+run "who_may_order_must_be_said_once" {
+  command = plan
+
+  variables {
+    jwt_authorizer = { issuer = "https://customers.example", audience = ["shop"] }
+  }
+
+  expect_failures = [var.public]
+}
+
+run "the_function_checks_the_token_too" {
+  command = plan
+
+  variables {
+    public         = false
+    jwt_authorizer = { issuer = "https://customers.example", audience = ["shop", "app"] }
+  }
+
+  assert {
+    condition = nonsensitive({
+      for name, one in module.function : name => one(one.function.environment).variables.JWT_AUDIENCE if can(one(one.function.environment).variables.JWT_ISSUER)
+    }) == { order = "app,shop" }
+    error_message = "The Order Service takes an order without a token on a route that has no authorizer."
+  }
+}
+
+run "an_issuer_is_reached_over_tls" {
+  command = plan
+
+  variables {
+    public         = false
+    jwt_authorizer = { issuer = "http://customers.example", audience = ["shop"] }
+  }
+
+  expect_failures = [var.jwt_authorizer]
+}
+
+run "an_api_answers_somewhere" {
+  command = plan
+
+  variables {
+    disable_execute_api_endpoint = true
+  }
+
+  expect_failures = [var.disable_execute_api_endpoint]
 }
 
 run "mail_from_is_one_address" {

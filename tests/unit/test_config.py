@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from shopflow.config import MIN_TOKEN_CHARACTERS, adopt_environment, load_config
+from shopflow.config import MIN_TOKEN_CHARACTERS, TokenSettings, adopt_environment, load_config
 from shopflow.errors import ConfigError
 from workers.gateway import gateway_of
 
@@ -63,3 +63,35 @@ def test_on_aws_payment_does_not_start_by_itself_with_a_gateway_that_takes_no_mo
         gateway_of(on_aws.gateway)
     with pytest.raises(ConfigError, match="PAYMENT_GATEWAY=stripe must be one of simulated"):
         load_config({**ENVIRONMENT, "PAYMENT_GATEWAY": "stripe"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "tokens"),
+    [
+        ({}, None),
+        ({"JWT_ISSUER": "", "JWT_AUDIENCE": ""}, None),
+        (
+            {"JWT_ISSUER": "https://customers.example", "JWT_AUDIENCE": "shop, app"},
+            TokenSettings("https://customers.example", frozenset({"shop", "app"})),
+        ),
+    ],
+)
+def test_with_an_issuer_only_customers_with_a_token_order(
+    settings: dict[str, str], tokens: TokenSettings | None
+) -> None:
+    assert load_config({**ENVIRONMENT, **settings}).tokens == tokens
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"JWT_ISSUER": "https://customers.example"},
+        {"JWT_AUDIENCE": "shop"},
+        {"JWT_ISSUER": "http://customers.example", "JWT_AUDIENCE": "shop"},
+        {"MAIL_FROM": "orders"},
+        {"MAIL_FROM": "orders@shop.example\nBcc: a@b.example"},
+    ],
+)
+def test_half_a_setting_is_refused_by_its_name(settings: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=r"JWT_ISSUER|MAIL_FROM"):
+        load_config({**ENVIRONMENT, **settings})

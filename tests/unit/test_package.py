@@ -121,6 +121,7 @@ print([workers._worker(name).service.name for name in {names}])
     queues = [f"{name.upper()}_QUEUE_URL" for name in names]
     env = {f"SHOPFLOW_{name}": "x" for name in (*resources, *queues)} | {"AWS_REGION": "eu-west-1"}
     env |= {"PAYMENT_GATEWAY": "simulated", "MAIL_FROM": "orders@shop.example"}
+    env |= {"JWT_ISSUER": "https://customers.example", "JWT_AUDIENCE": "shop"}
     command = [sys.executable, "-I", "-S", "-c", program]
     answer = subprocess.run(command, cwd=task, env=env, capture_output=True, text=True)
     assert (answer.stdout.strip(), answer.stderr) == (str(names), "")

@@ -1,6 +1,17 @@
 # An HTTP API that sends every request to one function.
 
 locals {
+  # A route has its own throttle, or shares that of the stage. Who gets past a route to $default finds the same checks in
+  # the function: it looks for the claims of the token.
+  routes = {
+    "$default"                     = null
+    "POST /orders"                 = null
+    "ANY /ops"                     = var.throttles.ops
+    "ANY /ops/{proxy+}"            = var.throttles.ops
+    "GET /orders/{orderId}/stream" = var.throttles.streams
+    "GET /flow/stream"             = var.throttles.streams
+  }
+
   access_log_fields = {
     requestId          = "$context.requestId"
     method             = "$context.httpMethod"
@@ -16,6 +27,22 @@ resource "aws_apigatewayv2_api" "this" {
   name          = var.name
   description   = var.description
   protocol_type = "HTTP"
+
+  disable_execute_api_endpoint = var.disable_execute_api_endpoint
+}
+
+resource "aws_apigatewayv2_authorizer" "customers" {
+  count = var.jwt_authorizer == null ? 0 : 1
+
+  name             = "customers"
+  api_id           = aws_apigatewayv2_api.this.id
+  authorizer_type  = "JWT"
+  identity_sources = ["$request.header.Authorization"]
+
+  jwt_configuration {
+    issuer   = var.jwt_authorizer.issuer
+    audience = var.jwt_authorizer.audience
+  }
 }
 
 resource "aws_apigatewayv2_integration" "this" {
@@ -26,10 +53,19 @@ resource "aws_apigatewayv2_integration" "this" {
 }
 
 resource "aws_apigatewayv2_route" "this" {
-  #checkov:skip=CKV_AWS_309:The shop is public; the operator's page asks for a token
-  api_id    = aws_apigatewayv2_api.this.id
-  route_key = "$default"
-  target    = "integrations/${aws_apigatewayv2_integration.this.id}"
+  #checkov:skip=CKV_AWS_309:Reading is public; ordering has an authorizer unless public = true; /ops asks for its own token
+  for_each = local.routes
+
+  api_id             = aws_apigatewayv2_api.this.id
+  route_key          = each.key
+  target             = "integrations/${aws_apigatewayv2_integration.this.id}"
+  authorization_type = each.key == "POST /orders" && var.jwt_authorizer != null ? "JWT" : "NONE"
+  authorizer_id      = each.key == "POST /orders" ? one(aws_apigatewayv2_authorizer.customers[*].id) : null
+}
+
+moved {
+  from = aws_apigatewayv2_route.this
+  to   = aws_apigatewayv2_route.this["$default"]
 }
 
 resource "aws_cloudwatch_log_group" "access" {
@@ -50,10 +86,43 @@ resource "aws_apigatewayv2_stage" "this" {
     detailed_metrics_enabled = true
   }
 
+  dynamic "route_settings" {
+    for_each = { for route, throttle in local.routes : route => throttle if throttle != null }
+
+    content {
+      route_key                = route_settings.key
+      throttling_rate_limit    = route_settings.value.rate
+      throttling_burst_limit   = route_settings.value.burst
+      detailed_metrics_enabled = true
+    }
+  }
+
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.access.arn
     format          = jsonencode(local.access_log_fields)
   }
+
+  depends_on = [aws_apigatewayv2_route.this] # AWS refuses settings of a route that it does not have
+}
+
+resource "aws_apigatewayv2_domain_name" "this" {
+  count = var.domain == null ? 0 : 1
+
+  domain_name = var.domain.name
+
+  domain_name_configuration {
+    certificate_arn = var.domain.certificate_arn
+    endpoint_type   = "REGIONAL"
+    security_policy = "TLS_1_2"
+  }
+}
+
+resource "aws_apigatewayv2_api_mapping" "this" {
+  count = var.domain == null ? 0 : 1
+
+  api_id      = aws_apigatewayv2_api.this.id
+  domain_name = aws_apigatewayv2_domain_name.this[0].id
+  stage       = aws_apigatewayv2_stage.this.id
 }
 
 resource "aws_lambda_permission" "this" {
@@ -61,5 +130,5 @@ resource "aws_lambda_permission" "this" {
   action        = "lambda:InvokeFunction"
   function_name = var.function.function_name
   principal     = "apigateway.amazonaws.com"
-  source_arn    = "${aws_apigatewayv2_api.this.execution_arn}/*/$default" # the only route, in any stage
+  source_arn    = "${aws_apigatewayv2_api.this.execution_arn}/*" # any stage and route of this API
 }

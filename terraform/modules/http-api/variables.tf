@@ -23,6 +23,32 @@ variable "burst_requests" {
   type        = number
 }
 
+variable "throttles" {
+  description = "Requests a second, and at once above that, of the operator's page (ops) and of each kind of stream. They come out of the API's own."
+  type = object({
+    ops     = object({ rate = number, burst = number })
+    streams = object({ rate = number, burst = number })
+  })
+}
+
+variable "jwt_authorizer" {
+  description = "Issuer and audience of the JSON Web Tokens that customers order with; null if nobody needs one."
+  type        = object({ issuer = string, audience = set(string) })
+  default     = null
+}
+
+variable "domain" {
+  description = "Domain name of the API, and the ARN of its certificate in the same region; null for the name that AWS gives it."
+  type        = object({ name = string, certificate_arn = string })
+  default     = null
+}
+
+variable "disable_execute_api_endpoint" {
+  description = "Answer at the domain only, not at the name that AWS gives the API."
+  type        = bool
+  default     = false
+}
+
 variable "log_retention_days" {
   description = "Days that the access log is kept."
   type        = number

@@ -11,6 +11,7 @@ from decimal import Decimal
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
+from api.customers import CustomerOf, anybody
 from api.http_server import BoundedServer, Limits
 from api.pollers import OrderPoller, QueuePoller
 from api.service import ApiPorts, build
@@ -117,6 +118,7 @@ class Shop:
     clock: Clock = field(default_factory=SystemClock)
     ops_token: str | None = OPS_TOKEN
     telemetry: Telemetry = SILENT
+    customer_of: CustomerOf = anybody
 
     def __post_init__(self) -> None:
         twins = wire(CATALOG, self.clock)
@@ -134,7 +136,13 @@ class Shop:
     def restart(self) -> None:
         """Replace the process by a new one on the same ports: it remembers nothing."""
         self.parts = build(
-            CATALOG, self.ports, self.clock, ops_token=self.ops_token, judge=judged_by_name, telemetry=self.telemetry
+            CATALOG,
+            self.ports,
+            self.clock,
+            customer_of=self.customer_of,
+            ops_token=self.ops_token,
+            judge=judged_by_name,
+            telemetry=self.telemetry,
         )
 
     def order_poller(self, clock: Clock) -> OrderPoller:
