@@ -9,7 +9,7 @@ BENCH := $(VENV)/.bench
 export PRODUCT UNITS ID SEEDS FIRST PARTS QUICK # as variables of the environment no value can be mistaken for shell code
 
 .DEFAULT_GOAL := help
-.PHONY: help venv infra-up infra-down infra-reset infra-status run-all run-order run-inventory run-payment \
+.PHONY: help venv env infra-up infra-down infra-reset infra-status run-all run-order run-inventory run-payment \
   run-notification run-audit e2e check-order replay dlq restock verify package test test-full sim mutants crash-matrix bench \
   screenshots check lint contracts terraform-check clean
 
@@ -98,6 +98,9 @@ verify: $(RUN) ## check on the live stack that nothing was lost and nothing done
 ##@ Deployment
 package: $(RUN) ## the zip that AWS Lambda runs all services from (ARCHITECTURE=arm64 LAMBDA_PYTHON=3.13)
 	@$(PY) -m scripts.package $${ARCHITECTURE:+"--architecture=$$ARCHITECTURE"} $${LAMBDA_PYTHON:+"--python=$$LAMBDA_PYTHON"}
+
+env: $(RUN) ## the services' settings in .env.local, from the outputs of `terraform apply` on AWS
+	@$(PY) -m scripts.env
 
 ##@ Quality
 test: $(DEV) $(SCAN) ## tests of every kind, on a local AWS of their own (under 4 minutes; the first run applies Terraform)

@@ -66,7 +66,7 @@ class Bed:
     def product(self) -> str:
         """A new product with more units than any load orders. Returns its id."""
         product_id = f"BENCH-{uuid4().hex[:8].upper()}"
-        self.aws.products.seed(Product(product_id, "Benchmark product", Decimal("9.99"), PLENTY, PLENTY))
+        self.aws.products.put(Product(product_id, "Benchmark product", Decimal("9.99"), PLENTY, PLENTY))
         return product_id
 
     @contextmanager

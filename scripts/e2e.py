@@ -89,7 +89,7 @@ def restock_for_scenarios(products: Products) -> None:
     """Add what the scenarios take, at least."""
     for product_id in (HAPPY, OTHER):
         if products.restock(product_id, 6) is None:
-            raise CommandError(f"There is no product {product_id}. Run 'make infra-up', which seeds it.")
+            raise CommandError(f"There is no product {product_id}. 'python -m scripts.products put' makes it.")
 
 
 def play(shop: Shop, scenario: Scenario) -> tuple[list[str], bool]:

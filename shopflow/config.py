@@ -49,7 +49,8 @@ class GatewaySettings:
 @dataclass(frozen=True, slots=True)
 class Config:
     """All settings. None means: real AWS (``endpoint_url``), as the catalogue says (``consumer_threads``), no operator
-    (``ops_token``), no supervisor (``supervisor_fd``).
+    (``ops_token``), no supervisor (``supervisor_fd``). An empty
+    ``region`` is that of the AWS profile.
     """
 
     endpoint_url: str | None
@@ -97,7 +98,7 @@ def load_config(env: Mapping[str, str]) -> Config:
     """The configuration that ``env`` describes. Raises `ConfigError` naming the variable that is missing or wrong."""
     return Config(
         endpoint_url=env.get("AWS_ENDPOINT_URL") or None,
-        region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1",
+        region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "",
         resources=_resources(env),
         host=env.get("HOST", "127.0.0.1"),
         port=_number(env, "PORT", "3000", int, 0, 65535),
@@ -190,7 +191,8 @@ def _pipe(env: Mapping[str, str], name: str) -> int | None:
 
 def _required(env: Mapping[str, str], name: str) -> str:
     if not env.get(name):
-        raise ConfigError(f"{name} is not set. Run 'make infra-up', which writes it to {ENV_FILE}.")
+        writers = "'make infra-up', or 'make env' for real AWS"
+        raise ConfigError(f"{name} is not set. Run {writers}, which writes it to {ENV_FILE}.")
     return env[name]
 
 

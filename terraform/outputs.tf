@@ -1,6 +1,11 @@
 output "region" {
   description = "AWS region of every resource."
-  value       = var.region
+  value       = local.region
+}
+
+output "name_prefix" {
+  description = "First part of the name of every resource."
+  value       = var.name_prefix
 }
 
 output "topic_arn" {
@@ -41,6 +46,11 @@ output "open_orders_index" {
 output "catalog_overlay" {
   description = "Path of the overlay of the catalogue; null without one."
   value       = var.catalog_overlay
+}
+
+output "ops_token_parameter" {
+  description = "Name of the SSM parameter with the operator's token; null without one."
+  value       = var.ops_token_parameter
 }
 
 output "role_arns" {

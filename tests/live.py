@@ -49,7 +49,7 @@ class Live:
     def product(self, stock: int) -> str:
         """A new product that no other test knows. Returns its id."""
         product_id = f"P-{uuid4().hex[:12]}"
-        assert self.aws.products.seed(Product(product_id, "Test product", Decimal("9.99"), stock, stock))
+        assert self.aws.products.put(Product(product_id, "Test product", Decimal("9.99"), stock, stock))
         return product_id
 
     def stock(self, product_id: str) -> int:

@@ -21,7 +21,7 @@ from scripts.infra.emulator import Embedded
 from scripts.infra.lifecycle import config_of, down, up
 from scripts.infra.stack import CREDENTIALS, ROOT, Stack, render_env, write_atomically
 from scripts.infra.terraform import Module
-from scripts.restock import SEED
+from scripts.products import read_products
 from shopflow.config import Config
 from tests.addresses import free_port
 
@@ -83,7 +83,7 @@ def _snapshot(overlay: Path | None, progress: Progress) -> Iterator[Stack]:
 
 
 def _version(module: Module) -> str:
-    facts = (module.fingerprint(), importlib.metadata.version("ministack"), SEED)
+    facts = (module.fingerprint(), importlib.metadata.version("ministack"), read_products())
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 

@@ -29,7 +29,7 @@ class Twins:
     def seed(self, stock: Mapping[str, int]) -> None:
         """Put new products into the assortment, so many units of each."""
         for name, units in stock.items():
-            self.products.seed(Product(name, f"Name of {name}", Decimal("9.99"), units, units))
+            self.products.put(Product(name, f"Name of {name}", Decimal("9.99"), units, units))
 
 
 def wire(

@@ -14,7 +14,7 @@ from scripts.infra.emulator import Embedded
 from scripts.infra.stack import Stack, render_env, write_atomically
 from scripts.infra.terraform import Module, apply, destroy, require_terraform
 from scripts.package import Package, make_package, on_lambda, on_this_machine
-from scripts.restock import seed
+from scripts.products import put, read_products
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import connect
@@ -42,7 +42,7 @@ def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
         package = _package(stack, cloud, settings, progress)
         _apply_if_needed(Module(stack, cloud.endpoint, catalog_overlay(settings), package), progress)
         config = config_of(stack)
-        if new := seed(connect(config, PATIENT).products):
+        if new := put(connect(config, PATIENT).products, read_products()):
             progress.say(f"✔ Seeded {', '.join(new)}")
         return config
 

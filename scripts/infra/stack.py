@@ -97,13 +97,15 @@ def stack_for_developer(port: int | None = None, root: Path = ROOT) -> Stack:
     return replace(stack, port=port or stack.record().get("port") or DEFAULT_PORT)
 
 
-def render_env(outputs: Mapping[str, Any], endpoint: str) -> str:
-    """The text of the env file: Terraform's outputs as the variables that `shopflow.config` reads."""
-    variables = {
-        "AWS_ENDPOINT_URL": endpoint,
+def render_env(outputs: Mapping[str, Any], endpoint: str | None) -> str:
+    """The text of the env file: Terraform's outputs as the variables that `shopflow.config` reads.
+
+    ``endpoint``: of a local cloud. Without one the file is for real AWS and has no credentials.
+    """
+    local = {"AWS_ENDPOINT_URL": endpoint, **CREDENTIALS, "SQS_WAIT_SECONDS": RECEIVE_WAIT_SECONDS}
+    variables = (local if endpoint else {}) | {
         "AWS_REGION": outputs["region"],
-        **CREDENTIALS,
-        "SQS_WAIT_SECONDS": RECEIVE_WAIT_SECONDS,
+        "SHOPFLOW_STACK": outputs["name_prefix"],
         "SHOPFLOW_TOPIC_ARN": outputs["topic_arn"],
         "SHOPFLOW_ORDERS_TABLE": outputs["orders_table"],
         "SHOPFLOW_INVENTORY_TABLE": outputs["inventory_table"],
@@ -112,15 +114,15 @@ def render_env(outputs: Mapping[str, Any], endpoint: str) -> str:
     }
     for kind, urls in (("QUEUE_URL", outputs["queue_urls"]), ("DLQ_URL", outputs["dlq_urls"])):
         for service, url in sorted(urls.items()):  # of the host and port where the queue was made
-            variables[f"SHOPFLOW_{service.upper()}_{kind}"] = endpoint + urlsplit(url).path
+            variables[f"SHOPFLOW_{service.upper()}_{kind}"] = endpoint + urlsplit(url).path if endpoint else url
+    if parameter := outputs.get("ops_token_parameter"):
+        variables["OPS_TOKEN_PARAMETER"] = parameter
     if overlay := outputs.get("catalog_overlay"):
         variables["SHOPFLOW_CATALOG_OVERLAY"] = overlay
     if url := outputs.get("api_url"):  # names like <id>.execute-api.localhost do not resolve everywhere
         api_id = (urlsplit(url).hostname or "").partition(".")[0]
-        variables[API_URL] = f"{endpoint}/_aws/execute-api/{api_id}/$default"
-    header = (
-        "# Written by `make infra-up` from Terraform's outputs. An exported variable wins over a line of this file.\n"
-    )
+        variables[API_URL] = f"{endpoint}/_aws/execute-api/{api_id}/$default" if endpoint else url
+    header = "# Written from Terraform's outputs. An exported variable wins over a line of this file.\n"
     return header + "".join(f"{name}={value}\n" for name, value in variables.items())
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import boto3
 from botocore.exceptions import ClientError
 
 from shopflow.aws.calls import PATIENT, translated
 from shopflow.aws.queues import queue_depth
+from shopflow.aws.wiring import session_of
 from shopflow.config import Config
 from shopflow.ports import QueueDepth
 
@@ -40,7 +40,7 @@ class ResourceReport:
 
 def inspect(config: Config) -> ResourceReport:
     """Look at each resource of ``config``, with one call each. Raises `Unavailable` when AWS does not answer."""
-    session = boto3.session.Session(region_name=config.region)
+    session = session_of(config)
     limits = PATIENT.boto_config()
     sqs = session.client("sqs", endpoint_url=config.endpoint_url, config=limits)
     sns = session.client("sns", endpoint_url=config.endpoint_url, config=limits)

@@ -52,9 +52,20 @@ class Aws:
         return url
 
 
+def session_of(config: Config) -> boto3.session.Session:
+    """A session in the configured region, or else in that of the AWS profile. Raises `ConfigError` without either."""
+    session = boto3.session.Session(region_name=config.region or None)
+    if not session.region_name:
+        raise ConfigError("There is no AWS region: set AWS_REGION, or a region in the AWS profile.")
+    return session
+
+
 def connect(config: Config, limits: CallLimits) -> Aws:
-    """Build the ports. Makes no call yet; each later call takes no longer than ``limits`` say."""
-    session = boto3.session.Session(region_name=config.region)
+    """Build the ports. Makes no call yet; each later call takes no longer than ``limits`` say.
+
+    Raises `ConfigError` without a region.
+    """
+    session = session_of(config)
     resources = config.resources
     boto_config = limits.boto_config()
     dynamodb = session.client("dynamodb", endpoint_url=config.endpoint_url, config=boto_config)

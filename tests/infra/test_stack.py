@@ -11,7 +11,7 @@ from rich.console import Console
 from scripts.console import OK, Progress
 from scripts.infra.lifecycle import DEAD_LETTERS, status, up
 from scripts.infra.terraform import Module, init, run
-from scripts.restock import SEED, seed
+from scripts.products import put, read_products
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import connect
@@ -47,8 +47,8 @@ def test_every_resource_exists_and_every_consumer_of_the_catalogue_has_its_queue
 def test_the_products_of_the_specification_are_seeded_once(stack: AppliedStack) -> None:
     products = connect(stack.config, PATIENT).products
     restocked = products.restock("PROD-001", 3)
-    assert seed(products) == []
-    found = products.read([product.product_id for product in SEED])
+    assert put(products, read_products()) == []
+    found = products.read([product.product_id for product in read_products()])
     assert found["PROD-001"] == restocked
     assert found.keys() == {"PROD-001", "PROD-002", "PROD-003"}
 

@@ -134,7 +134,7 @@ def test_the_meter_counts_the_requests_that_the_adapters_send_and_the_units_that
 
 def _every_call(family: Family, order: Order, product_id: str) -> None:
     """Each method that a service calls: once with success, and once refused."""
-    family.products.seed(Product(product_id, "Wireless Headphones", order.lines[0].unit_price, 9, 9))
+    family.products.put(Product(product_id, "Wireless Headphones", order.lines[0].unit_price, 9, 9))
     family.products.read([product_id, "PROD-NONE"])
     family.products.read([product_id], consistent=False)
     _the_saga(family, order, product_id)

@@ -1,13 +1,15 @@
-"""The operator's token is long, is never shown, and is not inherited by child processes."""
+"""The operator's token is long, never shown and never inherited. The region may be the profile's."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
+from shopflow.aws.wiring import session_of
 from shopflow.config import MIN_TOKEN_CHARACTERS, adopt_environment, load_config
 from shopflow.errors import ConfigError
 
@@ -45,3 +47,17 @@ def test_the_processes_that_a_service_starts_do_not_inherit_the_token(monkeypatc
     monkeypatch.setenv("OPS_TOKEN", token)
     assert adopt_environment()["OPS_TOKEN"] == token
     assert "OPS_TOKEN" not in os.environ
+
+
+@pytest.mark.parametrize(("settings", "region"), [({}, "eu-north-1"), ({"AWS_REGION": "eu-west-1"}, "eu-west-1")])
+def test_a_region_that_is_not_set_is_that_of_the_profile(
+    settings: dict[str, str], region: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").write_text("[profile shop]\nregion = eu-north-1\n[profile bare]\n")
+    for name, value in {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_PROFILE": "shop"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    assert session_of(load_config({**ENVIRONMENT, **settings})).region_name == region
+    monkeypatch.setenv("AWS_PROFILE", "bare")
+    with pytest.raises(ConfigError, match="set AWS_REGION"):
+        session_of(load_config(ENVIRONMENT))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import re
+import sys
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 from rich.console import Console
 
-from scripts import e2e
+from scripts import e2e, env
 from scripts.console import FAILED, INTERRUPTED, MISUSED, OK, CommandError, Progress, run_command
 from scripts.infra import terraform
 from scripts.infra.clouds import External, LocalStack, choose
@@ -18,7 +23,8 @@ from scripts.infra.emulator import Embedded
 from scripts.infra.stack import API_URL, ROOT, Stack, render_env, stack_for_developer
 from scripts.infra.terraform import PROVIDER, Module, provider_arguments
 from scripts.package import Package, on_lambda
-from scripts.restock import restock, restock_all, seed
+from scripts.products import put, read_products
+from scripts.restock import restock, restock_all
 from shopflow.config import load_config
 from shopflow.domain.stock import Product
 from shopflow.errors import ConfigError, ShopFlowError, Unavailable
@@ -26,6 +32,7 @@ from shopflow.memory.tables import MemoryProducts, Tables
 
 ENDPOINT = "http://127.0.0.1:4570"
 OUTPUTS = {
+    "name_prefix": "shopflow",
     "region": "us-east-1",
     "topic_arn": "arn:aws:sns:us-east-1:000000000000:shopflow-orders",
     "queue_urls": {"audit": "http://localhost.localstack.cloud:4566/000000000000/shopflow-audit-queue"},
@@ -52,6 +59,38 @@ def test_the_env_file_alone_says_what_a_stack_s_processes_use(stack: Stack) -> N
     assert config.resources.queue_urls == {"audit": f"{ENDPOINT}/000000000000/shopflow-audit-queue"}
     assert env[API_URL] == f"{ENDPOINT}/_aws/execute-api/b4b6c270/$default", "an address that needs no name resolution"
     assert "AWS_PROFILE" not in env
+
+
+def test_the_env_file_of_a_stack_on_aws_has_no_endpoint_and_no_keys() -> None:
+    env = dotenv_values(stream=io.StringIO(render_env(OUTPUTS, None)))
+    assert [name for name in env if name.startswith("AWS_")] == ["AWS_REGION"]
+    assert env["SHOPFLOW_AUDIT_QUEUE_URL"] == OUTPUTS["queue_urls"]["audit"]  # type: ignore[index]
+    assert env[API_URL] == OUTPUTS["api_url"]
+    assert "SQS_WAIT_SECONDS" not in env
+
+
+@pytest.mark.parametrize(
+    ("outputs", "code", "shown"),
+    [(OUTPUTS, OK, "the stack shopflow in us-east-1 (AWS)"), ({}, FAILED, "Terraform has no outputs. Run")],
+)
+def test_make_env_writes_the_outputs_of_the_state_or_says_that_there_are_none(
+    outputs: dict[str, object],
+    code: int,
+    shown: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "outputs.json").write_text(json.dumps({name: {"value": value} for name, value in outputs.items()}))
+    (tmp_path / "terraform").write_text(f"#!/bin/sh\n[ $* = 'output -json' ]; cat {tmp_path}/outputs.json\n")
+    (tmp_path / "terraform").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setattr(sys, "argv", ["env", f"--file={tmp_path / 'settings'}"])
+    assert run_command(env.main) == code
+    captured = capsys.readouterr()
+    assert shown in captured.out + captured.err
+    assert (tmp_path / "settings").exists() == (code == OK)
 
 
 def test_a_stack_keeps_its_port(tmp_path: Path) -> None:
@@ -151,7 +190,7 @@ def test_one_product_that_cannot_be_restocked_does_not_stop_the_others_and_an_ou
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     products, text = MemoryProducts(Tables()), io.StringIO()
-    seed(products)
+    put(products, read_products())
     error: ShopFlowError = ShopFlowError("its row is malformed: received")
 
     def failing(product_id: str, units: int) -> Product | None:
@@ -184,6 +223,39 @@ def test_make_help_lists_every_target_for_people() -> None:
 
 def test_the_example_of_an_env_file_names_every_variable_that_the_configuration_reads() -> None:
     read = re.findall(r'(?:env\.get\(|\(env, )"([A-Z]\w+)"', (ROOT / "shopflow" / "config.py").read_text())
-    named = re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    example = (ROOT / ".env.example").read_text()
+    named = re.findall(r"^#(\w+)=", example, re.MULTILINE)
+    assert dotenv_values(stream=io.StringIO(example)) == {}, "no value of the example may reach a real stack"
     assert len(read) > 10
     assert set(read) - {"AWS_DEFAULT_REGION", "SHOPFLOW_ENV_FILE"} <= set(named)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("new.json", '[{"productId": "PROD-9", "productName": "Lamp", "price": 9.90, "stock": 4}]'),
+        ("new.csv", "productId,productName,price,stock\nPROD-9,Lamp,9.90,4\n"),
+    ],
+)
+def test_products_come_from_a_json_or_a_csv_file(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert read_products(tmp_path / name) == [Product("PROD-9", "Lamp", Decimal("9.90"), 4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("PROD-9,Lamp,9.90,4\nPROD-9,Lamp,9.90,4", "a productId is there twice"),
+        ("PROD-8,Lamp,9.90,4\nPROD-9,Lamp,9.905,4", "product 2 must have .*more than two decimals"),
+        ("PROD-9,Lamp,-1,4", "price -1"),
+        ("PROD-9,Lamp,9.90,-4", "stock -4"),
+        ("PROD-9,Lamp,9.90,4.5", "stock from 0"),
+        ("PROD-9,,9.90,4", "something visible"),
+        ("PROD-9,Lamp,9.90", "stock from 0"),
+    ],
+)
+def test_a_file_with_a_wrong_product_is_refused_as_a_whole(tmp_path: Path, row: str, reason: str) -> None:
+    file = tmp_path / "new.csv"
+    file.write_text(f"productId,productName,price,stock\n{row}\n")
+    with pytest.raises(CommandError, match=reason):
+        read_products(file)

@@ -127,7 +127,7 @@ class Shop:
         self.topic = BreakableTopic(twins.topic)
         self.backlogs = MemoryBacklogs(self.queues, self.dlqs)
         for product in (HEADPHONES, KEYBOARD):
-            self.products.seed(product)
+            self.products.put(product)
         self.ports = ApiPorts(self.orders, self.products, self.audit, self.topic, self.backlogs, self.dead_letters)
         self.restart()
 

@@ -20,7 +20,7 @@ class CountedProducts(MemoryProducts):
         super().__init__(Tables())
         self.reads: list[list[str]] = []
         for product in (HEADPHONES, KEYBOARD):
-            self.seed(product)
+            self.put(product)
 
     def read(self, product_ids: Collection[str], *, consistent: bool = True) -> dict[str, Product]:
         assert not consistent

@@ -35,7 +35,7 @@ def test_an_order_is_saved_published_and_answered(client: Client, shop: Shop) ->
 
 
 def test_lines_of_the_same_product_are_merged_and_money_has_two_decimals(client: Client, shop: Shop) -> None:
-    shop.products.seed(replace(HEADPHONES, product_id="PROD-050", price=Decimal("50.00")))
+    shop.products.put(replace(HEADPHONES, product_id="PROD-050", price=Decimal("50.00")))
     products = ["PROD-002", "PROD-050", "PROD-002"]
     answer = client.post({"customerId": "CUST-001", "items": [{"productId": each, "quantity": 1} for each in products]})
     items = [(item["productId"], item["quantity"]) for item in answer.json["items"]]
@@ -89,7 +89,7 @@ def test_a_bad_body_is_refused_by_the_field_that_is_wrong(client: Client, shop: 
 
 
 def test_an_order_that_cannot_be_processed_is_not_saved(client: Client, shop: Shop) -> None:
-    shop.products.seed(replace(HEADPHONES, product_id="PROD-GOLD", price=Decimal("9999999999.99")))
+    shop.products.put(replace(HEADPHONES, product_id="PROD-GOLD", price=Decimal("9999999999.99")))
     unknown = client.post(item(productId="PROD-404"))
     assert (unknown.status, unknown.error) == (404, "Product not found: PROD-404")
     too_expensive = client.post(item(productId="PROD-GOLD", quantity=1000))
