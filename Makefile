@@ -96,7 +96,7 @@ verify: $(RUN) ## check on the live stack that nothing was lost and nothing done
 	@$(PY) -m scripts.verify
 
 ##@ Deployment
-package: $(RUN) ## the zip that AWS Lambda runs all services from (ARCHITECTURE=arm64 LAMBDA_PYTHON=3.13)
+package: $(RUN) ## the zip that AWS Lambda runs all services from (ARCHITECTURE=arm64 LAMBDA_PYTHON=3.12)
 	@$(PY) -m scripts.package $${ARCHITECTURE:+"--architecture=$$ARCHITECTURE"} $${LAMBDA_PYTHON:+"--python=$$LAMBDA_PYTHON"}
 
 env: $(RUN) ## the services' settings in .env.local, from the outputs of `terraform apply` on AWS

@@ -49,7 +49,7 @@ class GatewaySettings:
 @dataclass(frozen=True, slots=True)
 class Config:
     """All settings. None means: real AWS (``endpoint_url``), as the catalogue says (``consumer_threads``), no operator
-    (``ops_token``), no supervisor (``supervisor_fd``). An empty
+    (``ops_token``, or the name of the SSM parameter that has it), no supervisor (``supervisor_fd``). An empty
     ``region`` is that of the AWS profile.
     """
 
@@ -68,7 +68,9 @@ class Config:
     metrics: bool = False
     tracing: bool = False
     ops_token: str | None = field(default=None, repr=False)
+    ops_token_parameter: str | None = None
     supervisor_fd: int | None = None
+    stack: str = "shopflow"
 
 
 def read_environment(root: Path | None = None) -> dict[str, str]:
@@ -112,7 +114,9 @@ def load_config(env: Mapping[str, str]) -> Config:
         metrics=_choice(env, "METRICS", "off", ("off", "emf")) == "emf",
         tracing=_wants_spans(env),
         ops_token=_token(env, "OPS_TOKEN"),
+        ops_token_parameter=env.get("OPS_TOKEN_PARAMETER") or None,
         supervisor_fd=_pipe(env, SUPERVISOR_FD),
+        stack=env.get("SHOPFLOW_STACK") or "shopflow",
     )
 
 
@@ -170,9 +174,13 @@ def _gateway(env: Mapping[str, str]) -> GatewaySettings:
 
 
 def _token(env: Mapping[str, str], name: str) -> str | None:
-    token = env.get(name) or None
-    if token is not None and len(token) < MIN_TOKEN_CHARACTERS:
-        raise ConfigError(f"{name} must have at least {MIN_TOKEN_CHARACTERS} characters that nobody can guess.")
+    return checked_token(env[name], name) if env.get(name) else None
+
+
+def checked_token(token: str, source: str) -> str:
+    """``token``. Raises `ConfigError` naming its ``source`` when it is too short."""
+    if len(token) < MIN_TOKEN_CHARACTERS:
+        raise ConfigError(f"{source} must have at least {MIN_TOKEN_CHARACTERS} characters that nobody can guess.")
     return token
 
 

@@ -10,6 +10,7 @@ locals {
   # The settings of every service (shopflow/config.py). `make package` puts the overlay at this path.
   common_environment = merge(var.catalog_overlay == null ? {} : { SHOPFLOW_CATALOG_OVERLAY = "overlay/catalog.json" }, {
     METRICS                    = "emf"
+    SHOPFLOW_STACK             = var.name_prefix
     SHOPFLOW_TOPIC_ARN         = module.event_bus.topic.arn
     SHOPFLOW_ORDERS_TABLE      = module.tables.tables["orders"].name
     SHOPFLOW_INVENTORY_TABLE   = module.tables.tables["inventory"].name
@@ -24,15 +25,31 @@ locals {
     }
   ]...)
 
-  relay_minutes = 1
+  # The numbers that the services read, each with its bounds (shopflow/config.py).
+  setting_bounds = {
+    CONSUMER_THREADS       = [1, 64]
+    PAYMENT_LATENCY_MAX_MS = [0, 60000]
+    PAYMENT_LATENCY_MIN_MS = [0, 60000]
+    PAYMENT_SUCCESS_RATE   = [0, 1]
+    PORT                   = [0, 65535]
+    RELAY_INTERVAL_SECONDS = [0.1, 3600]
+    SQS_VISIBILITY_SECONDS = [1, 43200]
+    SQS_WAIT_SECONDS       = [0, 20]
+  }
 
-  # Less than the visibility timeout of the queue (60 s): Lambda refuses the mapping otherwise.
+  relay_minutes  = 1
+  worker_seconds = 50
+
   worker_functions = {
     for name, consumer in local.lambda_workers : name => {
       description     = local.catalog.services[name].title
       handler         = "workers.lambda_handler.${name}"
-      timeout_seconds = 50
-      environment     = { "SHOPFLOW_${upper(name)}_QUEUE_URL" = consumer.queue.url }
+      timeout_seconds = local.worker_seconds
+      check_event     = jsonencode({ Records = [] })
+      environment = {
+        "SHOPFLOW_${upper(name)}_QUEUE_URL" = consumer.queue.url
+        SQS_VISIBILITY_SECONDS              = tostring(consumer.queue.visibility_timeout_seconds)
+      }
     }
   }
 
@@ -42,12 +59,14 @@ locals {
       description     = "The Order Service's API"
       handler         = "api.lambda_handler.http"
       timeout_seconds = 29
-      environment     = local.queue_urls
+      check_event     = jsonencode({ headers = {}, rawPath = "/health", requestContext = { http = { method = "GET", sourceIp = "" } } })
+      environment     = merge(local.queue_urls, var.ops_token_parameter == null ? {} : { OPS_TOKEN_PARAMETER = var.ops_token_parameter })
     }
     relay = {
       description     = "Publishes what was committed but never published"
       handler         = "api.lambda_handler.relay"
       timeout_seconds = 60 * local.relay_minutes
+      check_event     = null # it would have an effect
       environment     = { RELAY_INTERVAL_SECONDS = tostring(60 * local.relay_minutes) }
     }
   } : {}
@@ -71,13 +90,17 @@ module "function" {
   memory_mb          = var.lambda_memory_mb
   timeout_seconds    = each.value.timeout_seconds
   log_retention_days = var.log_retention_days
+  check_event        = each.value.check_event
+  pinned_version     = lookup(var.pinned_versions, each.key, null)
+
+  reserved_concurrency = lookup(var.reserved_concurrency, each.key, null)
 }
 
 resource "aws_lambda_event_source_mapping" "worker" {
   for_each = local.lambda_workers
 
   event_source_arn        = each.value.queue.arn
-  function_name           = module.function[each.key].function.arn
+  function_name           = module.function[each.key].alias.arn
   batch_size              = 10
   function_response_types = ["ReportBatchItemFailures"]
 
@@ -103,7 +126,7 @@ resource "aws_cloudwatch_event_target" "relay" {
   count = local.on_lambda ? 1 : 0
 
   rule = aws_cloudwatch_event_rule.relay[0].name
-  arn  = module.function["relay"].function.arn
+  arn  = module.function["relay"].alias.arn
 }
 
 resource "aws_lambda_permission" "relay" {
@@ -111,7 +134,8 @@ resource "aws_lambda_permission" "relay" {
 
   statement_id  = "AllowSchedule"
   action        = "lambda:InvokeFunction"
-  function_name = module.function["relay"].function.function_name
+  function_name = module.function["relay"].alias.function_name
+  qualifier     = module.function["relay"].alias.name
   principal     = "events.amazonaws.com"
   source_arn    = aws_cloudwatch_event_rule.relay[0].arn
 }
@@ -122,7 +146,7 @@ module "http_api" {
 
   name                = "${var.name_prefix}-orders"
   description         = "The Order Service"
-  function            = module.function["order"].function
+  function            = module.function["order"].alias
   requests_per_second = var.api_requests_per_second
   burst_requests      = var.api_burst_requests
   log_retention_days  = var.log_retention_days
@@ -131,4 +155,9 @@ module "http_api" {
 output "api_url" {
   description = "Address of the Order Service; null if it does not run on Lambda."
   value       = local.on_lambda ? module.http_api[0].api.api_endpoint : null
+}
+
+output "live_versions" {
+  description = "The version of each function that is invoked, by service; empty if the services do not run on Lambda."
+  value       = { for service, one in module.function : service => one.alias.function_version }
 }

@@ -8,7 +8,7 @@ locals {
       # AWS recommends this, so that a task of another account cannot get the role.
       Condition = {
         StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id }
-        ArnLike      = { "aws:SourceArn" = "arn:${data.aws_partition.current.partition}:ecs:${var.region}:${data.aws_caller_identity.current.account_id}:*" }
+        ArnLike      = { "aws:SourceArn" = "arn:${data.aws_partition.current.partition}:ecs:${local.region}:${data.aws_caller_identity.current.account_id}:*" }
       }
     }
   }
@@ -28,9 +28,14 @@ module "permissions" {
   publishers        = local.publishers
   functions         = local.function_log_groups
 
+  ops_token_parameter_arn = one([
+    for name in var.ops_token_parameter[*] :
+    "arn:${data.aws_partition.current.partition}:ssm:${local.region}:${data.aws_caller_identity.current.account_id}:parameter/${trimprefix(name, "/")}"
+  ])
+
   kms_key = var.kms_key_arn == null ? null : {
     arn = var.kms_key_arn
-    via = [for service in ["dynamodb", "sns", "sqs"] : "${service}.${var.region}.amazonaws.com"]
+    via = [for service in concat(["dynamodb", "sns", "sqs"], var.ops_token_parameter == null ? [] : ["ssm"]) : "${service}.${local.region}.amazonaws.com"]
   }
 }
 

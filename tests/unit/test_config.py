@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
+from scripts.infra.stack import ROOT
+from shopflow.aws.parameters import operators_token
 from shopflow.aws.wiring import session_of
 from shopflow.config import MIN_TOKEN_CHARACTERS, adopt_environment, load_config
 from shopflow.errors import ConfigError
@@ -61,3 +66,41 @@ def test_a_region_that_is_not_set_is_that_of_the_profile(
     monkeypatch.setenv("AWS_PROFILE", "bare")
     with pytest.raises(ConfigError, match="set AWS_REGION"):
         session_of(load_config(ENVIRONMENT))
+
+
+@pytest.mark.parametrize(
+    ("value", "token"), [("t" * MIN_TOKEN_CHARACTERS, "t" * MIN_TOKEN_CHARACTERS), ("short", None), (None, None)]
+)
+def test_the_token_may_be_in_an_ssm_parameter_and_without_a_usable_one_the_page_is_off(
+    value: str | None, token: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Ssm:
+        def get_parameter(self, **asked: object) -> object:
+            assert asked == {"Name": "/shop/token", "WithDecryption": True}
+            if value is None:
+                raise ClientError({"Error": {"Code": "ParameterNotFound", "Message": ""}}, "GetParameter")
+            return {"Parameter": {"Value": value}}
+
+    monkeypatch.setattr(boto3.session.Session, "client", lambda *_, **__: Ssm())
+    config = load_config({**ENVIRONMENT, "AWS_REGION": "eu-west-1", "OPS_TOKEN_PARAMETER": "/shop/token"})
+    assert operators_token(config) == token
+    assert ("the operator's page is off" in caplog.text) == (token is None)
+
+
+def is_accepted(**settings: str) -> bool:
+    latency = {"PAYMENT_LATENCY_MIN_MS": "0", "PAYMENT_LATENCY_MAX_MS": "60000"}
+    try:
+        load_config({**ENVIRONMENT, **latency, **settings})
+    except ConfigError:
+        return False
+    return True
+
+
+def test_terraform_refuses_the_numbers_that_the_services_refuse() -> None:
+    text = (ROOT / "terraform" / "compute.tf").read_text().partition("setting_bounds = {")[2].partition("}")[0]
+    bounds = {name: (float(a), float(b)) for name, a, b in re.findall(r"(\w+) += \[([\d.]+), ([\d.]+)\]", text)}
+    read = re.findall(r'_number\(env, "(\w+)"', (ROOT / "shopflow" / "config.py").read_text())
+    assert set(read) == bounds.keys()
+    for name, (least, most) in bounds.items():
+        values = {least: True, most: True, least - 1: False, most + 1: False}
+        assert {value: is_accepted(**{name: f"{value:g}"}) for value in values} == values, name

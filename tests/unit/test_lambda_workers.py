@@ -31,7 +31,7 @@ class Lambda:
     def __init__(self, handler: Handler) -> None:
         self.clock = ManualClock()
         self.dlq = MemoryQueue(self.clock, "dlq")
-        self.queue = MemoryQueue(self.clock, "queue", dlq=self.dlq)
+        self.queue = MemoryQueue(self.clock, "queue", visibility_seconds=300, dlq=self.dlq, max_receives=5)
         self._handler = handler
         self._headers = HeaderFactory(self.clock)
 
@@ -80,25 +80,25 @@ def test_one_failure_is_reported_alone_and_comes_again_after_its_delay() -> None
     assert service.queue.depth() == QueueDepth(0, 1)
     service.clock.advance(4)
     service.invoke()
-    assert handler.seen == ["ORD-00000001", BAD, "ORD-00000003", BAD], "after 4 s, long before the queue's 60 s"
+    assert handler.seen == ["ORD-00000001", BAD, "ORD-00000003", BAD], "after 4 s, long before the queue's 300 s"
 
 
-def test_a_message_that_keeps_failing_is_in_the_dlq_after_three_invocations() -> None:
+def test_a_message_that_keeps_failing_is_in_the_dlq_after_five_invocations() -> None:
     handler = Recording(lambda _: Failed(KeyError("x")))
     service = Lambda(handler)
     service.send(1)
-    for _ in range(5):
+    for _ in range(7):
         service.invoke()
         service.clock.advance(300)
-    assert (len(handler.seen), service.dlq.depth().waiting) == (3, 1)
+    assert (len(handler.seen), service.dlq.depth().waiting) == (5, 1)
 
 
 def test_a_breach_of_contract_is_reported_and_is_a_dead_letter_at_once() -> None:
     service = Lambda(Recording(lambda _: Failed(ContractBreach("no such order"))))
     service.queue.send("not json")
     service.send(1)
-    reported = [len(service.invoke()) for _ in range(4)]
-    assert (reported, service.dlq.depth().waiting) == ([2, 2, 2, 0], 2)
+    reported = [len(service.invoke()) for _ in range(6)]
+    assert (reported, service.dlq.depth().waiting) == ([2, 2, 2, 2, 2, 0], 2)
 
 
 def test_a_message_is_tried_again_within_the_invocation_while_a_dependency_is_down() -> None:

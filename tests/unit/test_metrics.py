@@ -20,7 +20,7 @@ class Written:
         self.lines: list[str] = []
 
     def of(self, service: str) -> Telemetry:
-        return Telemetry(metrics=EmfMetrics(service, ManualClock(), self.lines.append))
+        return Telemetry(metrics=EmfMetrics("shopflow", service, ManualClock(), self.lines.append))
 
     def values(self, service: str, name: str) -> list[float]:
         found = [json.loads(line) for line in self.lines]
@@ -29,7 +29,7 @@ class Written:
 
 def test_a_line_is_in_the_embedded_metric_format() -> None:
     written: list[str] = []
-    EmfMetrics("inventory", ManualClock(1234), written.append).put(Handled=10, BatchMs=7)
+    EmfMetrics("shopflow-eu", "inventory", ManualClock(1234), written.append).put(Handled=10, BatchMs=7)
     [text] = written
     assert text.endswith("\n")
     assert json.loads(text) == {
@@ -38,11 +38,12 @@ def test_a_line_is_in_the_embedded_metric_format() -> None:
             "CloudWatchMetrics": [
                 {
                     "Namespace": NAMESPACE,
-                    "Dimensions": [["Service"]],
+                    "Dimensions": [["Stack", "Service"]],
                     "Metrics": [{"Name": "Handled", "Unit": "Count"}, {"Name": "BatchMs", "Unit": "Milliseconds"}],
                 }
             ],
         },
+        "Stack": "shopflow-eu",
         "Service": "inventory",
         "Handled": 10,
         "BatchMs": 7,
@@ -51,7 +52,7 @@ def test_a_line_is_in_the_embedded_metric_format() -> None:
 
 def test_a_metric_without_a_unit_is_an_error() -> None:
     with pytest.raises(KeyError, match="Handeld"):
-        EmfMetrics("inventory", ManualClock(), print).put(Handeld=1)
+        EmfMetrics("shopflow-eu", "inventory", ManualClock(), print).put(Handeld=1)
 
 
 def test_each_round_counts_what_was_handled_and_what_failed() -> None:

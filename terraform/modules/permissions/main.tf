@@ -60,7 +60,16 @@ locals {
     )
   }
 
-  other_statements = { order = [local.count_messages] }
+  other_statements = {
+    order = concat([local.count_messages], [
+      for arn in var.ops_token_parameter_arn[*] : {
+        Sid      = "ReadOperatorsToken"
+        Effect   = "Allow"
+        Action   = "ssm:GetParameter"
+        Resource = arn
+      }
+    ])
+  }
 
   # The storefront and the operator's page show the depth of every queue.
   count_messages = {

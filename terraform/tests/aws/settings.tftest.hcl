@@ -4,6 +4,10 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+variables {
+  alarm_emails = ["ops@example.com"]
+}
+
 run "a_stack_on_aws_is_protected_and_watched" {
   assert {
     condition = alltrue(flatten([

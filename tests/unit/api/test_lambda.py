@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +16,10 @@ from api import lambda_handler
 from api.http_message import MAX_BODY_BYTES, Response
 from api.lambda_handler import OVERLAP_MS, answer
 from api.routing import Route, Router
+from shopflow.clock import Clock
 from shopflow.errors import Unavailable
+from shopflow.ports import Outgoing
+from tests.clocks import ManualClock
 from tests.unit.api.shop import OPS_TOKEN, SAMPLE, Shop
 
 MINUTE_MS = 60_000
@@ -131,6 +134,16 @@ def test_a_stream_is_closed_even_if_only_its_head_was_asked_for() -> None:
     assert closed == [True]
 
 
+class Invocation:
+    """Lambda's context of an invocation that starts now."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._ends = clock, clock.now_ms() + MINUTE_MS
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self._ends - self._clock.now_ms()
+
+
 @pytest.fixture
 def scheduled(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Invokes the shop's relay as its schedule of every minute does, with the time at which that was due (ms)."""
@@ -138,7 +151,7 @@ def scheduled(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], No
 
     def invoke(due_at: int) -> None:
         time = datetime.fromtimestamp(due_at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        lambda_handler.relay({"source": "aws.events", "time": time}, None)
+        lambda_handler.relay({"source": "aws.events", "time": time}, Invocation(shop.clock))
 
     return invoke
 
@@ -182,3 +195,24 @@ def test_a_sweep_that_is_cut_short_raises_so_that_lambda_tries_the_same_minute_a
     shop.orders.unavailable = False
     scheduled(opened_at + 80_000)
     assert len(shop.published()) == 1
+
+
+def test_a_sweep_ends_before_the_next_one_while_the_topic_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ManualClock()
+    shop = Shop(clock)
+    shop.topic.broken = Unavailable("PublishBatch")
+    for _ in range(30):
+        ask(shop, "POST", "/orders", json.dumps(SAMPLE))
+
+    def hang(_: Sequence[Outgoing]) -> frozenset[str]:
+        clock.advance(6.5)
+        raise Unavailable("PublishBatch: no answer")
+
+    monkeypatch.setattr(shop.topic, "publish", hang)
+    monkeypatch.setattr(lambda_handler, "_service", lambda: (shop.parts, MINUTE_MS))
+    clock.advance(60)
+    started = clock.now_ms()
+    time = datetime.fromtimestamp(started / 1000, UTC).isoformat()
+    with pytest.raises(Unavailable, match="orders were not looked at"):
+        lambda_handler.relay({"time": time}, Invocation(clock))
+    assert clock.now_ms() - started < MINUTE_MS

@@ -25,7 +25,9 @@ class Recorded:
         self._lines: list[str] = []
         self._exporter = InMemorySpanExporter()
         tracing = OtelTracing("order-service", SimpleSpanProcessor(self._exporter))
-        self.shop = Shop(telemetry=Telemetry(tracing, EmfMetrics("order", SystemClock(), self._lines.append)))
+        self.shop = Shop(
+            telemetry=Telemetry(tracing, EmfMetrics("shopflow", "order", SystemClock(), self._lines.append))
+        )
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
