@@ -45,6 +45,8 @@ resource "aws_iam_role" "service" {
   name        = "${var.name_prefix}-${each.key}"
   description = "What ShopFlow's service ${each.key} runs as."
 
+  permissions_boundary = var.permissions_boundary_arn
+
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [

@@ -72,6 +72,12 @@ variable "trusted_services" {
   }
 }
 
+variable "permissions_boundary_arn" {
+  description = "ARN of the policy that bounds what the roles can do; null for none. The roles of terraform/bootstrap may only create roles with it."
+  type        = string
+  default     = null
+}
+
 variable "operator_page" {
   description = "Give the role of the Order Service the rights of an operator. Its page /ops needs them (ops_token_parameter turns it on)."
   type        = bool

@@ -99,7 +99,8 @@ class Module:
 def _sources() -> list[Path]:
     """The files of the root module without its tests, and the catalogue, which it reads."""
     terraform = ROOT / "terraform"
-    files = [*terraform.glob("*.tf"), *terraform.glob("modules/**/*.tf"), terraform / ".terraform.lock.hcl"]
+    files = {*terraform.glob("*.tf"), *terraform.glob("modules/**/*.tf"), terraform / ".terraform.lock.hcl"}
+    files -= set(terraform.glob("*_override.tf"))  # the developer's own, such as another backend
     return [*sorted(files), ROOT / "schemas" / "catalog.json"]
 
 

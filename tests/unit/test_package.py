@@ -98,8 +98,17 @@ def test_the_lock_has_the_versions_that_are_tested_here() -> None:
     assert {name: distribution(name).version for name in services} == services
 
 
-def test_the_package_needs_nothing_that_is_not_in_it(tmp_path: Path, dependencies: Path) -> None:
-    """Runs with the packages installed here, and nothing else can be imported."""
+def checks() -> dict[str, str]:
+    """The events that a new version has to answer before Terraform lets it live, by the handler's folder."""
+    events = re.findall(r"check_event += jsonencode\((.+)\)", (ROOT / "terraform" / "compute.tf").read_text())
+    worker, api = (re.sub(r"(\w+) =", r'"\1":', event) for event in events)
+    return {"workers": worker, "api": api}
+
+
+def test_the_package_answers_terraforms_checks_and_needs_nothing_that_is_not_in_it(
+    tmp_path: Path, dependencies: Path
+) -> None:
+    """Runs with the packages installed here, without AWS, and nothing else can be imported."""
     for name in pins(LOCK):
         for file in distribution(name).files or ():
             if not package._LEFT_OUT.match(str(file)) and ".." not in file.parts:
@@ -114,12 +123,16 @@ import sys
 sys.path.insert(0, {str(task)!r})
 from api import lambda_handler as api
 from workers import lambda_handler as workers
-api._service()
-print([workers._worker(name).service.name for name in {names}])
+answers = [getattr(workers, name)({checks()["workers"]}, None) for name in {names}]
+assert answers == [{{"batchItemFailures": []}}] * {len(names)}, answers
+print(api.http({checks()["api"]}, None)["statusCode"])
 """
     resources = ("TOPIC_ARN", "ORDERS_TABLE", "INVENTORY_TABLE", "EVENTS_TABLE", "OPEN_ORDERS_INDEX")
     queues = [f"{name.upper()}_QUEUE_URL" for name in names]
     env = {f"SHOPFLOW_{name}": "x" for name in (*resources, *queues)} | {"AWS_REGION": "eu-west-1"}
     command = [sys.executable, "-I", "-S", "-c", program]
     answer = subprocess.run(command, cwd=task, env=env, capture_output=True, text=True)
-    assert (answer.stdout.strip(), answer.stderr) == (str(names), "")
+    assert (answer.stdout.splitlines()[-1:], answer.returncode) == (["200"], 0), answer.stderr
+    wrong = env | {"LOG_FORMAT": "loud"}
+    answer = subprocess.run(command, cwd=task, env=wrong, capture_output=True, text=True)
+    assert "ConfigError: LOG_FORMAT=loud" in answer.stderr, "a wrong setting fails the check"

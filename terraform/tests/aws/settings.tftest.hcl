@@ -4,6 +4,12 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+# The guard would refuse the removal after the test.
+override_resource {
+  target = terraform_data.teardown
+  values = { output = false }
+}
+
 variables {
   alarm_emails = ["ops@example.com"]
 }
