@@ -27,7 +27,7 @@ locals {
 
   # The numbers that the services read, each with its bounds (shopflow/config.py).
   setting_bounds = {
-    CONSUMER_THREADS       = [1, 64]
+    CONSUMER_THREADS       = [0, 64]
     PAYMENT_LATENCY_MAX_MS = [0, 60000]
     PAYMENT_LATENCY_MIN_MS = [0, 60000]
     PAYMENT_SUCCESS_RATE   = [0, 1]
