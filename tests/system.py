@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -156,12 +156,22 @@ class System:
 
     def sweep(self) -> None:
         """One sweep of the relay, which lives in the Order Service's process, or of a second one while it sweeps."""
+        with suppress(Crash), self._relay_at_work() as relay:
+            relay.sweep()
+
+    def look_at(self, order_id: str) -> None:
+        """The relay looks at an order, due or not. Raises what the look raises, or `Crash`."""
+        with self._relay_at_work() as relay:
+            relay.look_at(order_id, self.clock.now, self.clock.now)
+
+    @contextmanager
+    def _relay_at_work(self) -> Iterator[Relay]:
         with self._at("relay") as busy:
-            relay = self._relay() if busy else self.relay
             try:
-                relay.sweep()
+                yield self._relay() if busy else self.relay
             except Crash:
                 self.relay, self.api = self._relay(), self._api()
+                raise
 
     def run(self, seconds: float) -> None:
         """Let the services work for that long."""

@@ -227,7 +227,7 @@ class Simulation:
             return
         self.storm.faults += 1
         try:
-            self.system.relay.look_at(self.rand.choice(opened), self.clock.now, self.clock.now)
+            self.system.look_at(self.rand.choice(opened))
         except (Crash, Unavailable, MalformedRow) as error:
             self._note(f"the relay's look fails: {error!r}")
 
