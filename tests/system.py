@@ -155,20 +155,20 @@ class System:
                 self._at_work.discard(name)
 
     def sweep(self) -> None:
-        """One sweep of the relay, which lives in the Order Service's process, or of a second one while it sweeps."""
-        with suppress(Crash), self._relay_at_work() as relay:
-            relay.sweep()
+        """One sweep of the relay, which lives in the Order Service's process, unless it is at work already."""
+        with suppress(Crash):
+            self._let_relay(lambda relay: relay.sweep())
 
     def look_at(self, order_id: str) -> None:
         """The relay looks at an order, due or not. Raises what the look raises, or `Crash`."""
-        with self._relay_at_work() as relay:
-            relay.look_at(order_id, self.clock.now, self.clock.now)
+        self._let_relay(lambda relay: relay.look_at(order_id, self.clock.now, self.clock.now))
 
-    @contextmanager
-    def _relay_at_work(self) -> Iterator[Relay]:
+    def _let_relay(self, work: Callable[[Relay], object]) -> None:
         with self._at("relay") as busy:
+            if busy:
+                return
             try:
-                yield self._relay() if busy else self.relay
+                work(self.relay)
             except Crash:
                 self.relay, self.api = self._relay(), self._api()
                 raise
