@@ -27,15 +27,12 @@ from shopflow.domain.order import Order
 from shopflow.errors import Unavailable
 from tests.clocks import ManualClock
 from tests.conformance.samples import (
-    a_declined_order,
     a_placed_order,
     an_event,
     an_order,
     charged,
-    header,
     made,
     refused,
-    released,
     reserved,
 )
 from tests.unit.api.shop import CATALOG, Client, Shop, serving
@@ -100,14 +97,6 @@ def test_a_happy_order_is_shown_to_its_end(shop: Shop, watched: Watched) -> None
         "status COMPLETED",
         "done COMPLETED",
     ]
-
-
-def test_a_declined_order_is_done_only_when_its_release_is_recorded(shop: Shop, watched: Watched) -> None:
-    order = a_declined_order(shop.orders)
-    recorded(shop, *(replace(order, outbox=header(event_type)) for event_type in order.trail))
-    release = released(order)
-    messages = watched(order, lambda: None, lambda: made(shop.orders, release), lambda: recorded(shop, release.after))
-    assert texts(messages)[-2:] == ["inventory.released", "done PAYMENT_FAILED"]
 
 
 def test_an_order_is_done_when_its_customer_is_notified_or_after_a_while(shop: Shop, watched: Watched) -> None:
@@ -212,23 +201,6 @@ def test_polling_ends_with_the_last_watcher_and_begins_again_with_the_next(clien
             next(messages_of(response))
             assert threads() == 2
         eventually(lambda: threads() == 0)
-
-
-def test_the_flow_ends_at_its_time_limit_and_sends_heartbeats_until_then(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("api.streams.WAIT_SECONDS", 0)
-    clock, released = ManualClock(), []
-
-    def hung_up(_: float) -> bool:
-        clock.advance(HEARTBEAT_MS / 1000)
-        return False
-
-    stream = FlowStream(shop.order_poller(clock), shop.queue_poller(), clock, hung_up, lambda: released.append(True))
-    pieces = list(stream)
-    stream.close()
-    assert pieces == [HEARTBEAT] * (FlowStream.limit_ms // HEARTBEAT_MS - 1)
-    assert released == [True]
 
 
 def test_a_client_that_reads_too_slowly_misses_the_oldest_messages(shop: Shop) -> None:
