@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -16,15 +15,14 @@ from shopflow.config import GatewaySettings
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Line, Order, create
-from shopflow.errors import Unavailable
 from shopflow.memory.tables import MemoryAuditLog
-from shopflow.messaging.handler import Done, Handler, Outcome
+from shopflow.messaging.handler import Done
 from shopflow.messaging.outbox import Outbox, stored_event
 from shopflow.ports import DeadLetter, Message
 from tests.clocks import ManualClock
 from tests.taps import CountingMailer, LedgerGateway
 from tests.twins import wire
-from workers.dry_run import DryRun, Kind, Verdict, WouldAct, judge_events
+from workers.dry_run import DryRun, Kind, Verdict
 from workers.gateway import SimulatedGateway
 from workers.handlers import HANDLERS, WorkerPorts
 
@@ -127,42 +125,11 @@ def test_the_dry_run_says_exactly_when_the_handler_would_act(
     assert [text.partition(" (")[0].partition(":")[0] for text in judged if "record" not in text] == effects
 
 
-class Raising(Handler):
-    """Raises ``error``, or says that it would act on the first two of its events."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self._error = error
-
-    def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        raise self._error or WouldAct({event.order_id: f"would move {event.order_id}" for event in events[:2]})
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "text"),
-    [
-        (KeyError("price"), Kind.FAILS, "KeyError: 'price' (at test_dry_run.py:"),
-        (Unavailable("no table"), Kind.UNKNOWN, "no table"),
-    ],
-)
-def test_the_reason_is_what_the_handler_raises(error: Exception, kind: Kind, text: str) -> None:
-    (verdict,) = judge_events(Raising(error), [World().place()])
-    assert (verdict.kind, verdict.text[: len(text)]) == (kind, text)
-
-
-def test_orders_that_the_handler_did_not_reach_are_judged_on_their_own() -> None:
-    events = [World().place(order_id=f"ORD-{number:08}") for number in range(5)]
-    assert [one.text for one in judge_events(Raising(), events)] == [f"would move {one.order_id}" for one in events]
-
-
 def test_an_unknown_order_breaks_the_contract_of_every_service_but_audit() -> None:
     body, empty = CONTRACTS.encode(World().place()), World()
     unknown = "correlationId: order ORD-A1B2C3D4 does not exist, or its row cannot be read"
     assert empty.judge("inventory", [body]) == [Verdict(Kind.BREACH, unknown)]
     assert empty.judge("audit", [body]) == [Verdict(Kind.READY, "would record order.created")]
-
-
-def test_a_service_from_an_overlay_cannot_be_judged() -> None:
-    assert [one.kind for one in World().judge("fraud", ["{}"])] == [Kind.UNKNOWN]
 
 
 def test_many_messages_are_judged_with_few_reads_and_each_gets_its_own_effect() -> None:
@@ -193,14 +160,6 @@ def test_the_error_of_one_message_is_found_with_few_more_reads_and_is_only_its_o
     assert len(orders.reads) <= 11
 
 
-def test_a_dependency_that_is_down_is_asked_once_for_each_batch() -> None:
-    world = World()
-    orders = CountingReads(world.twins.orders, Unavailable("no table"))
-    verdicts = world.judge("inventory", world.place_many(50), orders=orders)
-    assert [one.kind for one in verdicts] == [Kind.UNKNOWN] * 25 + [Kind.READY] * 25
-    assert orders.reads == [25, 25]
-
-
 def test_messages_of_one_order_and_copies_of_one_event_are_all_judged() -> None:
     world = World()
     created = world.place(2)
@@ -209,16 +168,3 @@ def test_messages_of_one_order_and_copies_of_one_event_are_all_judged() -> None:
     assert [one.text for one in world.judge("payment", [text, text, other])] == [CHARGED] * 3
     recorded = world.judge("audit", [CONTRACTS.encode(created), text, text])
     assert [one.text for one in recorded] == ["would record order.created", *["would record inventory.reserved"] * 2]
-
-
-def test_an_event_with_the_id_of_another_is_judged_on_its_own(caplog: pytest.LogCaptureFixture) -> None:
-    world = World()
-    created = world.place()
-    world.handle("audit", created)
-    payload = {**created.payload, "orderId": "ORD-ZZZZZZZZ"}
-    forged = replace(created, correlation_id="ORD-ZZZZZZZZ", payload=payload)
-    caplog.clear()
-    with caplog.at_level(logging.INFO):
-        verdicts = world.judge("audit", [CONTRACTS.encode(created), CONTRACTS.encode(forged)])
-    assert [one.kind for one in verdicts] == [Kind.DONE, Kind.READY]
-    assert caplog.records == [], "nothing was recorded"

@@ -65,13 +65,6 @@ class Lambda:
         return Consumer(self._handler, queue, publisher, CONTRACTS, consumes, stop, now=self._seconds)
 
 
-def test_messages_whose_events_are_done_are_not_reported() -> None:
-    service = Lambda(Recording())
-    service.send(1, 2, 3)
-    assert service.invoke() == []
-    assert service.queue.depth() == QueueDepth(0, 0)
-
-
 def test_one_failure_is_reported_alone_and_comes_again_after_its_delay() -> None:
     handler = Recording(lambda event: Failed(KeyError("x")) if event.order_id == BAD else Done())
     service = Lambda(handler)
@@ -81,16 +74,6 @@ def test_one_failure_is_reported_alone_and_comes_again_after_its_delay() -> None
     service.clock.advance(4)
     service.invoke()
     assert handler.seen == ["ORD-00000001", BAD, "ORD-00000003", BAD], "after 4 s, long before the queue's 60 s"
-
-
-def test_a_message_that_keeps_failing_is_in_the_dlq_after_three_invocations() -> None:
-    handler = Recording(lambda _: Failed(KeyError("x")))
-    service = Lambda(handler)
-    service.send(1)
-    for _ in range(5):
-        service.invoke()
-        service.clock.advance(300)
-    assert (len(handler.seen), service.dlq.depth().waiting) == (3, 1)
 
 
 def test_a_breach_of_contract_is_reported_and_is_a_dead_letter_at_once() -> None:
@@ -117,22 +100,6 @@ def test_no_try_begins_so_late_that_the_timeout_could_cut_it_off() -> None:
     started = service.clock.now
     assert len(service.invoke()) == 1
     assert 0 < (service.clock.now - started) / 1000 <= TIMEOUT_SECONDS - LAST_TRY_SECONDS
-
-
-def test_half_an_hour_of_outage_makes_no_dead_letter() -> None:
-    down = True
-    handler = Recording(lambda _: Failed(Unavailable("gateway")) if down else Done())
-    service = Lambda(handler)
-    service.send(1)
-    started = service.clock.now
-    while service.clock.now - started < 30 * 60_000:
-        service.invoke()
-        service.clock.advance(10)
-    down = False
-    while service.queue.depth() != QueueDepth(0, 0):
-        service.invoke()
-        service.clock.advance(10)
-    assert service.dlq.depth() == QueueDepth(0, 0)
 
 
 def test_more_messages_than_a_batch_call_takes_are_all_handled() -> None:

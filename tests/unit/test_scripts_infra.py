@@ -12,11 +12,10 @@ from rich.console import Console
 
 from scripts import e2e
 from scripts.console import FAILED, INTERRUPTED, MISUSED, OK, CommandError, Progress, run_command
-from scripts.infra import terraform
 from scripts.infra.clouds import External, LocalStack, choose
 from scripts.infra.emulator import Embedded
-from scripts.infra.stack import API_URL, ROOT, Stack, render_env, stack_for_developer
-from scripts.infra.terraform import PROVIDER, Module, provider_arguments
+from scripts.infra.stack import API_URL, ROOT, Stack, render_env
+from scripts.infra.terraform import Module
 from scripts.package import Package, on_lambda
 from scripts.restock import restock, restock_all, seed
 from shopflow.config import load_config
@@ -52,11 +51,6 @@ def test_the_env_file_alone_says_what_a_stack_s_processes_use(stack: Stack) -> N
     assert config.resources.queue_urls == {"audit": f"{ENDPOINT}/000000000000/shopflow-audit-queue"}
     assert env[API_URL] == f"{ENDPOINT}/_aws/execute-api/b4b6c270/$default", "an address that needs no name resolution"
     assert "AWS_PROFILE" not in env
-
-
-def test_a_stack_keeps_its_port(tmp_path: Path) -> None:
-    stack_for_developer(4570, tmp_path).remember(port=4570)
-    assert [stack_for_developer(port, tmp_path).port for port in (None, 4571)] == [4570, 4571]
 
 
 @pytest.mark.parametrize(
@@ -103,31 +97,6 @@ def test_terraform_applies_again_when_anything_of_it_changes(stack: Stack) -> No
     assert module.fingerprint() != first
 
 
-def test_a_folder_is_used_as_a_mirror_only_if_it_holds_the_provider(tmp_path: Path) -> None:
-    mirror = f"-plugin-dir={tmp_path}"
-    assert mirror not in provider_arguments({"TF_PLUGIN_DIR": str(tmp_path)})
-    (tmp_path / PROVIDER).mkdir(parents=True)
-    assert provider_arguments({"TF_PLUGIN_DIR": str(tmp_path)}) == [mirror]
-
-
-def test_an_apply_shows_how_far_it_is_and_why_it_failed(stack: Stack) -> None:
-    output = """\
-Plan: 2 to add, 0 to change, 0 to destroy.
-module.bus.aws_sqs_queue.a: Creating...
-module.bus.aws_sqs_queue.a: Still creating... [10s elapsed]
-module.bus.aws_sqs_queue.a: Creation complete after 25s [id=a]
-Error: creating Queue: it is full"""
-    shown: list[str] = []
-    module = Module(stack, ENDPOINT)
-    module.folder.mkdir(parents=True)
-    with pytest.raises(CommandError, match="Terraform failed: creating Queue: it is full"):
-        terraform.run(module, ["sh", "-c", f"echo '{output}'; exit 1"], shown.append)
-    assert shown == [
-        "0 of 2 done: bus.aws_sqs_queue.a still creating",
-        "1 of 2 done: bus.aws_sqs_queue.a creation complete",
-    ]
-
-
 def raising(error: BaseException) -> int:
     raise error
 
@@ -172,14 +141,6 @@ def test_one_product_that_cannot_be_restocked_does_not_stop_the_others_and_an_ou
     error = Unavailable("UpdateItem: no answer")
     with pytest.raises(Unavailable):
         restock_all(products, units, progress)
-
-
-def test_make_help_lists_every_target_for_people() -> None:
-    text = (ROOT / "Makefile").read_text()
-    phony = re.search(r"\.PHONY:((?:.*\\\n)*.*)", text)
-    assert phony
-    described = set(re.findall(r"^([a-z0-9-]+):.*## ", text, re.MULTILINE))
-    assert set(phony[1].replace("\\\n", " ").split()) - {"lint", "terraform-check"} == described
 
 
 def test_the_example_of_an_env_file_names_every_variable_that_the_configuration_reads() -> None:

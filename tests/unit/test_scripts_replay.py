@@ -14,7 +14,7 @@ from rich.console import Console
 
 from scripts.console import FAILED, OK, Progress
 from scripts.operator_log import OperatorLog
-from scripts.replay import Sending, compare_all, parse, side_by_side
+from scripts.replay import Sending, compare_all
 from scripts.verify import OrderCheck
 from shopflow.catalog import load_catalog
 from shopflow.contracts import Contracts
@@ -93,13 +93,6 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def test_the_one_attribute_that_was_changed_is_shown_beside_its_events(world: World) -> None:
-    order, replayed = world.orders[world.ids[0]], rebuilt(world.events(world.ids[0]))
-    assert all(told == recorded for _, told, recorded in side_by_side(replayed, order))
-    rows = side_by_side(replayed, replace(order, customer_id="CUST-999"))
-    assert [row for row in rows if row[1] != row[2]] == [("customerId", "CUST-001", "CUST-999")]
-
-
 @pytest.mark.parametrize("payload", MALFORMED, ids=repr)
 def test_events_that_are_not_a_history_add_up_to_no_order_and_are_a_difference(
     world: World, payload: Mapping[str, Any]
@@ -109,11 +102,6 @@ def test_events_that_are_not_a_history_add_up_to_no_order_and_are_a_difference(
     for trail in ([], events[1:], malformed):
         assert rebuilt(trail) is None
         assert list(check_trail(order, trail))
-
-
-def test_every_event_of_sound_orders_is_sent(world: World) -> None:
-    assert world.run_sending() == OK
-    assert world.sent == [order_id for order_id in world.ids for _ in range(3)]
 
 
 def test_an_event_that_breaks_the_contract_of_today_is_left_out(world: World) -> None:
@@ -149,11 +137,6 @@ def test_an_outage_stops_the_command(world: World) -> None:
         world.run_sending()
 
 
-def test_ten_orders_that_equal_their_events_are_said_to(world: World) -> None:
-    assert world.run_comparison() == OK
-    assert world.said_about("10 orders compared with their events: 0 differ.")
-
-
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_comparing_finds_every_difference_and_goes_on_after_an_order_that_fails(world: World, error: Exception) -> None:
     unreadable, malformed, lost, forged, sound = world.ids[:5]
@@ -167,8 +150,3 @@ def test_comparing_finds_every_difference_and_goes_on_after_an_order_that_fails(
     assert "replays to another customer_id" in " ".join(world.said_about(forged))
     assert "has events, but no record" in " ".join(world.said_about(lost))
     assert not world.said_about(sound)
-
-
-def test_a_time_without_an_offset_is_utc() -> None:
-    times = [parse(["ORD-1", "--at", text]).at for text in ("2026-01-31T12:00:00", "2026-01-31T13:00:00+01:00")]
-    assert times == [1_769_860_800_000] * 2

@@ -30,13 +30,6 @@ def finished() -> tuple[System, Order]:
     return system, system.tables.orders[placed[0].order_id]
 
 
-def unfinished() -> System:
-    """A system that has one order and did nothing for it yet."""
-    system = System({"A": 9})
-    system.place({"A": 2}, VISA)
-    return system
-
-
 def take_a_unit(system: System) -> None:
     product = system.tables.products["A"]
     system.tables.products["A"] = replace(product, stock=product.stock - 1)
@@ -100,14 +93,6 @@ def test_a_missing_event_is_in_flight_while_messages_wait_and_a_breach_when_none
     system.audit.insert([one for one in kept if one.event_type is not EventType.INVENTORY_RESERVED], system.clock.now)
     assert found(check(system, busy=True)) == (set(), {4})
     assert found(check(system)) == ({4}, set())
-
-
-def test_an_unfinished_order_is_in_flight_unless_it_finishes_before_the_second_look() -> None:
-    breached, in_flight = found(check(unfinished()))
-    assert not breached
-    assert 1 in in_flight
-    system = unfinished()
-    assert found(check(system, lambda: system.run_until_quiet())) == (set(), set())
 
 
 def test_an_order_that_nothing_will_finish_is_a_breach_after_the_relay_has_looked_at_it() -> None:
