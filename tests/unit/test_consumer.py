@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Sequence
 from unittest import mock
 
 import pytest
 
-from shopflow.catalog import SCHEMAS, load_catalog
-from shopflow.clock import HeaderFactory
+from shopflow.catalog import SCHEMAS
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
-from shopflow.domain.order import EventType, create
 from shopflow.errors import ContractBreach, Unavailable
-from shopflow.memory.queues import MemoryQueue, MemoryTopic
-from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.deferred import MAX_DEFERRED
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
-from shopflow.messaging.outbox import Publisher, stored_event
 from shopflow.ports import QueueDepth
 from shopflow.telemetry import Telemetry
-from tests.clocks import ManualClock
-from tests.unit.making import Recording, pending
-
-CATALOG = load_catalog()
-CATALOG_EXAMPLES = SCHEMAS / "examples" / "valid"
-CONTRACTS = Contracts(CATALOG)
+from tests.unit.making import OneQueue, Recording
 
 
 class Counted:
@@ -40,41 +29,13 @@ class Counted:
         self.totals.update({name: int(value) for name, value in values.items()})
 
 
-class Bench:
-    """A consumer on a queue with a dead-letter queue, under a clock that the test turns."""
+class Bench(OneQueue):
+    """A consumer and its metrics."""
 
     def __init__(self, handler: Handler) -> None:
-        self.clock = ManualClock()
-        self.dlq = MemoryQueue(self.clock, "dlq")
-        self.queue = MemoryQueue(self.clock, "queue", dlq=self.dlq)
-        self.stop = threading.Event()
-        publisher = Publisher(MemoryTopic())
-        consumes = frozenset({EventType.ORDER_CREATED})
+        super().__init__(handler)
         self.counted = Counted()
-        self.consumer = Consumer(
-            handler,
-            self.queue,
-            publisher,
-            CONTRACTS,
-            consumes,
-            self.stop,
-            now=lambda: self.clock.now / 1000,
-            telemetry=Telemetry(metrics=self.counted),
-        )
-        self._headers = HeaderFactory(self.clock)
-
-    def event(self, number: int = 1) -> Event:
-        order = pending(f"ORD-{number:08}")
-        return stored_event(CATALOG, create(order, self._headers.new(EventType.ORDER_CREATED)))
-
-    def send(self, *events: Event) -> None:
-        for event in events:
-            self.queue.send(CONTRACTS.encode(event))
-
-    def depths(self) -> tuple[int, int, int]:
-        """Messages that wait, messages in flight, and dead letters."""
-        depth = self.queue.depth()
-        return depth.waiting, depth.in_flight, self.dlq.depth().waiting
+        self.consumer = self.consumer_of(self.queue, self.stop, Telemetry(metrics=self.counted))
 
     def run(self, seconds: float) -> None:
         """Let the consumer work for that long, as its loop does. A long poll of an empty queue takes a second here."""
@@ -151,7 +112,7 @@ def test_a_valid_event_in_the_wrong_queue_is_acknowledged_and_counted() -> None:
     """On AWS an old filter policy lets such events through for up to 15 minutes."""
     handler = Recording()
     bench = Bench(handler)
-    bench.queue.send((CATALOG_EXAMPLES / "payment.failed.json").read_text())
+    bench.queue.send((SCHEMAS / "examples" / "valid" / "payment.failed.json").read_text())
     bench.send(bench.event())
     bench.rounds(4)
     assert (handler.seen, bench.depths()) == (["ORD-00000001"], (0, 0, 0))

@@ -83,18 +83,6 @@ def test_fifty_trackers_of_idle_orders_cost_one_read_a_poll_and_no_query(shop: S
     assert watches[0].snapshot is watches[-1].snapshot
 
 
-def test_a_trail_is_read_when_its_order_changes_and_until_the_entry_is_there(shop: Shop, polled: Polled) -> None:
-    order = polled.recorded(a_placed_order(shop.orders))
-    watch = polled.watched(order)
-    assert len(polled.polls_read(3)[1]) == 1
-    taken = made(shop.orders, reserved(order))
-    assert len(polled.polls_read()[1]) == 1
-    polled.recorded(taken)
-    polled.poll()
-    assert [entry.event.event_type for entry in watch.snapshot.entries] == ["order.created", "inventory.reserved"]
-    assert polled.polls_read(5)[1] == []
-
-
 def test_a_finished_order_is_read_once_more_and_then_left_alone(shop: Shop, polled: Polled) -> None:
     order = polled.recorded(a_placed_order(shop.orders))
     failed = polled.recorded(made(shop.orders, refused(order)))
@@ -107,21 +95,6 @@ def test_a_finished_order_is_read_once_more_and_then_left_alone(shop: Shop, poll
     polled.poll(UNTIL_SETTLED)
     assert (watch.snapshot.settled, watch.snapshot.entries[-1].event.event_type) == (True, "fraud.checked")
     assert polled.polls_read(5) == ([], [])
-
-
-def test_a_listener_hears_of_accepted_and_of_watched_orders(shop: Shop, polled: Polled) -> None:
-    polled.listen()
-    order = polled.accepted()
-    polled.poll()
-    assert polled.heard() == ["PENDING", "order.created"]
-    polled.recorded(made(shop.orders, reserved(order)))
-    polled.poll()
-    assert polled.heard() == ["INVENTORY_RESERVED", "inventory.reserved"]
-    polled.watched(polled.recorded(a_placed_order(shop.orders)))
-    polled.poll()
-    assert "PENDING" in polled.heard()
-    polled.poll(3)
-    assert polled.heard() == []
 
 
 def test_in_a_flood_the_first_orders_are_followed_to_their_end_and_later_ones_take_their_places(

@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
@@ -35,7 +34,7 @@ from tests.conformance.samples import (
     refused,
     reserved,
 )
-from tests.unit.api.shop import CATALOG, Client, Shop, serving
+from tests.unit.api.shop import Client, Shop, serving
 from tests.waiting import eventually
 
 Watched = Callable[..., list[Any]]
@@ -167,28 +166,6 @@ def test_stopping_ends_the_streams(shop: Shop) -> None:
                 next(messages)
         for messages in streams:
             list(messages)  # it ends
-
-
-def test_the_flow_shows_queues_and_orders_that_are_placed_or_watched(client: Client, shop: Shop) -> None:
-    with streaming(client, "/flow/stream") as (_, response):
-        messages = messages_of(response)
-        shown = next(messages)
-        assert (shown["type"], list(shown["queues"])) == ("queues", [service.name for service in CATALOG.consumers])
-        assert shown["queues"]["payment"] == {"waiting": 0, "inFlight": 0, "deadLetters": 0}
-        shop.dlqs["payment"].send("poison")
-        assert first(messages, "queues")["queues"]["payment"]["deadLetters"] == 1
-
-        order = shop.tables.orders[client.post().json["orderId"]]
-        recorded(shop, order)
-        assert first(messages, "status") == {"type": "status", "orderId": order.order_id, "status": "PENDING"}
-        event = first(messages, "event")
-        assert (event["eventId"], event["eventType"]) == (an_event(order).event_id, "order.created")
-        made(shop.orders, reserved(order))
-        assert first(messages, "status")["status"] == "INVENTORY_RESERVED"
-
-        watched = shop.orders.create(replace(an_order(), order_id="ORD-00000001"))
-        with streaming(client, f"/orders/{watched.order_id}/stream"):
-            assert first(messages, "status")["orderId"] == watched.order_id
 
 
 def test_polling_ends_with_the_last_watcher_and_begins_again_with_the_next(client: Client) -> None:
