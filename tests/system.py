@@ -126,7 +126,7 @@ class System:
         for payment_method in payment_methods:
             self.place(wanted, payment_method)
         self.api = api
-        Publisher(self._ports("order").topic).publish(deferred)
+        Publisher(self.ports("order").topic).publish(deferred)
 
     def step(self, name: str) -> None:
         """One round of one consumer, unless it is at work already (a tap may call this in the middle of its round).
@@ -227,7 +227,7 @@ class System:
                     self.queues[name].send(message.body)
 
     def _consumer(self, name: str) -> Consumer:
-        service, ports = service_of(name), self._ports(name)
+        service, ports = service_of(name), self.ports(name)
         return Consumer(
             handlers.HANDLERS[service](ports, OUTBOX),
             cast(Queue, Tapped(self.queues[service], name, "queue", self._tap)),
@@ -244,7 +244,7 @@ class System:
 
     def _api(self, deferred: list[Outgoing] | None = None) -> PlaceOrder:
         """The use case. What it would publish is only ``deferred``, if that is given."""
-        ports = self._ports("order")
+        ports = self.ports("order")
         publish = Publisher(ports.topic).publish if deferred is None else deferred.extend
         return PlaceOrder(
             outbox=OUTBOX,
@@ -256,7 +256,7 @@ class System:
         )
 
     def _relay(self) -> Relay:
-        ports = self._ports("relay")
+        ports = self.ports("relay")
         metrics = self._telemetry("order").metrics
         return Relay(ports.orders, ports.audit, Publisher(ports.topic), OUTBOX, ports.clock, metrics)
 
@@ -268,7 +268,9 @@ class System:
         self._keys += 1
         return f"key-{self._keys}"
 
-    def _ports(self, name: str) -> Ports:
+    def ports(self, name: str) -> Ports:
+        """The view that a service has of the world, through the tap."""
+
         def tapped(port: str, target: object) -> Any:
             return Tapped(target, name, port, self._tap)
 

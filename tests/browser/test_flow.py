@@ -62,21 +62,6 @@ def test_a_declined_order_releases_its_stock_in_the_diagram_and_each_event_is_lo
     expect(page.locator("#tracker-title")).to_be_focused()
 
 
-@pytest.mark.usefixtures("operator")
-def test_a_message_that_fails_three_times_moves_to_the_dead_letter_queue(
-    storefront: Storefront, page: Page, recording: Recording
-) -> None:
-    storefront.open()
-    expect(page.locator('[data-part="dlq:payment"]')).to_have_attribute("data-depth", "0")
-    storefront.live.send("payment", "this is not JSON")
-    expect(page.locator("#flow-log [data-dead-letters=payment]")).to_contain_text("failed three times")
-    expect(page.locator('[data-part="dlq:payment"]')).to_have_attribute("data-depth", "1")
-    recording.wait_until_lit("dlq:payment")
-    down = [dot["y"] for dot in recording.dots() if dot["colour"] == "bad"]
-    assert down[0] < down[-1]
-    assert recording.strays() == []
-
-
 def test_a_finished_order_is_replayed_event_by_event_at_the_times_of_its_audit_trail(
     storefront: Storefront, page: Page, recording: Recording
 ) -> None:

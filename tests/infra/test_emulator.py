@@ -82,24 +82,6 @@ def test_a_crash_loses_nothing_that_was_saved(new_emulator: NewEmulator, tmp_pat
     assert tables(emulator) == ["first", "second"]
 
 
-def test_a_save_has_all_queues_and_tables_of_one_moment(new_emulator: NewEmulator) -> None:
-    """Each item is put before the message with its number is sent, so at no moment is there a message without item."""
-    emulator = new_emulator(save_seconds=ALWAYS)
-    emulator.start(QUIET)
-    create_table(emulator, "items")
-    sqs, dynamodb = client(emulator, "sqs"), client(emulator, "dynamodb")
-    url = sqs.create_queue(QueueName="messages")["QueueUrl"]
-    for number in range(300):
-        dynamodb.put_item(TableName="items", Item={"id": {"S": str(number)}})
-        sqs.send_message(QueueUrl=url, MessageBody=str(number))
-    emulator.kill()
-    emulator.start(QUIET)
-    items = dynamodb.scan(TableName="items", Select="COUNT")["Count"]
-    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
-    assert items > 0
-    assert items - int(attributes["ApproximateNumberOfMessages"]) in (0, 1)
-
-
 def test_a_stop_keeps_what_came_after_the_last_save(new_emulator: NewEmulator) -> None:
     emulator = new_emulator(save_seconds=ALWAYS)
     emulator.start(QUIET)
@@ -127,16 +109,6 @@ def test_a_kill_loses_what_came_since_and_a_save_that_was_cut_off_is_not_loaded(
     (draft / "dynamodb.json").write_text('{"__ministack_format__": 2, "payload": {"tables"')
     emulator.start(QUIET)
     assert tables(emulator) == ["before"]
-
-
-def test_a_second_start_uses_the_running_one(new_emulator: NewEmulator) -> None:
-    emulator = new_emulator()
-    emulator.start(QUIET)
-    first = emulator.process
-    emulator.start(QUIET)
-    assert emulator.process == first is not None
-    with pytest.raises(CommandError, match=f"already runs on port {port_of(emulator)}"):
-        new_emulator().start(QUIET)
 
 
 def test_it_is_reachable_from_this_machine_only(new_emulator: NewEmulator) -> None:

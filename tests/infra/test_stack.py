@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
-import pytest
 from rich.console import Console
 
 from scripts.console import OK, Progress
@@ -16,8 +15,6 @@ from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import connect
 from shopflow.catalog import load_catalog
-from shopflow.domain.order import EventType
-from shopflow.ports import Outgoing
 from tests.sizes import full
 from tests.stack import AppliedStack
 
@@ -59,26 +56,3 @@ def test_status_shows_the_resources_and_its_exit_code_says_if_there_are_dead_let
     assert code == (DEAD_LETTERS if inspect(stack.config).dead_letters else OK)
     for shown in ("shopflow-test-orders", "inventory", "Dead letters", "PROD-003", stack.stack.own_endpoint):
         assert shown in text.getvalue()
-
-
-@pytest.fixture
-def empty_queues(stack: AppliedStack) -> AppliedStack:
-    aws = connect(stack.config, PATIENT)
-    for service in stack.config.resources.queue_urls:
-        queue = aws.queue(service)
-        while messages := queue.receive(10, 0):
-            queue.delete(messages)
-    return stack
-
-
-def test_the_report_counts_messages_that_wait_and_messages_in_flight(empty_queues: AppliedStack) -> None:
-    aws = connect(empty_queues.config, PATIENT)
-    before = inspect(empty_queues.config).queues["payment"]
-    batch = [Outgoing(str(number), EventType.INVENTORY_RESERVED, "{}") for number in range(3)]
-    assert aws.topic.publish(batch) == frozenset()
-    received = aws.queue("payment").receive(1, 2)
-    after = inspect(empty_queues.config).queues["payment"]
-    aws.queue("payment").delete([*received, *aws.queue("payment").receive(10, 0)])
-    assert before
-    assert after
-    assert (after.waiting - before.waiting, after.in_flight - before.in_flight) == (2, 1)

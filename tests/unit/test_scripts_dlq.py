@@ -63,13 +63,11 @@ class Desk(MemoryDeadLetters):
         processed = body in self.sent and not body.startswith("poison") and not self.idle
         return DONE if processed else VERDICTS[body.split()[0]]
 
-    def run_redrive(self, kinds: frozenset[Kind], *message_ids: str, confirmed: bool = True) -> int:
-        return Redrive(self._target, Selection(kinds, message_ids), 500, confirmed).run()
+    def run_redrive(self, kinds: frozenset[Kind], *message_ids: str) -> int:
+        return Redrive(self._target, Selection(kinds, message_ids), 500, confirmed=True).run()
 
-    def run_purge(
-        self, kinds: frozenset[Kind], *, dry_run: bool = False, agreed: Callable[[str], bool] = lambda _: True
-    ) -> int:
-        return Purge(self._target, Selection(kinds), dry_run, agreed).run()
+    def run_purge(self, agreed: Callable[[str], bool] = lambda _: True) -> int:
+        return Purge(self._target, Selection(WOULD_FAIL), dry_run=False, agreed=agreed).run()
 
     def left(self) -> list[str]:
         """The bodies that can be received now, sorted."""
@@ -125,7 +123,7 @@ def test_a_first_letter_that_comes_back_or_that_nobody_processes_stops_the_redri
 
 def test_a_purge_of_what_would_fail_keeps_everything_else(tmp_path: Path) -> None:
     desk = Desk(tmp_path, *(f"poison {number}" for number in range(1000)), "ready", "done", "unknown", "bug")
-    assert desk.run_purge(WOULD_FAIL) == 0
+    assert desk.run_purge() == 0
     assert desk.left() == ["done", "ready", "unknown"]
     assert "1,001 of 1,004 to delete for good 1 fails: KeyError: 'price' 1,000 breaks" in desk.said
     assert [entry["action"] for entry in desk.entries] == ["purge", "purge ended"]
@@ -140,7 +138,7 @@ def test_a_purge_deletes_neither_what_arrived_since_nor_what_would_succeed_since
         desk.sent.append("bug")  # fixed meanwhile: it has had its effect
         return True
 
-    assert desk.run_purge(WOULD_FAIL, agreed=agree_late) == 1
+    assert desk.run_purge(agree_late) == 1
     assert desk.left() == ["bug", "poison of another"]
     assert "1 not deleted" in desk.said
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -12,11 +12,11 @@ from scripts.console import FAILED, OK
 from scripts.verify import Findings, OrderCheck, check_dead_letters, conclusion
 from shopflow.domain.order import EventType, Order
 from shopflow.memory.queues import MemoryDeadLetters, MemoryQueue
-from shopflow.ports import AuditEntry, DeadLetter
+from shopflow.ports import AuditEntry
 from tests.clocks import ManualClock
 from tests.system import System
+from tests.unit.api.shop import judged_by_name
 from workers import dead_letters
-from workers.dry_run import Judged, Kind, Verdict
 from workers.gateway import transaction_id
 
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
@@ -132,13 +132,9 @@ def check_letters(*bodies: str) -> Findings:
     for body in bodies:
         dlq.send(body)
 
-    def judge(_: str, letters: Sequence[DeadLetter]) -> list[Judged]:
-        poison, work = Verdict(Kind.BREACH, "not JSON"), Verdict(Kind.READY, "would charge $9.99")
-        return [Judged(one, poison if one.message.body == "poison" else work) for one in letters]
-
     findings = Findings()
     letters = MemoryDeadLetters(dlq, MemoryQueue(clock, "queue"))
-    check_dead_letters("payment", letters, judge, findings, lambda _: None)
+    check_dead_letters("payment", letters, judged_by_name, findings, lambda _: None)
     return findings
 
 
