@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 from shopflow.catalog import Catalog, load_catalog
 from shopflow.clock import HeaderFactory
@@ -28,7 +29,6 @@ from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.handler import Done, Handler, Outcome
 from shopflow.messaging.outbox import Publisher, stored_event
 from shopflow.ports import Queue
-from shopflow.telemetry import SILENT, Telemetry
 from tests.clocks import ManualClock
 
 T0 = 1_769_860_800_000  # 2026-01-31T12:00:00Z
@@ -101,11 +101,9 @@ class OneQueue:
         self._handler = handler
         self._headers = HeaderFactory(self.clock)
 
-    def consumer_of(self, queue: Queue, stop: threading.Event, telemetry: Telemetry = SILENT) -> Consumer:
+    def consumer_of(self, queue: Queue, stop: threading.Event, **options: Any) -> Consumer:
         publisher, consumes = Publisher(self.topic), frozenset({EventType.ORDER_CREATED})
-        return Consumer(
-            self._handler, queue, publisher, self.contracts, consumes, stop, now=self._seconds, telemetry=telemetry
-        )
+        return Consumer(self._handler, queue, publisher, self.contracts, consumes, stop, now=self._seconds, **options)
 
     def event(self, number: int = 1, *lines: Line) -> Event:
         """The `order.created` of the order with this number."""

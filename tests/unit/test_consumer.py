@@ -35,7 +35,7 @@ class Bench(OneQueue):
     def __init__(self, handler: Handler) -> None:
         super().__init__(handler)
         self.counted = Counted()
-        self.consumer = self.consumer_of(self.queue, self.stop, Telemetry(metrics=self.counted))
+        self.consumer = self.consumer_of(self.queue, self.stop, telemetry=Telemetry(metrics=self.counted))
 
     def run(self, seconds: float) -> None:
         """Let the consumer work for that long, as its loop does. A long poll of an empty queue takes a second here."""

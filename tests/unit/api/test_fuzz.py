@@ -54,9 +54,6 @@ def _schema(cases: int, cases_of_post: int) -> schemathesis.BaseSchema:
     return schemathesis.openapi.from_dict(json.loads(text), config=schemathesis.Config.from_dict(config))
 
 
-QUICK, FULL = _schema(8, 40), _schema(50, 200)
-
-
 @dataclass
 class Tally:
     """What was asked and answered so far."""
@@ -105,21 +102,6 @@ def session() -> Iterator[requests.Session]:
         yield session
 
 
-@QUICK.parametrize()
-def test_every_operation_answers_as_documented(
-    case: schemathesis.Case[Any], server: BoundedServer, session: requests.Session, tally: Tally
-) -> None:
-    answers_as_documented(case, server, session, tally)
-
-
-@full
-@FULL.parametrize()
-def test_every_operation_answers_as_documented_in_more_cases(
-    case: schemathesis.Case[Any], server: BoundedServer, session: requests.Session, tally: Tally
-) -> None:
-    answers_as_documented(case, server, session, tally)
-
-
 def answers_as_documented(
     case: schemathesis.Case[Any], server: BoundedServer, session: requests.Session, tally: Tally
 ) -> None:
@@ -131,6 +113,10 @@ def answers_as_documented(
         excluded.append(positive_data_acceptance)
     case.validate_response(answer, excluded_checks=excluded)
     tally.count(answer.status_code)
+
+
+test_every_operation_answers_as_documented = _schema(8, 40).parametrize()(answers_as_documented)
+test_every_operation_answers_as_documented_in_more_cases = full(_schema(50, 200).parametrize()(answers_as_documented))
 
 
 @pytest.mark.parametrize("cases", RAW_CASES)
