@@ -88,14 +88,17 @@ class Recording(Handler):
 
 
 class OneQueue:
-    """A queue with its dead-letter queue, under a clock that the test turns, and a consumer of it."""
+    """A queue with its dead-letter queue, under a clock that the test turns, and a consumer of it.
 
-    def __init__(self, handler: Handler, catalog: Catalog | None = None) -> None:
+    ``queue``: options of the queue, such as ``max_receives``.
+    """
+
+    def __init__(self, handler: Handler, catalog: Catalog | None = None, **queue: Any) -> None:
         self.catalog = catalog or load_catalog()
         self.contracts = Contracts(self.catalog)
         self.clock = ManualClock()
         self.dlq = MemoryQueue(self.clock, "dlq")
-        self.queue = MemoryQueue(self.clock, "queue", dlq=self.dlq)
+        self.queue = MemoryQueue(self.clock, "queue", dlq=self.dlq, **queue)
         self.topic = MemoryTopic()
         self.stop = threading.Event()
         self._handler = handler
