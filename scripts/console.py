@@ -30,7 +30,7 @@ class Progress:
         self._console = console or Console(highlight=False)
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        self._console.print(text, markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Print one red line."""

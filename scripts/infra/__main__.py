@@ -52,6 +52,7 @@ def main() -> int:
     stack = stack_for_developer(chosen_port(exported))
     os.environ.clear()  # no profile and no real credentials reach boto3
     os.environ.update(stack.environment(exported) | CREDENTIALS)
+    os.environ.pop("AWS_ENDPOINT_URL", None)  # each client is told its endpoint
     return run(command, stack, exported)
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.console import FAILED, OK, Progress
+from scripts.infra.abilities import abilities_of
 from scripts.infra.clouds import Cloud, choose, last_cloud
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import Stack, render_env, write_atomically
@@ -39,8 +40,11 @@ def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
             last.stop(progress)
         cloud.start(progress)
         stack.remember(port=stack.port, cloud=cloud.kind, endpoint=cloud.endpoint)
+        abilities = abilities_of(cloud.endpoint)
+        progress.say(f"✔ {cloud.endpoint} is {abilities}")
         package = _package(stack, cloud, settings, progress)
-        _apply_if_needed(Module(stack, cloud.endpoint, catalog_overlay(settings), package), progress)
+        overlay = catalog_overlay(settings)
+        _apply_if_needed(Module(stack, cloud.endpoint, overlay, package, abilities.table_policies), progress)
         config = config_of(stack)
         if new := seed(connect(config, PATIENT).products):
             progress.say(f"✔ Seeded {', '.join(new)}")

@@ -131,14 +131,20 @@ def port_is_taken(port: int) -> bool:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
-def answers(url: str) -> bool:
-    """Whether ``url`` answers within a second, without a server error. Uses no proxy."""
+def fetch(url: str) -> requests.Response | None:
+    """What ``url`` answers within a second; None if it does not. Uses no proxy."""
     try:
         with requests.Session() as session:
             session.trust_env = False
-            return session.get(url, timeout=1).status_code < 500
+            return session.get(url, timeout=1)
     except requests.RequestException:
-        return False
+        return None
+
+
+def answers(url: str) -> bool:
+    """Whether ``url`` answers within a second, without a server error."""
+    answer = fetch(url)
+    return answer is not None and answer.status_code < 500
 
 
 def wait_until_healthy(endpoint: str, still_starting: Callable[[], bool]) -> bool:

@@ -32,17 +32,21 @@ CHANGE = re.compile(r"(module\.)?(?P<resource>\S+): (?P<what>Still \w+|(Creat|Mo
 class Module:
     """What is applied: the files, and the values of their variables.
 
-    With a ``package`` the services run from it as Lambda functions. Without one they are processes.
+    With a ``package`` the services run from it as Lambda functions. Without one they are processes. Without
+    ``table_policies`` the audit log has no resource policy, for a cloud that knows none.
     """
 
     stack: Stack
     endpoint: str
     catalog_overlay: Path | None = None
     package: Package | None = None
+    table_policies: bool = True
 
     @property
     def variables(self) -> dict[str, str]:
         variables = {"name_prefix": self.stack.name_prefix, "region": self.stack.region}
+        if not self.table_policies:
+            variables["table_policies"] = "false"
         if self.catalog_overlay:
             variables["catalog_overlay"] = str(self.catalog_overlay)
         if self.package:

@@ -6,14 +6,13 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 
 from scripts.console import CommandError, Progress
 from scripts.infra.emulator import Embedded
-from scripts.infra.stack import CREDENTIALS, HEALTH_PATH, LOOPBACK, Stack, answers, port_is_taken
+from scripts.infra.local_client import local_client
+from scripts.infra.stack import HEALTH_PATH, LOOPBACK, Stack, answers, port_is_taken
 from tests.addresses import free_port
 from tests.waiting import eventually
 
@@ -38,18 +37,13 @@ def new_emulator(tmp_path: Path) -> Iterator[NewEmulator]:
         emulator.kill()
 
 
-def client(emulator: Embedded, service: str) -> Any:
-    session = boto3.session.Session(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
-    return session.client(service, region_name="us-east-1", endpoint_url=emulator.endpoint)  # type: ignore[call-overload]
-
-
 def tables(emulator: Embedded) -> list[str]:
-    names: list[str] = client(emulator, "dynamodb").list_tables()["TableNames"]
+    names: list[str] = local_client("dynamodb", emulator.endpoint).list_tables()["TableNames"]
     return names
 
 
 def create_table(emulator: Embedded, name: str) -> None:
-    client(emulator, "dynamodb").create_table(
+    local_client("dynamodb", emulator.endpoint).create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 from dataclasses import replace
 
 from rich.console import Console
 
-from scripts.console import OK, Progress
+from scripts.console import OK, CommandError, Progress
+from scripts.infra.abilities import Abilities, abilities_of
 from scripts.infra.lifecycle import DEAD_LETTERS, status, up
+from scripts.infra.stack import LOOPBACK
 from scripts.infra.terraform import Module, init, run
 from scripts.restock import SEED, seed
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import connect
 from shopflow.catalog import load_catalog
+from tests.addresses import free_port
+from tests.lossy_cloud import Faults, lossy
 from tests.sizes import full
 from tests.stack import AppliedStack
 
@@ -24,6 +29,20 @@ def test_a_second_up_has_nothing_to_apply(stack: AppliedStack) -> None:
     assert up(stack.stack, {}, Progress(Console(file=text, width=200))) == stack.config
     assert "nothing to apply" in text.getvalue()
     assert "Terraform" not in text.getvalue()
+
+
+def test_an_up_says_which_cloud_it_uses_and_what_that_lacks(stack: AppliedStack) -> None:
+    name, port = f"ministack {importlib.metadata.version('ministack')}", free_port()
+    assert abilities_of(stack.stack.own_endpoint) == Abilities(name)
+    with lossy(port, stack.stack.port, Faults(refuse={"GetResourcePolicy"})):
+        abilities = abilities_of(f"http://{LOOPBACK}:{port}")
+    assert str(abilities) == f"{name}, which has no table policies: the audit log can be changed"
+    assert Module(stack.stack, "", table_policies=abilities.table_policies).variables["table_policies"] == "false"
+    with (
+        lossy(port, stack.stack.port, Faults(refuse={"ExecuteStatement"})),
+        pytest.raises(CommandError, match="PartiQL"),
+    ):
+        abilities_of(f"http://{LOOPBACK}:{port}")
 
 
 @full
