@@ -17,7 +17,7 @@ from unittest import mock
 import pytest
 
 from scripts.console import Progress
-from scripts.infra.emulator import Embedded
+from scripts.infra.emulator import PROGRAM, Embedded
 from scripts.infra.lifecycle import config_of, down, up
 from scripts.infra.stack import CREDENTIALS, ROOT, Stack, render_env, write_atomically
 from scripts.infra.terraform import Module
@@ -83,7 +83,8 @@ def _snapshot(overlay: Path | None, progress: Progress) -> Iterator[Stack]:
 
 
 def _version(module: Module) -> str:
-    facts = (module.fingerprint(), importlib.metadata.version("ministack"), SEED)
+    emulator = (importlib.metadata.version("ministack"), PROGRAM.read_bytes())
+    facts = (module.fingerprint(), emulator, SEED)
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
@@ -124,7 +125,7 @@ def _clear(stack: Stack) -> None:
 
 def _copy(source: Stack, target: Stack, overlay: Path | None = None) -> None:
     """Let ``target`` have the resources and the data of ``source``, which must be stopped."""
-    shutil.copytree(source.folder / "emulator" / "state", target.folder / "emulator" / "state")
+    shutil.copytree(source.folder / "emulator" / "saves", target.folder / "emulator" / "saves")
     shutil.copy(source.folder / "terraform.tfstate", target.folder)
     providers = Path("terraform-data", "providers")
     shutil.copytree(source.folder / providers, target.folder / providers, symlinks=True, copy_function=os.link)

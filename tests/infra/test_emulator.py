@@ -27,8 +27,9 @@ def new_emulator(tmp_path: Path) -> Iterator[NewEmulator]:
     """Makes an emulator in `tmp_path`. Without ``save_seconds`` it saves only when it stops."""
     made: list[Embedded] = []
 
-    def new(save_seconds: float | None = None, port: int | None = None) -> Embedded:
-        stack = Stack("own", tmp_path, tmp_path / "env", port or free_port(), "shopflow-own", save_seconds=save_seconds)
+    def new(save_seconds: float | None = None, port: int | None = None, folder: Path = tmp_path) -> Embedded:
+        port = port or free_port()
+        stack = Stack("own", folder, folder / "env", port, "shopflow-own", save_seconds=save_seconds)
         made.append(Embedded(stack))
         return made[-1]
 
@@ -98,11 +99,50 @@ def test_a_kill_loses_what_came_since_and_a_save_that_was_cut_off_is_not_loaded(
     emulator.start(QUIET)
     create_table(emulator, "after")
     emulator.kill()
-    draft = tmp_path / "emulator" / "saves" / "draft"
+    draft = tmp_path / "emulator" / "saves" / "draft-1"
     draft.mkdir(parents=True)
     (draft / "dynamodb.json").write_text('{"__ministack_format__": 2, "payload": {"tables"')
     emulator.start(QUIET)
     assert tables(emulator) == ["before"]
+
+
+def test_a_stop_that_cannot_save_says_so_and_the_next_start_has_what_was_saved_before(
+    new_emulator: NewEmulator, tmp_path: Path
+) -> None:
+    emulator = new_emulator()
+    emulator.start(QUIET)
+    create_table(emulator, "before")
+    emulator.stop(QUIET)
+    emulator.start(QUIET)
+    create_table(emulator, "after")
+    saves = tmp_path / "emulator" / "saves"
+    saves.write_text("a file is in the way, as a full disk would be")
+    with pytest.raises(CommandError, match="could not save its state"):
+        emulator.stop(QUIET)
+    saves.unlink()
+    emulator.start(QUIET)
+    assert tables(emulator) == ["before"]
+    assert "NotADirectoryError" in (tmp_path / "emulator" / "emulator.log.1").read_text(), "the log of the last run"
+
+
+def test_a_folder_that_is_moved_takes_its_running_emulator_along(new_emulator: NewEmulator, tmp_path: Path) -> None:
+    old, moved = tmp_path / "old", tmp_path / "moved"
+    emulator = new_emulator(folder=old)
+    emulator.start(QUIET)
+    create_table(emulator, "one")
+    old.rename(moved)
+    there = new_emulator(folder=moved, port=port_of(emulator))
+    there.stop(QUIET)
+    assert not old.exists()
+    there.start(QUIET)
+    assert tables(there) == ["one"]
+
+
+def test_a_stop_in_a_copied_folder_says_who_has_the_port(new_emulator: NewEmulator, tmp_path: Path) -> None:
+    emulator = new_emulator(folder=tmp_path / "original")
+    emulator.start(QUIET)
+    with pytest.raises(CommandError, match="which is not this folder's local cloud"):
+        new_emulator(folder=tmp_path / "copy", port=port_of(emulator)).stop(QUIET)
 
 
 def test_it_is_reachable_from_this_machine_only(new_emulator: NewEmulator) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from scripts.check_order import main as check_order
 from scripts.console import FAILED
 from scripts.infra.lifecycle import status
+from scripts.infra.local_client import local_client
 from scripts.replay import main as replay
 from scripts.restock import main as restock
 from shopflow.aws.items import order_to_item
@@ -27,7 +28,7 @@ Run = Callable[..., Ran]
 @pytest.fixture
 def run(stack: AppliedStack, tmp_path: Path) -> Run:
     """Runs the ``main`` of a command. A product has a price of three decimals, and an order no status."""
-    client = boto3.client("dynamodb", region_name=stack.config.region, endpoint_url=stack.config.endpoint_url)
+    client = local_client("dynamodb", stack.stack.own_endpoint)
     product: dict[str, Any] = {
         "productId": {"S": "PROD-BAD"},
         "productName": {"S": "Bad"},

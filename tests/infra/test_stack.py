@@ -6,6 +6,7 @@ import importlib.metadata
 import io
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from scripts.console import OK, CommandError, Progress
