@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.client
 import http.server
+import re
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
@@ -14,27 +15,29 @@ from scripts.infra.stack import LOOPBACK
 
 UNKNOWN = b'{"__type": "UnknownOperationException"}'
 ANSWER_SECONDS = 30
+NAME = r'(?:\b|")(?:QueueName|RoleName|PolicyName|TableName|Name|Endpoint)(?:=|": *")([^&"]+)'
+"""What names the resource in a call of Terraform."""
 
 
 @dataclass(slots=True)
 class Faults:
-    """What the proxy does. ``lose`` says of an operation whether to lose its answer, of its first call with this body.
+    """What the proxy does.
 
-    ``refuse``: operations that the cloud does not know. ``lost``: the operations whose answer was lost so far.
+    It loses the answer of each call in ``lose``, once for each resource; ``lost`` has those calls. It says of those in
+    ``refuse`` that it does not know them.
     """
 
-    lose: Callable[[str], bool] = lambda _: False
+    lose: Collection[str] = ()
     refuse: Collection[str] = ()
-    lost: list[str] = field(default_factory=list)
-    _bodies: set[bytes] = field(default_factory=set)
+    lost: set[tuple[str, ...]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def loses(self, operation: str, body: bytes) -> bool:
+        call = (operation, *re.findall(NAME, body.decode()))
         with self._lock:
-            if not self.lose(operation) or body in self._bodies:
+            if operation not in self.lose or call in self.lost:
                 return False
-            self._bodies.add(body)
-            self.lost.append(operation)
+            self.lost.add(call)
             return True
 
 

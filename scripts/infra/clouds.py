@@ -30,6 +30,9 @@ class External:
             )
         progress.say(f"✔ {self.endpoint} answers: using it as it is (AWS_ENDPOINT_URL)")
 
+    def has_ended(self) -> bool:
+        return False
+
     def stop(self, progress: Progress) -> None:
         progress.say(f"{self.endpoint} was not started by ShopFlow: left running")
 
@@ -58,6 +61,9 @@ class LocalStack:
             self._compose("up", "--detach", "--quiet-pull")
             if not wait_until_healthy(self.endpoint, self._is_running):
                 raise CommandError("LocalStack did not start: 'docker compose logs' shows why.")
+
+    def has_ended(self) -> bool:
+        return False  # Docker would say, but it takes long
 
     def stop(self, progress: Progress) -> None:
         with progress.step("Stopping LocalStack"):
@@ -88,7 +94,7 @@ Cloud = Embedded | LocalStack | External
 """Each has a ``kind``, which is its name in the stack's record, and an ``endpoint``.
 
 ``start`` returns when it answers, at once if it does already, and raises `CommandError` when it cannot start. ``stop``
-keeps its state, if it can keep any; ``discard`` drops it.
+keeps its state, if it can keep any; ``discard`` drops it. ``has_ended``: that it does not run is known.
 """
 
 
@@ -105,10 +111,11 @@ def choose(stack: Stack, settings: Mapping[str, str]) -> Cloud:
 
 
 def last_cloud(stack: Stack) -> Cloud | None:
-    """The cloud that the stack last ran on; None before the first up."""
+    """The cloud that the stack last ran on; None before the first one."""
     record = stack.record()
-    if "cloud" not in record:
-        return None
+    if "cloud" not in record:  # the first up may have been killed just after it started the embedded one
+        embedded = Embedded(stack)
+        return None if embedded.has_ended() else embedded
     return External(record["endpoint"]) if record["cloud"] == External.kind else _of_kind(record["cloud"], stack)
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from scripts.console import FAILED, OK, Progress
 from scripts.infra.abilities import abilities_of
-from scripts.infra.clouds import Cloud, choose, last_cloud
+from scripts.infra.clouds import Cloud, External, choose, last_cloud
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import Stack, render_env, write_atomically
 from scripts.infra.terraform import Module, apply, destroy, require_terraform
@@ -36,7 +36,7 @@ def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
     require_terraform()
     with stack.lock(progress):
         cloud, last = choose(stack, settings), last_cloud(stack)
-        if last and last.kind not in (cloud.kind, "external"):
+        if last and last.kind not in (cloud.kind, External.kind) and not last.has_ended():
             last.stop(progress)
         cloud.start(progress)
         stack.remember(port=stack.port, cloud=cloud.kind, endpoint=cloud.endpoint)
@@ -44,7 +44,7 @@ def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
         progress.say(f"✔ {cloud.endpoint} is {abilities}")
         package = _package(stack, cloud, settings, progress)
         overlay = catalog_overlay(settings)
-        _apply_if_needed(Module(stack, cloud.endpoint, overlay, package, abilities.table_policies), progress)
+        _apply_if_needed(Module(stack, cloud.endpoint, overlay, package, abilities.table_policies), cloud, progress)
         config = config_of(stack)
         if new := seed(connect(config, PATIENT).products):
             progress.say(f"✔ Seeded {', '.join(new)}")
@@ -94,7 +94,7 @@ def _package(stack: Stack, cloud: Cloud, settings: Mapping[str, str], progress: 
     return package
 
 
-def _apply_if_needed(module: Module, progress: Progress) -> None:
+def _apply_if_needed(module: Module, cloud: Cloud, progress: Progress) -> None:
     stack = module.stack
     fingerprint = module.fingerprint()
     record = stack.record()
@@ -103,10 +103,22 @@ def _apply_if_needed(module: Module, progress: Progress) -> None:
         if _is_complete(config_of(stack)):
             progress.say(f"✔ {module.endpoint} has all resources, nothing to apply")
             return
+    was_cut_off = "fingerprint" in record and not record.get("outputs")
+    if was_cut_off and cloud.kind != External.kind:
+        progress.say("The first start was cut off, before there was any order: starting over")
+        _start_over(stack, cloud, progress)
     stack.remember(fingerprint=None)
-    outputs = apply(module, progress)
+    outputs = apply(module, progress, cloud.has_ended)
     stack.remember(fingerprint=fingerprint, outputs=outputs)
     write_atomically(stack.env_file, render_env(outputs, module.endpoint))
+
+
+def _start_over(stack: Stack, cloud: Cloud, progress: Progress) -> None:
+    """Begin with an empty cloud and without Terraform's state. Nothing of value is there before the first success."""
+    cloud.discard(progress)
+    for file in stack.folder.glob("*terraform.tfstate*"):
+        file.unlink()
+    cloud.start(progress)
 
 
 def _is_complete(config: Config) -> bool:

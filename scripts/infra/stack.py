@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -79,9 +80,13 @@ class Stack:
 
     @contextmanager
     def lock(self, progress: Progress, purpose: str = "change") -> Iterator[None]:
-        """Let one process at a time do ``purpose`` with the stack. Others wait, and say so."""
+        """Let one process at a time do ``purpose`` with the stack. Others wait, and say so.
+
+        A child process that inherits the file (``close_fds=False``) has the lock, too, until it ends.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f"{purpose}.lock").open("w") as file:
+            os.set_inheritable(file.fileno(), True)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

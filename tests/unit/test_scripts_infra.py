@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +95,50 @@ def test_terraform_applies_again_when_anything_of_it_changes(stack: Stack) -> No
     assert replace(module).fingerprint() == first
     package.file.write_bytes(b"second")
     assert module.fingerprint() != first
+
+
+EXIST = """
+Error: creating IAM Policy (shopflow-operator): operation error IAM: CreatePolicy, StatusCode: 409, EntityAlreadyExists: it exists.
+
+  with aws_iam_policy.operator,
+  on iam.tf line 71, in resource "aws_iam_policy" "operator":
+
+Error: creating SQS Queue (shopflow-audit-dlq): AccessDenied: no
+
+  with module.consumer["audit"].aws_sqs_queue.dlq,
+
+Error: creating AWS DynamoDB Table (shopflow-events): operation error DynamoDB: ResourceInUseException: Table already exists
+
+  with module.tables.aws_dynamodb_table.this["events"],
+"""  # noqa: E501
+
+
+def test_what_an_earlier_call_made_is_imported_with_its_id(stack: Stack) -> None:
+    stack.folder.mkdir()
+    (stack.folder / "terraform.log").write_text(EXIST)
+    assert terraform.existing(Module(stack, ENDPOINT)) == {
+        "aws_iam_policy.operator": "arn:aws:iam::000000000000:policy/shopflow-operator",
+        'module.tables.aws_dynamodb_table.this["events"]': "shopflow-events",
+    }
+
+
+TERRAFORM = """
+import signal, sys
+signal.signal(signal.SIGINT, lambda *_: sys.exit("the state is saved"))
+print("a: Still creating...", flush=True)
+signal.pause()
+"""
+
+
+def test_after_a_ctrl_c_terraform_saves_its_state(stack: Stack) -> None:
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    module = Module(stack, ENDPOINT)
+    module.folder.mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        terraform.run(module, [sys.executable, "-c", TERRAFORM], interrupt)
+    assert (stack.folder / "terraform.log").read_text().endswith("the state is saved\n")
 
 
 def raising(error: BaseException) -> int:
