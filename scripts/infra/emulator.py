@@ -53,11 +53,15 @@ class Embedded:
     def process(self) -> Process | None:
         """The process of the emulator, if it runs."""
         with suppress(FileNotFoundError), self._process_file.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pid, port = map(int, file.read().split())
-                return Process(pid, port)
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if words := file.read().split():
+                        return Process(*map(int, words))
+                    time.sleep(0.01)  # it is being started
+                else:
+                    return None
         return None
 
     def has_ended(self) -> bool:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.console import FAILED, OK, Progress
-from scripts.infra.abilities import abilities_of
+from scripts.infra.abilities import abilities_of, embedded_abilities
 from scripts.infra.clouds import Cloud, External, choose, last_cloud
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import Stack, render_env, write_atomically
@@ -40,7 +40,7 @@ def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
             last.stop(progress)
         cloud.start(progress)
         stack.remember(port=stack.port, cloud=cloud.kind, endpoint=cloud.endpoint)
-        abilities = abilities_of(cloud.endpoint)
+        abilities = embedded_abilities() if cloud.kind == Embedded.kind else abilities_of(cloud.endpoint)
         progress.say(f"✔ {cloud.endpoint} is {abilities}")
         package = _package(stack, cloud, settings, progress)
         overlay = catalog_overlay(settings)

@@ -148,7 +148,7 @@ def apply(module: Module, progress: Progress, cloud_has_ended: Callable[[], bool
                 raise
             imported += "".join(f'import {{\n  to = {to}\n  id = "{name}"\n}}\n' for to, name in found.items())
             (module.folder / "imports.tf").write_text(imported)
-            title = f"Taking over {len(found)} resource(s) that an earlier call made, whose answer was lost"
+            title = f"Taking over {len(found)} resource(s) that exist and are not in Terraform's state"
     command = [require_terraform(), "output", "-json"]
     answer = subprocess.run(command, cwd=module.folder, env=module.environment(), capture_output=True, check=True)
     return {name: output["value"] for name, output in json.loads(answer.stdout).items()}

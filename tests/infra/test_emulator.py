@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -143,6 +145,20 @@ def test_a_stop_in_a_copied_folder_says_who_has_the_port(new_emulator: NewEmulat
     emulator.start(QUIET)
     with pytest.raises(CommandError, match="which is not this folder's local cloud"):
         new_emulator(folder=tmp_path / "copy", port=port_of(emulator)).stop(QUIET)
+
+
+def test_an_emulator_that_is_just_being_started_is_waited_for(new_emulator: NewEmulator, tmp_path: Path) -> None:
+    file = tmp_path / "emulator" / "process"
+    file.parent.mkdir()
+    with file.open("w") as opened, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        process = pool.submit(lambda: new_emulator().process)
+        with pytest.raises(TimeoutError):
+            process.result(0.1)
+        opened.write("123 4567")
+        opened.flush()
+        assert process.result() == (123, 4567)
+    file.unlink()
 
 
 def test_it_is_reachable_from_this_machine_only(new_emulator: NewEmulator) -> None:

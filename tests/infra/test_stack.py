@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import io
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from scripts.console import OK, CommandError, Progress
-from scripts.infra.abilities import Abilities, abilities_of
+from scripts.infra.abilities import abilities_of, embedded_abilities
 from scripts.infra.lifecycle import DEAD_LETTERS, status, up
 from scripts.infra.stack import LOOPBACK
 from scripts.infra.terraform import Module, init, run
@@ -33,11 +32,11 @@ def test_a_second_up_has_nothing_to_apply(stack: AppliedStack) -> None:
 
 
 def test_an_up_says_which_cloud_it_uses_and_what_that_lacks(stack: AppliedStack) -> None:
-    name, port = f"ministack {importlib.metadata.version('ministack')}", free_port()
-    assert abilities_of(stack.stack.own_endpoint) == Abilities(name)
+    port, whole = free_port(), abilities_of(stack.stack.own_endpoint)
+    assert whole == embedded_abilities()
     with lossy(port, stack.stack.port, Faults(refuse={"GetResourcePolicy"})):
         abilities = abilities_of(f"http://{LOOPBACK}:{port}")
-    assert str(abilities) == f"{name}, which has no table policies: the audit log can be changed"
+    assert str(abilities) == f"{whole}, which has no table policies: the audit log can be changed"
     assert Module(stack.stack, "", table_policies=abilities.table_policies).variables["table_policies"] == "false"
     with (
         lossy(port, stack.stack.port, Faults(refuse={"ExecuteStatement"})),

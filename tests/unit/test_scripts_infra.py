@@ -12,6 +12,7 @@ from rich.console import Console
 
 from scripts import e2e
 from scripts.console import FAILED, INTERRUPTED, MISUSED, OK, CommandError, Progress, run_command
+from scripts.infra import terraform
 from scripts.infra.clouds import External, LocalStack, choose
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import API_URL, Stack, render_env
