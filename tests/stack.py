@@ -12,17 +12,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import pytest
 
 from scripts.console import Progress
 from scripts.infra.emulator import PROGRAM, Embedded
 from scripts.infra.lifecycle import config_of, down, up
-from scripts.infra.stack import CREDENTIALS, ROOT, Stack, render_env, write_atomically
+from scripts.infra.stack import ROOT, Stack, render_env, write_atomically
 from scripts.infra.terraform import Module
 from scripts.restock import SEED
-from shopflow.config import Config
+from shopflow.config import CREDENTIALS, Config
 from tests.addresses import free_port
 
 FOLDER = ROOT / ".local" / "test"
@@ -54,9 +53,8 @@ def applied_stack(
         copy = running.enter_context(_unused_copy())
         with _snapshot(overlay, progress or Progress()) as snapshot:
             _copy(snapshot, copy, overlay)
-        emulator = Embedded(copy)
-        with mock.patch.dict(os.environ, emulator_env or {}):
-            emulator.start(Progress())
+        emulator = Embedded(copy, emulator_env)
+        emulator.start(Progress())
         running.callback(emulator.kill)
         yield AppliedStack(copy, config_of(copy), copy.environment(os.environ))
 

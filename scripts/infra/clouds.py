@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from scripts.console import CommandError, Progress, last_line
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import HEALTH_PATH, ROOT, Stack, answers, port_is_taken, wait_until_healthy
+from shopflow.config import canonical
 from shopflow.errors import ConfigError
 from shopflow.listeners import taken
 
@@ -104,7 +105,7 @@ def choose(stack: Stack, settings: Mapping[str, str]) -> Cloud:
     An AWS_ENDPOINT_URL that is the stack's own, perhaps exported from its env file, means the cloud it last had.
     """
     endpoint = settings.get("AWS_ENDPOINT_URL")
-    if endpoint and endpoint != stack.record().get("endpoint"):
+    if endpoint and canonical(endpoint) != canonical(stack.record().get("endpoint", "")):
         return External(endpoint)
     last = last_cloud(stack) if endpoint else None
     return last or _of_kind(settings.get("CLOUD") or Embedded.kind, stack)

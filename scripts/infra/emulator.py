@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from scripts.console import CommandError, Progress, last_line
-from scripts.infra.stack import LOOPBACK, Stack, port_is_taken, wait_until_healthy
+from scripts.infra.stack import Stack, passed_on, port_is_taken, wait_until_healthy
+from shopflow.config import LOOPBACK
 from shopflow.listeners import taken
 
 STOP_SECONDS = 30
@@ -42,8 +44,10 @@ class Embedded:
 
     kind = "embedded"
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, settings: Mapping[str, str] | None = None) -> None:
+        """``settings``: further variables of ministack."""
         self._stack = stack
+        self._settings = settings or {}
         self._folder = stack.folder / "emulator"
         self._process_file = self._folder / "process"
         self._log = self._folder / "emulator.log"
@@ -145,7 +149,7 @@ class Embedded:
             )
 
     def _environment(self) -> dict[str, str]:
-        return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
+        return passed_on(os.environ) | {
             "BIND_HOST": LOOPBACK,
             "MINISTACK_HOST": LOOPBACK,
             "GATEWAY_PORT": str(self._stack.port),
@@ -159,4 +163,5 @@ class Embedded:
             "IOT_MTLS_ENABLED": "0",  # would listen on 8883
             "EMULATOR_LOG": str(self._log),
             "PROCESS_FILE": str(self._process_file),
+            **self._settings,
         }

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from scripts.console import FAILED, OK, Progress
@@ -19,8 +20,9 @@ from scripts.restock import seed
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import connect
-from shopflow.config import Config, catalog_overlay, load_config
+from shopflow.config import Config, catalog_overlay, configured_catalog, load_config
 from shopflow.errors import ConfigError, ShopFlowError, Unavailable
+from shopflow.log import printable
 
 DEAD_LETTERS = 3
 """Exit code of `status`: everything exists, but a dead-letter queue is not empty."""
@@ -34,6 +36,7 @@ def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
     Raises `CommandError` or `ConfigError`, which say what is wrong and what to do.
     """
     require_terraform()
+    configured_catalog(settings)
     with stack.lock(progress):
         cloud, last = choose(stack, settings), last_cloud(stack)
         if last and last.kind not in (cloud.kind, External.kind) and not last.has_ended():
@@ -155,7 +158,8 @@ def status(stack: Stack, console: Console) -> int:
     console.print(table)
     table = Table("Product", "Name", "Price", "Stock", "Received")
     for one in products:
-        table.add_row(one.product_id, one.product_name, f"${one.price}", str(one.stock), str(one.received))
+        named = escape(printable(one.product_id)), escape(printable(one.product_name))
+        table.add_row(*named, f"${one.price}", str(one.stock), str(one.received))
     console.print(table)
     if not report.complete:
         console.print("A resource is missing. Run 'make infra-up', which makes it again.", style="red")

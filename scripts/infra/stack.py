@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,13 +16,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from dotenv import dotenv_values
 
 from scripts.console import Progress
-from shopflow.config import ENV_FILE
+from shopflow.config import CREDENTIALS, ENDPOINT, ENV_FILE, LOOPBACK, environment_of, read_env_file
 
 ROOT = Path(__file__).resolve().parents[2]
-LOOPBACK = "127.0.0.1"
 HEALTH_PATH = "/_localstack/health"
 START_SECONDS = 120
 """The longest wait for a local cloud. The embedded one starts in half a second, LocalStack's container in about 20."""
@@ -31,10 +30,10 @@ DEFAULT_PORT = 4566
 """Where LocalStack and compatible emulators listen."""
 RECEIVE_WAIT_SECONDS = 2
 """A short long poll, so that Ctrl-C does not have to wait 20 s for one."""
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-"""A local cloud wants credentials and accepts any."""
 API_URL = "SHOPFLOW_API_URL"
 """Set when the services run as Lambda functions: where their HTTP API answers."""
+PASSED_ON = ("PATH", "HOME", "USER", "TMPDIR", "LANG", "LC_", "XDG_", "SSL_CERT_", "PYTHON", "LD_", "DYLD_")
+"""The beginnings of the variables that the emulator and Terraform get from the shell, beside those of a proxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +73,8 @@ class Stack:
 
         The env file alone says what is AWS and where: exported variables of AWS or of another stack are dropped.
         """
-        inherited = {name: value for name, value in exported.items() if not name.startswith(("AWS_", "SHOPFLOW_"))}
-        own = {name: value for name, value in dotenv_values(self.env_file).items() if value is not None}
-        return inherited | own | {"SHOPFLOW_ENV_FILE": str(self.env_file)}
+        own = {ENDPOINT: self.own_endpoint} | read_env_file(self.env_file)
+        return environment_of(exported, own) | {"SHOPFLOW_ENV_FILE": str(self.env_file)}
 
     @contextmanager
     def lock(self, progress: Progress, purpose: str = "change") -> Iterator[None]:
@@ -123,10 +121,27 @@ def render_env(outputs: Mapping[str, Any], endpoint: str) -> str:
     if url := outputs.get("api_url"):  # names like <id>.execute-api.localhost do not resolve everywhere
         api_id = (urlsplit(url).hostname or "").partition(".")[0]
         variables[API_URL] = f"{endpoint}/_aws/execute-api/{api_id}/$default"
-    header = (
-        "# Written by `make infra-up` from Terraform's outputs. An exported variable wins over a line of this file.\n"
-    )
-    return header + "".join(f"{name}={value}\n" for name, value in variables.items())
+    header = "# Written by `make infra-up` from Terraform's outputs, and again by each `make infra-up`.\n"
+    return header + "".join(f"{name}={_quoted(value)}\n" for name, value in variables.items())
+
+
+def _quoted(value: object) -> str:
+    """A value as dotenv reads it back, whatever is in it: the overlay's path may have blanks and quotes."""
+    text = str(value)
+    return text if re.fullmatch(r"[\w:/.$-]*", text) else "'" + re.sub(r"([\\'])", r"\\\1", text) + "'"
+
+
+def passed_on(exported: Mapping[str, str], *more: str) -> dict[str, str]:
+    """Those exported variables that a program of the stack may see: they start as `PASSED_ON` or ``more`` say.
+
+    All others might change what it does.
+    """
+    wanted = (*PASSED_ON, *more)
+    return {
+        name: value
+        for name, value in exported.items()
+        if value and (name.startswith(wanted) or name.lower().endswith("_proxy"))
+    }
 
 
 def port_is_taken(port: int) -> bool:

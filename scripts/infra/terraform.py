@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from scripts.console import CommandError, Progress, last_line
-from scripts.infra.stack import ROOT, Stack
+from scripts.infra.stack import ROOT, Stack, passed_on
 from scripts.package import Package
+from shopflow.config import NO_AWS_FILES
 
 PROVIDER = "registry.terraform.io/hashicorp/aws"
 CHANGE = re.compile(r"(module\.)?(?P<resource>\S+): (?P<what>Still \w+|(Creat|Modificat|Destruct)\w+ complete)")
@@ -46,6 +47,8 @@ trap '' TERM; kill -TERM 0; exit $code
 """Runs a command in a process group of its own. When stdin closes, because the process that holds it asks for that or
 has ended, Terraform is told to stop: it finishes what it has started and saves its state. A provider that outlives a
 Terraform that was killed is ended at last."""
+PASSED_ON = ("TF_CLI_CONFIG_FILE", "TF_LOG", "TF_PLUGIN_CACHE_", "TF_REGISTRY_", "TF_TOKEN_", "TERRAFORM_CONFIG")
+"""The beginnings of the variables that say where Terraform gets its providers, and what it logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +111,22 @@ class Module:
         return self.command(action, *options, *(f"-var={name}={value}" for name, value in self.variables.items()))
 
     def environment(self) -> dict[str, str]:
-        """The environment of a run. No profile and no real credentials reach a local cloud."""
-        return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_DEFAULT_REGION": self.stack.region,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "TF_DATA_DIR": str(self.stack.folder / "terraform-data"),
-            "TF_IN_AUTOMATION": "1",
-            "USE_EXEC": "1",  # tflocal becomes Terraform, and leaves its file behind
-            "LS_PROVIDERS_FILE": PROVIDERS_FILE,
-            "CHECKPOINT_DISABLE": "1",
-            "DISABLE_DEPRECATION_NOTICE": "1",
-        }
+        """The environment of a run. The shell's credentials, workspace, arguments and variables are left out."""
+        return (
+            passed_on(os.environ, *PASSED_ON)
+            | NO_AWS_FILES
+            | {
+                "AWS_ENDPOINT_URL": self.endpoint,
+                "AWS_DEFAULT_REGION": self.stack.region,
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "TF_DATA_DIR": str(self.stack.folder / "terraform-data"),
+                "TF_IN_AUTOMATION": "1",
+                "USE_EXEC": "1",  # tflocal becomes Terraform, and leaves its file behind
+                "LS_PROVIDERS_FILE": PROVIDERS_FILE,
+                "CHECKPOINT_DISABLE": "1",
+                "DISABLE_DEPRECATION_NOTICE": "1",
+            }
+        )
 
 
 def _sources() -> list[Path]:

@@ -14,7 +14,8 @@ import pytest
 from scripts.console import CommandError, Progress
 from scripts.infra.emulator import Embedded
 from scripts.infra.local_client import local_client
-from scripts.infra.stack import HEALTH_PATH, LOOPBACK, Stack, answers, port_is_taken
+from scripts.infra.stack import HEALTH_PATH, Stack, answers, port_is_taken
+from shopflow.config import LOOPBACK
 from tests.addresses import free_port
 from tests.waiting import eventually
 

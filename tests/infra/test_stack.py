@@ -11,13 +11,13 @@ from rich.console import Console
 from scripts.console import OK, CommandError, Progress
 from scripts.infra.abilities import abilities_of, embedded_abilities
 from scripts.infra.lifecycle import DEAD_LETTERS, status, up
-from scripts.infra.stack import LOOPBACK
 from scripts.infra.terraform import Module, init, run
 from scripts.restock import SEED, seed
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import connect
 from shopflow.catalog import load_catalog
+from shopflow.config import LOOPBACK
 from tests.addresses import free_port
 from tests.lossy_cloud import Faults, lossy
 from tests.sizes import full
