@@ -17,6 +17,7 @@ from shopflow.config import adopt_environment, load_config
 from shopflow.domain.event import is_transition
 from shopflow.domain.order import LEGAL_TRAILS, Order
 from shopflow.domain.times import to_text
+from shopflow.log import printable
 from shopflow.ports import AuditEntry
 
 ABOUT = """\
@@ -48,7 +49,7 @@ def record_table(order: Order) -> Table:
     }
     for name, value in rows.items():
         if value:
-            table.add_row(name, escape(str(value)))
+            table.add_row(name, escape(printable(str(value))))
     return table
 
 

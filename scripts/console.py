@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +15,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from shopflow.errors import ConfigError, ShopFlowError
+from shopflow.errors import ConfigError, ShopFlowError, Unavailable
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 """Exit codes. MISUSED: a setting or an argument is wrong, so a retry will not help."""
@@ -79,26 +81,42 @@ class RowsLeftOut(logging.Handler):
 
 
 def run_command(command: Callable[[], int]) -> int:
-    """Run ``command`` and return its exit code. A `ShopFlowError` becomes one red line on stderr.
+    """Run ``command`` and return its exit code. An error becomes one red line on stderr; DEBUG=1 adds its traceback.
 
     A malformed row that was left out becomes one too, and turns 0 into 1. Ctrl-C prints nothing.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # for a terminal that knows ASCII only
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     left_out, logger = RowsLeftOut(errors), logging.getLogger("shopflow.aws.items")
     logger.addHandler(left_out)
     try:
         code = command()
     except ShopFlowError as error:
-        errors.print(str(error), style="red", markup=False)
+        errors.print(advised(error), style="red", markup=False)
         return MISUSED if isinstance(error, ConfigError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as in `… | head`
         sys.stderr.close()
         return OK
+    except Exception as error:
+        if os.environ.get("DEBUG"):
+            raise
+        reason = " ".join(str(error).split())
+        errors.print(f"{type(error).__name__}: {reason}. DEBUG=1 shows where.", style="red", markup=False)
+        return FAILED
     finally:
         logger.removeHandler(left_out)
     return FAILED if code == OK and left_out.printed else code
+
+
+def advised(error: ShopFlowError) -> str:
+    """The text of ``error``. When AWS does not answer, it also says what to do."""
+    if type(error) is Unavailable:
+        return f"AWS does not answer as it should. 'make infra-up' starts a local one. ({error})"
+    return str(error)
 
 
 def last_line(text: str) -> str:

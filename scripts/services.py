@@ -16,7 +16,7 @@ from typing import IO, Self
 
 from scripts.infra.stack import ROOT
 from shopflow.catalog import Catalog
-from shopflow.config import SUPERVISOR_FD
+from shopflow.config import LOOPBACK, SUPERVISOR_FD, Config
 from shopflow.errors import ConfigError
 from shopflow.supervision import STOP_SECONDS
 
@@ -104,6 +104,14 @@ def service_commands(catalog: Catalog, instances: Mapping[str, int] | None = Non
         labels = [f"{name}-{number}" for number in range(1, count + 1)] if count else [name]
         commands += [Command(label, name, argv) for label in labels]
     return commands
+
+
+def url_of(config: Config) -> str:
+    """Where this machine reaches the Order Service. Raises `ConfigError` for port 0, which could be any."""
+    if not config.port:
+        raise ConfigError("PORT=0 must be a number from 1 to 65535.")
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(config.host, config.host)  # noqa: S104
+    return f"http://[{host}]:{config.port}" if ":" in host else f"http://{host}:{config.port}"
 
 
 def parse_scale(text: str, catalog: Catalog) -> dict[str, int]:

@@ -153,6 +153,15 @@ def _exporting(service: ServiceSpec) -> Tracing:
     except ImportError as error:
         raise ConfigError(
             f"OTEL_* variables ask for spans, but a package is missing ({error.name}): "
-            "pip install -r requirements/otel.txt"
+            "pip install -r requirements/otel.txt, or set OTEL_SDK_DISABLED=true"
         ) from None
-    return exporting(service.source)
+    except Exception as error:  # OpenTelemetry reads some of its variables when it is imported
+        raise _wrong_variable(error) from None
+    try:
+        return exporting(service.source)
+    except Exception as error:
+        raise _wrong_variable(error) from None
+
+
+def _wrong_variable(error: Exception) -> ConfigError:
+    return ConfigError(f"OTEL_* variables are wrong ({error}): correct them, or set OTEL_SDK_DISABLED=true")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.exceptions import BotoCoreError
 
 from shopflow.aws.calls import CallLimits
 from shopflow.aws.queues import SnsTopic, SqsBacklogs, SqsDeadLetters, SqsQueue, SqsSender
@@ -53,14 +54,20 @@ class Aws:
 
 
 def connect(config: Config, limits: CallLimits) -> Aws:
-    """Build the ports. Makes no call yet; each later call takes no longer than ``limits`` say."""
-    session = boto3.session.Session(region_name=config.region)
+    """Build the ports. Makes no call yet; each later call takes no longer than ``limits`` say.
+
+    Raises `ConfigError` when boto3 cannot use its own settings: AWS_PROFILE, the files in ~/.aws and so on.
+    """
     resources = config.resources
     boto_config = limits.boto_config()
-    dynamodb = session.client("dynamodb", endpoint_url=config.endpoint_url, config=boto_config)
-    sns = session.client("sns", endpoint_url=config.endpoint_url, config=boto_config)
     polling = limits.boto_config(extra_read_seconds=config.receive_wait_seconds)
-    sqs = session.client("sqs", endpoint_url=config.endpoint_url, config=polling)
+    try:
+        session = boto3.session.Session(region_name=config.region)
+        dynamodb = session.client("dynamodb", endpoint_url=config.endpoint_url, config=boto_config)
+        sns = session.client("sns", endpoint_url=config.endpoint_url, config=boto_config)
+        sqs = session.client("sqs", endpoint_url=config.endpoint_url, config=polling)
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigError(f"boto3 has a wrong setting, from an AWS_… variable or from ~/.aws: {error}") from None
     return Aws(
         orders=DynamoOrders(dynamodb, resources.orders_table, resources.inventory_table, resources.open_orders_index),
         products=DynamoProducts(dynamodb, resources.inventory_table),

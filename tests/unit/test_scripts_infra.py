@@ -75,7 +75,7 @@ def test_the_settings_and_the_last_cloud_choose_the_cloud(
 
 
 def test_functions_and_processes_do_not_share_the_queues(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(e2e, "answers", lambda _: True)
+    monkeypatch.setattr(e2e, "is_order_service", lambda _: True)
     stack.env_file.write_text(render_env(OUTPUTS, ENDPOINT))
     env = stack.environment({})
     with pytest.raises(CommandError, match="Stop them first"), e2e.running_services(load_config(env), env, Progress()):
