@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -21,6 +22,17 @@ OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 """Exit codes. MISUSED: a setting or an argument is wrong, so a retry will not help."""
 
 
+MIN_WIDTH = 80
+"""Columns of a table on a terminal that is narrower, or says nothing sensible (COLUMNS=0)."""
+
+
+def new_console(**options: Any) -> Console:
+    """A `rich.console.Console` for text and tables, on stdout unless ``options`` say otherwise."""
+    console = Console(highlight=False, **options)
+    console.width = max(console.width, MIN_WIDTH)
+    return console
+
+
 class CommandError(ShopFlowError):
     """A command cannot do its job. The text is one line: what is wrong and what to do."""
 
@@ -29,7 +41,7 @@ class Progress:
     """Shows what a command does: a spinner on a terminal, plain lines anywhere else."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
+        self._console = console or new_console()
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
@@ -88,7 +100,7 @@ def run_command(command: Callable[[], int]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # for a terminal that knows ASCII only
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = new_console(stderr=True, soft_wrap=True)
     left_out, logger = RowsLeftOut(errors), logging.getLogger("shopflow.aws.items")
     logger.addHandler(left_out)
     try:

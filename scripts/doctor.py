@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import requests
-from rich.console import Console
 
-from scripts.console import FAILED, OK, last_line, parser_of, run_command
+from scripts.console import FAILED, OK, last_line, new_console, parser_of, run_command
 from scripts.e2e import is_order_service
 from scripts.infra.__main__ import chosen_port
 from scripts.infra.clouds import LocalStack
@@ -32,7 +31,8 @@ if CLOUD=localstack, the settings, and which exported variables a local AWS igno
 
 exit codes: 0 ShopFlow can run, 1 something is in the way
 """
-TESTED_PYTHONS = ((3, 11), (3, 14))
+NEWEST_PYTHON = (3, 14)
+"""Tested with ShopFlow. `make` itself refuses one before 3.11."""
 OLDEST_TERRAFORM = (1, 9)
 FREE_GIGABYTES = 2.0
 """The virtual environment takes 0.2, the AWS provider 0.7, and as much again while it is unpacked."""
@@ -71,11 +71,10 @@ def examine(stack: Stack, exported: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _python() -> Finding:
-    version, name = sys.version_info[:2], f"Python {sys.version.split()[0]} in {sys.prefix}"
-    oldest, newest = TESTED_PYTHONS
-    if oldest <= version <= newest:
-        return Finding(Level.GOOD, name)
-    return Finding(Level.NOTE, f"{name} is newer than what ShopFlow is tested with, {newest[0]}.{newest[1]}")
+    name = f"Python {sys.version.split()[0]} in {sys.prefix}"
+    if sys.version_info[:2] > NEWEST_PYTHON:
+        return Finding(Level.NOTE, f"{name}: ShopFlow is tested up to 3.{NEWEST_PYTHON[1]}")
+    return Finding(Level.GOOD, name)
 
 
 def _terraform(stack: Stack, exported: Mapping[str, str]) -> Iterator[Finding]:
@@ -135,8 +134,8 @@ def _docker() -> Finding:
 
 
 def _settings() -> Iterator[Finding]:
-    env = read_environment(ROOT)
     try:
+        env = read_environment(ROOT)
         config = load_config(env if (ROOT / ENV_FILE).exists() else NOT_UP_YET | env)
         url = url_of(config)
     except ConfigError as error:
@@ -178,7 +177,7 @@ def _ignored(exported: Mapping[str, str], own: Mapping[str, str]) -> Iterator[Fi
 def main() -> int:
     parser_of("scripts.doctor", ABOUT).parse_args()
     exported = {name: value for name, value in os.environ.items() if value}
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console(soft_wrap=True)
     code = OK
     for finding in examine(stack_for_developer(chosen_port(exported)), exported):
         console.print(f"{MARKS[finding.level]} {finding.text}", style=finding.level, markup=False)

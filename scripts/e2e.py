@@ -10,17 +10,26 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import requests
-from rich.console import Console
 
-from scripts.console import FAILED, MISUSED, OK, CommandError, Progress, last_line, parser_of, plain_table, run_command
-from scripts.infra.stack import API_URL, ROOT, answers, port_is_taken
-from scripts.services import LogFiles, Services, service_commands, url_of
+from scripts.console import (
+    FAILED,
+    MISUSED,
+    OK,
+    CommandError,
+    Progress,
+    last_line,
+    new_console,
+    parser_of,
+    plain_table,
+    run_command,
+)
+from scripts.infra.stack import API_URL, ROOT, answers
+from scripts.services import LogFiles, Services, check_settings, service_commands, url_of
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.config import Config, adopt_environment, configured_catalog, load_config
 from shopflow.domain.order import LEGAL_TRAILS, EventType, Status
 from shopflow.errors import ConfigError
-from shopflow.listeners import taken
 from shopflow.ports import Products
 
 ABOUT = """\
@@ -174,10 +183,9 @@ def running_services(config: Config, env: Mapping[str, str], progress: Progress)
         progress.say(f"✔ Using the services that run at {url}")
         yield Shop(url, lambda: None)
         return
-    if port_is_taken(config.port):
-        raise CommandError(f"{taken(config.port)}. Stop it, or choose another port: PORT=3001 make e2e")
-    logs = LogFiles(ROOT / ".local" / "e2e-logs")
-    with Services(service_commands(configured_catalog(env)), env, logs) as services:
+    catalog, logs = configured_catalog(env), LogFiles(ROOT / ".local" / "e2e-logs")
+    check_settings(config, catalog)
+    with Services(service_commands(catalog), env, logs) as services:
 
         def check() -> None:
             for ended in services.ended():
@@ -214,7 +222,7 @@ def main() -> int:
                 row, right = play(shop, scenario)
             table.add_row(*row)
             code = code if right else FAILED
-    Console(highlight=False).print(table)
+    new_console().print(table)
     return code
 
 

@@ -94,8 +94,8 @@ def read_environment(root: Path | None = None) -> dict[str, str]:
     """
     named = os.environ.get("SHOPFLOW_ENV_FILE")
     path = Path(named or (root or Path.cwd()) / ENV_FILE)
-    if named and not path.exists():
-        raise ConfigError(f"SHOPFLOW_ENV_FILE={named} does not exist. Name a file that does, or unset it.")
+    if named and (path.is_dir() or not path.exists()):
+        raise ConfigError(f"SHOPFLOW_ENV_FILE={named} is not a file. Name one, or unset it.")
     return environment_of(os.environ, read_env_file(path))
 
 

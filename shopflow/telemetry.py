@@ -150,18 +150,10 @@ def telemetry_of(service: ServiceSpec, config: Config) -> Telemetry:
 def _exporting(service: ServiceSpec) -> Tracing:
     try:
         from shopflow.otel import exporting
-    except ImportError as error:
-        raise ConfigError(
-            f"OTEL_* variables ask for spans, but a package is missing ({error.name}): "
-            "pip install -r requirements/otel.txt, or set OTEL_SDK_DISABLED=true"
-        ) from None
-    except Exception as error:  # OpenTelemetry reads some of its variables when it is imported
-        raise _wrong_variable(error) from None
-    try:
+
         return exporting(service.source)
-    except Exception as error:
-        raise _wrong_variable(error) from None
-
-
-def _wrong_variable(error: Exception) -> ConfigError:
-    return ConfigError(f"OTEL_* variables are wrong ({error}): correct them, or set OTEL_SDK_DISABLED=true")
+    except ImportError as error:
+        wrong, way_out = f"a package is missing ({error.name})", "pip install -r requirements/otel.txt"
+    except Exception as error:  # OpenTelemetry raises errors of many kinds
+        wrong, way_out = str(error), "correct them"
+    raise ConfigError(f"OTEL_* variables ask for spans, but {wrong}: {way_out}, or set OTEL_SDK_DISABLED=true")

@@ -6,9 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from rich.console import Console
-
-from scripts.console import OK, Progress, parser_of, run_command
+from scripts.console import OK, Progress, new_console, parser_of, run_command
 from scripts.infra.lifecycle import down, reset, status, up
 from scripts.infra.stack import Stack, stack_for_developer
 from shopflow.errors import ConfigError
@@ -68,7 +66,7 @@ def run(command: str, stack: Stack, settings: Mapping[str, str]) -> int:
         case "reset":
             reset(stack, progress)
         case _:
-            return status(stack, Console())
+            return status(stack, new_console())
     return OK
 
 

@@ -1,4 +1,4 @@
-"""The operator's token is never shown, and a service stops when the process that started it is gone."""
+"""Where each variable comes from; the operator's token; and a service stops when its supervisor is gone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ import sys
 import pytest
 
 from scripts.infra.stack import ROOT
-from shopflow.config import MIN_TOKEN_CHARACTERS, SUPERVISOR_FD, adopt_environment, load_config
+from shopflow.config import (
+    ENDPOINT,
+    MIN_TOKEN_CHARACTERS,
+    SUPERVISOR_FD,
+    adopt_environment,
+    canonical,
+    environment_of,
+    load_config,
+    on_loopback,
+)
 from shopflow.errors import ConfigError
 
 RESOURCES = dict.fromkeys(("TOPIC_ARN", "ORDERS_TABLE", "INVENTORY_TABLE", "EVENTS_TABLE", "OPEN_ORDERS_INDEX"), "x")
@@ -64,3 +73,64 @@ def test_a_service_that_does_not_stop_without_its_supervisor_is_ended() -> None:
         assert process.stdout.readline() == b"ready\n"
         os.close(writing)
         assert process.wait(20) == 1
+
+
+LOCAL = {ENDPOINT: "http://127.0.0.1:4566", "AWS_REGION": "us-east-1", "SHOPFLOW_ORDERS_TABLE": "local"}
+REAL = {"AWS_REGION": "eu-west-1", "SHOPFLOW_ORDERS_TABLE": "real"}
+SHELL = {"AWS_REGION": "eu-west-1", "AWS_PROFILE": "mine", "SHOPFLOW_ORDERS_TABLE": "mine", "PORT": "3001"}
+
+
+@pytest.mark.parametrize(
+    ("exported", "own", "expected"),
+    [
+        pytest.param(SHELL, LOCAL, LOCAL | {"PORT": "3001", "AWS_PROFILE": None}, id="a local AWS has its settings"),
+        pytest.param(SHELL, REAL, SHELL, id="what is exported wins on real AWS"),
+        pytest.param(dict.fromkeys(SHELL, ""), REAL, REAL | {"PORT": None}, id="an empty variable is an unset one"),
+        pytest.param(
+            {**LOCAL, "AWS_ACCESS_KEY_ID": "role", "AWS_SESSION_TOKEN": "role", "AWS_PROFILE": "mine"},
+            {},
+            {"AWS_ACCESS_KEY_ID": "role", "AWS_SESSION_TOKEN": "role", "AWS_PROFILE": None},
+            id="without a file, an exported local endpoint brings its credentials",
+        ),
+        pytest.param(
+            {ENDPOINT: "https://aws.example.com", "AWS_PROFILE": "mine"},
+            LOCAL,
+            {ENDPOINT: LOCAL[ENDPOINT], "AWS_PROFILE": None},
+            id="no exported endpoint redirects a stack",
+        ),
+        pytest.param(
+            {"AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "mine", "AWS_LAMBDA_FUNCTION_NAME": "audit"},
+            LOCAL,
+            {"AWS_ACCESS_KEY_ID": "test", "AWS_CONFIG_FILE": os.devnull, "AWS_LAMBDA_FUNCTION_NAME": "audit"},
+            id="no real credentials reach it",
+        ),
+        pytest.param(
+            {"no_proxy": "example.com", "SHOPFLOW_CATALOG_OVERLAY": "mine.json", "SHOPFLOW_API_URL": "old"},
+            LOCAL,
+            {"SHOPFLOW_CATALOG_OVERLAY": "mine.json", "SHOPFLOW_API_URL": None},
+            id="a person chooses the overlay, and no other resource",
+        ),
+    ],
+)
+def test_a_local_aws_is_what_its_env_file_says(
+    exported: dict[str, str], own: dict[str, str], expected: dict[str, str | None]
+) -> None:
+    env = environment_of(exported, own)
+    assert {name: env.get(name) for name in expected} == expected
+    assert environment_of(env, own) == env, "a service that inherits it reads the same"
+
+
+def test_no_proxy_is_used_for_a_local_aws() -> None:
+    env = environment_of({"NO_PROXY": "example.com"}, {ENDPOINT: "http://localstack:4566"})
+    hosts = {"example.com", "localhost", "127.0.0.1", "::1", "[::1]", "localstack"}
+    assert hosts <= set(env["no_proxy"].split(","))
+    assert env["NO_PROXY"] == env["no_proxy"]
+
+
+def test_an_endpoint_on_this_machine_has_many_spellings() -> None:
+    spellings = ("http://127.0.0.1:4566", "http://localhost:4566/", "http://[::1]:4566", "http://127.0.0.2:4566")
+    assert {canonical(one) for one in spellings} == {spellings[0]}
+    assert all(map(on_loopback, spellings))
+    others = ("https://sqs.us-east-1.amazonaws.com", "http://127.0.0.1.example.com", "http://[::1", "4566", "")
+    assert not any(map(on_loopback, others))
+    assert canonical("http://127.0.0.1:4567") != spellings[0] != canonical("https://127.0.0.1:4566")

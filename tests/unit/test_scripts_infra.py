@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +17,16 @@ from scripts.console import FAILED, INTERRUPTED, MISUSED, OK, CommandError, Prog
 from scripts.infra import terraform
 from scripts.infra.clouds import External, LocalStack, choose
 from scripts.infra.emulator import Embedded
-from scripts.infra.stack import API_URL, Stack, render_env
+from scripts.infra.stack import API_URL, ROOT, Stack, render_env
 from scripts.infra.terraform import Module
 from scripts.package import Package, on_lambda
 from scripts.restock import restock, restock_all, seed
+from scripts.services import Command
 from shopflow.config import load_config
 from shopflow.domain.stock import Product
 from shopflow.errors import ConfigError, ShopFlowError, Unavailable
 from shopflow.memory.tables import MemoryProducts, Tables
+from tests.addresses import free_port
 
 ENDPOINT = "http://127.0.0.1:4570"
 OUTPUTS = {
@@ -63,6 +67,7 @@ def test_the_env_file_alone_says_what_a_stack_s_processes_use(stack: Stack) -> N
         ({"AWS_ENDPOINT_URL": ENDPOINT}, None, External),
         ({"AWS_ENDPOINT_URL": ENDPOINT}, "embedded", Embedded),
         ({"AWS_ENDPOINT_URL": ENDPOINT}, "localstack", LocalStack),
+        ({"AWS_ENDPOINT_URL": "http://localhost:4570/"}, "embedded", Embedded),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "embedded", External),
     ],
 )
@@ -80,6 +85,23 @@ def test_functions_and_processes_do_not_share_the_queues(stack: Stack, monkeypat
     env = stack.environment({})
     with pytest.raises(CommandError, match="Stop them first"), e2e.running_services(load_config(env), env, Progress()):
         pass
+
+
+def test_a_service_that_cannot_start_ends_e2e_with_its_reason(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "import sys; sys.exit(print('audit: its setting is wrong') or 2)"
+    command = Command("audit", "audit", (sys.executable, "-c", program))
+    monkeypatch.setattr(e2e, "service_commands", lambda _: [command])
+    stack.env_file.write_text(render_env({**OUTPUTS, "api_url": None}, ENDPOINT))
+    env = stack.environment({"PORT": str(free_port())})
+    said = "audit: its setting is wrong .*'audit' ended with exit code 2"
+    with pytest.raises(ConfigError, match=said), e2e.running_services(load_config(env), env, Progress()):
+        pass
+
+
+def test_an_overlay_s_path_may_have_blanks_and_quotes(stack: Stack) -> None:
+    overlay = "/home/O'Brien/my # overlay ${HOME}/catalog.json"
+    stack.env_file.write_text(render_env({**OUTPUTS, "catalog_overlay": overlay}, ENDPOINT))
+    assert stack.environment({})["SHOPFLOW_CATALOG_OVERLAY"] == overlay
 
 
 def test_terraform_applies_again_when_anything_of_it_changes(stack: Stack) -> None:
@@ -151,6 +173,12 @@ def raising(error: BaseException) -> int:
     [
         (CommandError("Something is wrong: " + "do this. " * 40), FAILED, "Something is wrong: " + "do this. " * 40),
         (ConfigError("X is not set."), MISUSED, "X is not set."),
+        (
+            Unavailable("no"),
+            FAILED,
+            "AWS does not answer as it should. 'make infra-up' starts a local one. (no)",
+        ),
+        (OSError(28, "No space left"), FAILED, "OSError: [Errno 28] No space left. DEBUG=1 shows where."),
         (KeyboardInterrupt(), INTERRUPTED, ""),
     ],
 )
@@ -186,3 +214,40 @@ def test_one_product_that_cannot_be_restocked_does_not_stop_the_others_and_an_ou
     error = Unavailable("UpdateItem: no answer")
     with pytest.raises(Unavailable):
         restock_all(products, units, progress)
+
+
+def test_make_help_fits_a_screen() -> None:
+    lines = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(lines) < 24
+    assert [line for line in lines if len(line) > 80] == []
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make in a folder that holds the Makefile alone."""
+    (folder / "Makefile").write_text((ROOT / "Makefile").read_text())
+    return subprocess.run(["make", "-s", *arguments], cwd=folder, capture_output=True, text=True)
+
+
+def test_a_virtual_environment_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
+    """As on Debian without python3-venv."""
+    broken = tmp_path / "broken-python"
+    broken.write_text(f'#!/bin/sh\ncase "$*" in *venv*) exit 1;; esac\nexec "{sys.executable}" "$@"\n')
+    broken.chmod(0o755)
+    ran = make(tmp_path, f"PYTHON={broken}", ".venv/bin/python")
+    assert ran.stderr.splitlines()[0].startswith(f"{broken} cannot make virtual environments: on Debian and Ubuntu")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
+    for name in ("requirements.txt", "requirements/services.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    again = make(tmp_path, f"PYTHON={broken}", ".venv/.run")
+    assert again.stdout == ".venv is half made, or of an old Python: making it again\n"
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_the_example_of_an_env_file_names_every_variable_that_the_configuration_reads() -> None:
+    read = re.findall(r'(?:env\.get\(|\(env, )"([A-Z]\w+)"', (ROOT / "shopflow" / "config.py").read_text())
+    named = re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    assert len(read) > 10
+    assert set(read) - {"AWS_DEFAULT_REGION", "SHOPFLOW_ENV_FILE"} <= set(named)
