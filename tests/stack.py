@@ -59,6 +59,14 @@ def applied_stack(
         yield AppliedStack(copy, config_of(copy), copy.environment(os.environ))
 
 
+def prepare(stack: Stack) -> None:
+    """Give a stopped, empty stack what Terraform and the seed made."""
+    with pytest.MonkeyPatch.context() as environment:
+        _use_local_aws_only(environment)
+        with _snapshot(None, Progress()) as snapshot:
+            _copy(snapshot, stack)
+
+
 @contextmanager
 def _snapshot(overlay: Path | None, progress: Progress) -> Iterator[Stack]:
     """A stopped stack that holds what Terraform and the seed made. Nobody changes it within the block.

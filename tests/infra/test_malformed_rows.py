@@ -25,17 +25,20 @@ ORDER_ID = "ORD-BADBADBA"
 Run = Callable[..., Ran]
 
 
+def product_of(name: str) -> dict[str, Any]:
+    number = {"N": "1"}
+    return {
+        "productId": {"S": name},
+        "productName": {"S": name},
+        **dict.fromkeys(("price", "stock", "received"), number),
+    }
+
+
 @pytest.fixture
 def run(stack: AppliedStack, tmp_path: Path) -> Run:
     """Runs the ``main`` of a command. A product has a price of three decimals, and an order no status."""
     client = local_client("dynamodb", stack.stack.own_endpoint)
-    product: dict[str, Any] = {
-        "productId": {"S": "PROD-BAD"},
-        "productName": {"S": "Bad"},
-        "price": {"N": "1.005"},
-        "stock": {"N": "1"},
-        "received": {"N": "1"},
-    }
+    product = product_of("PROD-BAD") | {"price": {"N": "1.005"}}
     order: Any = order_to_item(pending(ORDER_ID))
     client.put_item(TableName=stack.config.resources.inventory_table, Item=product)
     client.put_item(TableName=stack.config.resources.orders_table, Item=order | {"status": {"S": "PAID"}})
@@ -56,6 +59,13 @@ def test_status_and_restock_go_on_with_the_other_products(stack: AppliedStack, r
     assert [name for name in ("PROD-001", "PROD-003", "PROD-BAD") if name in shown] == ["PROD-001", "PROD-003"]
     assert run(restock, "--product=PROD-001", "--units=1").returncode == 0
     assert_names(run(restock, "--product=PROD-BAD", "--units=1"), "PROD-BAD")
+
+
+def test_a_name_is_shown_as_it_is_though_it_looks_like_markup(stack: AppliedStack, run: Run) -> None:
+    name = "Cable [/m] 2m [red]"
+    table = stack.config.resources.inventory_table
+    local_client("dynamodb", stack.stack.own_endpoint).put_item(TableName=table, Item=product_of(name))
+    assert name in run(partial(status, stack.stack, Console())).stdout
 
 
 def test_an_order_whose_row_is_malformed_is_named_and_a_rebuild_of_all_goes_on(run: Run) -> None:
