@@ -197,7 +197,7 @@ def test_every_command_works_in_every_shell(clone: Clone, shell: Shell, tmp_path
 def test_a_first_start_applies_terraform_whatever_the_shell_exports(clone: Clone) -> None:
     """Without the proxy and the certificates, which Terraform needs where it downloads its provider."""
     clone.run("make", "-s", "infra-reset")
-    ran = clone.run("make", "-s", "infra-up", **REDIRECTING)
+    ran = clone.run("make", "-s", "infra-up", **REDIRECTING, SHOPFLOW_PORT=str(clone.stack.port))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert clone.run("make", "-s", "infra-status").returncode == 0
 
