@@ -150,9 +150,10 @@ def telemetry_of(service: ServiceSpec, config: Config) -> Telemetry:
 def _exporting(service: ServiceSpec) -> Tracing:
     try:
         from shopflow.otel import exporting
+
+        return exporting(service.source)
     except ImportError as error:
-        raise ConfigError(
-            f"OTEL_* variables ask for spans, but a package is missing ({error.name}): "
-            "pip install -r requirements/otel.txt"
-        ) from None
-    return exporting(service.source)
+        wrong, way_out = f"a package is missing ({error.name})", "pip install -r requirements/otel.txt"
+    except Exception as error:  # OpenTelemetry raises errors of many kinds
+        wrong, way_out = str(error), "correct them"
+    raise ConfigError(f"OTEL_* variables ask for spans, but {wrong}: {way_out}, or set OTEL_SDK_DISABLED=true")

@@ -48,6 +48,7 @@ module "tables" {
   kms_key_arn            = var.kms_key_arn
   point_in_time_recovery = var.point_in_time_recovery
   deletion_protection    = var.deletion_protection
+  policies               = var.table_policies
 }
 
 module "alarms" {

@@ -54,6 +54,13 @@ variable "deletion_protection" {
   nullable    = false
 }
 
+variable "table_policies" {
+  description = "Give the audit log a resource policy: nobody can change or delete an entry, whatever their rights. Turn it off for a local AWS that has no such policies, such as LocalStack."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "catalog_overlay" {
   description = "Path of an overlay: a catalogue that adds services to schemas/catalog.json, such as examples/fraud/catalog.json."
   type        = string

@@ -36,6 +36,7 @@ def wire(
     catalog: Catalog,
     clock: Clock,
     *,
+    orders: Callable[[Tables], MemoryOrders] = MemoryOrders,
     audit: MemoryAuditLog | None = None,
     topic: MemoryTopic | None = None,
     queue: Callable[..., MemoryQueue] = MemoryQueue,
@@ -50,5 +51,4 @@ def wire(
     queues = {name: queue(clock, name, dlq=dlq) for name, dlq in dlqs.items()}
     for service in catalog.consumers:
         topic.subscribe(queues[service.name], service.consumes)
-    orders, products = MemoryOrders(tables), MemoryProducts(tables)
-    return Twins(tables, orders, products, audit or MemoryAuditLog(), topic, queues, dlqs)
+    return Twins(tables, orders(tables), MemoryProducts(tables), audit or MemoryAuditLog(), topic, queues, dlqs)

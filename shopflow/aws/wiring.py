@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.exceptions import BotoCoreError
 
 from shopflow.aws.calls import CallLimits
 from shopflow.aws.queues import SnsTopic, SqsBacklogs, SqsDeadLetters, SqsQueue, SqsSender
@@ -53,25 +56,24 @@ class Aws:
 
 
 def session_of(config: Config) -> boto3.session.Session:
-    """A session in the configured region, or else in that of the AWS profile. Raises `ConfigError` without either."""
-    session = boto3.session.Session(region_name=config.region or None)
-    if not session.region_name:
-        raise ConfigError("There is no AWS region: set AWS_REGION, or a region in the AWS profile.")
-    return session
+    """A session in the configured region. Raises `ConfigError` when boto3 cannot use its own settings."""
+    with _settings_of_boto3():
+        return boto3.session.Session(region_name=config.region)
 
 
 def connect(config: Config, limits: CallLimits) -> Aws:
     """Build the ports. Makes no call yet; each later call takes no longer than ``limits`` say.
 
-    Raises `ConfigError` without a region.
+    Raises `ConfigError` when boto3 cannot use its own settings: AWS_PROFILE, the files in ~/.aws and so on.
     """
-    session = session_of(config)
     resources = config.resources
     boto_config = limits.boto_config()
-    dynamodb = session.client("dynamodb", endpoint_url=config.endpoint_url, config=boto_config)
-    sns = session.client("sns", endpoint_url=config.endpoint_url, config=boto_config)
     polling = limits.boto_config(extra_read_seconds=config.receive_wait_seconds)
-    sqs = session.client("sqs", endpoint_url=config.endpoint_url, config=polling)
+    session = session_of(config)
+    with _settings_of_boto3():
+        dynamodb = session.client("dynamodb", endpoint_url=config.endpoint_url, config=boto_config)
+        sns = session.client("sns", endpoint_url=config.endpoint_url, config=boto_config)
+        sqs = session.client("sqs", endpoint_url=config.endpoint_url, config=polling)
     return Aws(
         orders=DynamoOrders(dynamodb, resources.orders_table, resources.inventory_table, resources.open_orders_index),
         products=DynamoProducts(dynamodb, resources.inventory_table),
@@ -80,3 +82,11 @@ def connect(config: Config, limits: CallLimits) -> Aws:
         _sqs=sqs,
         _config=config,
     )
+
+
+@contextmanager
+def _settings_of_boto3() -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigError(f"boto3 has a wrong setting, from an AWS_… variable or from ~/.aws: {error}") from None

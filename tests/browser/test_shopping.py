@@ -168,18 +168,3 @@ def test_the_page_says_that_the_order_service_is_down_and_reconnects(
     assert storefront.trail() == HAPPY
     expect(page.locator("#tracker-problem")).to_be_empty()
     expect(page.locator("#shop-problem")).to_be_empty()
-
-
-@pytest.mark.usefixtures("all_running")
-def test_without_a_stream_the_tracker_polls(storefront: Storefront, page: Page, console: Console) -> None:
-    console.expect("net::ERR_FAILED")
-    page.route("**/orders/*/stream", lambda route: route.abort())
-    lamp = storefront.stocked(6)
-    storefront.open()
-    storefront.stop("payment")
-    order_id = storefront.order(lamp)
-    storefront.expect_connection("polling")
-    storefront.expect_status(order_id, "INVENTORY_RESERVED")
-    storefront.live.services.start("payment")
-    storefront.expect_finished(order_id, "COMPLETED")
-    assert storefront.trail() == HAPPY

@@ -9,12 +9,6 @@ from tests.conformance.samples import a_product, fresh_id
 from tests.conformance.worlds import World, eventually
 
 
-def test_an_eventually_consistent_read_finds_a_product_in_the_end(world: World) -> None:
-    product = a_product(world.products, stock=1)
-    found = eventually(world, lambda: world.products.read([product.product_id], consistent=False))
-    assert found == {product.product_id: product}
-
-
 def test_more_than_a_hundred_products_are_read_and_only_those_that_exist(world: World) -> None:
     products = {product.product_id: product for product in (a_product(world.products, stock=1) for _ in range(101))}
     assert world.products.read([*products, fresh_id("PROD")]) == products

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from scripts.console import OK, CommandError, Progress
+from scripts.infra.abilities import abilities_of, embedded_abilities
 from scripts.infra.lifecycle import DEAD_LETTERS, status, up
 from scripts.infra.stack import ROOT
 from scripts.infra.terraform import Module, init, run
@@ -18,8 +19,9 @@ from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import connect
 from shopflow.catalog import load_catalog
-from shopflow.domain.order import EventType
-from shopflow.ports import Outgoing
+from shopflow.config import LOOPBACK
+from tests.addresses import free_port
+from tests.lossy_cloud import Faults, lossy
 from tests.sizes import full
 from tests.stack import AppliedStack, applied_stack
 
@@ -29,6 +31,20 @@ def test_a_second_up_has_nothing_to_apply(stack: AppliedStack) -> None:
     assert up(stack.stack, {}, Progress(Console(file=text, width=200))) == stack.config
     assert "nothing to apply" in text.getvalue()
     assert "Terraform" not in text.getvalue()
+
+
+def test_an_up_says_which_cloud_it_uses_and_what_that_lacks(stack: AppliedStack) -> None:
+    port, whole = free_port(), abilities_of(stack.stack.own_endpoint)
+    assert whole == embedded_abilities()
+    with lossy(port, stack.stack.port, Faults(refuse={"GetResourcePolicy"})):
+        abilities = abilities_of(f"http://{LOOPBACK}:{port}")
+    assert str(abilities) == f"{whole}, which has no table policies: the audit log can be changed"
+    assert Module(stack.stack, "", table_policies=abilities.table_policies).variables["table_policies"] == "false"
+    with (
+        lossy(port, stack.stack.port, Faults(refuse={"ExecuteStatement"})),
+        pytest.raises(CommandError, match="PartiQL"),
+    ):
+        abilities_of(f"http://{LOOPBACK}:{port}")
 
 
 @full
@@ -84,26 +100,3 @@ def test_status_shows_the_resources_and_its_exit_code_says_if_there_are_dead_let
     assert code == (DEAD_LETTERS if inspect(stack.config).dead_letters else OK)
     for shown in ("shopflow-test-orders", "inventory", "Dead letters", "PROD-003", stack.stack.own_endpoint):
         assert shown in text.getvalue()
-
-
-@pytest.fixture
-def empty_queues(stack: AppliedStack) -> AppliedStack:
-    aws = connect(stack.config, PATIENT)
-    for service in stack.config.resources.queue_urls:
-        queue = aws.queue(service)
-        while messages := queue.receive(10, 0):
-            queue.delete(messages)
-    return stack
-
-
-def test_the_report_counts_messages_that_wait_and_messages_in_flight(empty_queues: AppliedStack) -> None:
-    aws = connect(empty_queues.config, PATIENT)
-    before = inspect(empty_queues.config).queues["payment"]
-    batch = [Outgoing(str(number), EventType.INVENTORY_RESERVED, "{}") for number in range(3)]
-    assert aws.topic.publish(batch) == frozenset()
-    received = aws.queue("payment").receive(1, 2)
-    after = inspect(empty_queues.config).queues["payment"]
-    aws.queue("payment").delete([*received, *aws.queue("payment").receive(10, 0)])
-    assert before
-    assert after
-    assert (after.waiting - before.waiting, after.in_flight - before.in_flight) == (2, 1)

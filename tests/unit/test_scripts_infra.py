@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from decimal import Decimal
@@ -20,15 +21,17 @@ from scripts.console import FAILED, INTERRUPTED, MISUSED, OK, CommandError, Prog
 from scripts.infra import terraform
 from scripts.infra.clouds import External, LocalStack, choose
 from scripts.infra.emulator import Embedded
-from scripts.infra.stack import API_URL, ROOT, Stack, render_env, stack_for_developer
-from scripts.infra.terraform import PROVIDER, Module, provider_arguments
+from scripts.infra.stack import API_URL, ROOT, Stack, render_env
+from scripts.infra.terraform import Module
 from scripts.package import Package, on_lambda
 from scripts.products import put, read_products
 from scripts.restock import restock, restock_all
+from scripts.services import Command
 from shopflow.config import load_config
 from shopflow.domain.stock import Product
 from shopflow.errors import ConfigError, ShopFlowError, Unavailable
 from shopflow.memory.tables import MemoryProducts, Tables
+from tests.addresses import free_port
 
 ENDPOINT = "http://127.0.0.1:4570"
 OUTPUTS = {
@@ -93,11 +96,6 @@ def test_make_env_writes_the_outputs_of_the_state_or_says_that_there_are_none(
     assert (tmp_path / "settings").exists() == (code == OK)
 
 
-def test_a_stack_keeps_its_port(tmp_path: Path) -> None:
-    stack_for_developer(4570, tmp_path).remember(port=4570)
-    assert [stack_for_developer(port, tmp_path).port for port in (None, 4571)] == [4570, 4571]
-
-
 @pytest.mark.parametrize(
     ("settings", "last", "kind"),
     [
@@ -107,6 +105,7 @@ def test_a_stack_keeps_its_port(tmp_path: Path) -> None:
         ({"AWS_ENDPOINT_URL": ENDPOINT}, None, External),
         ({"AWS_ENDPOINT_URL": ENDPOINT}, "embedded", Embedded),
         ({"AWS_ENDPOINT_URL": ENDPOINT}, "localstack", LocalStack),
+        ({"AWS_ENDPOINT_URL": "http://localhost:4570/"}, "embedded", Embedded),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "embedded", External),
     ],
 )
@@ -119,11 +118,28 @@ def test_the_settings_and_the_last_cloud_choose_the_cloud(
 
 
 def test_functions_and_processes_do_not_share_the_queues(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(e2e, "answers", lambda _: True)
+    monkeypatch.setattr(e2e, "is_order_service", lambda _: True)
     stack.env_file.write_text(render_env(OUTPUTS, ENDPOINT))
     env = stack.environment({})
     with pytest.raises(CommandError, match="Stop them first"), e2e.running_services(load_config(env), env, Progress()):
         pass
+
+
+def test_a_service_that_cannot_start_ends_e2e_with_its_reason(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "import sys; sys.exit(print('audit: its setting is wrong') or 2)"
+    command = Command("audit", "audit", (sys.executable, "-c", program))
+    monkeypatch.setattr(e2e, "service_commands", lambda _: [command])
+    stack.env_file.write_text(render_env({**OUTPUTS, "api_url": None}, ENDPOINT))
+    env = stack.environment({"PORT": str(free_port())})
+    said = "audit: its setting is wrong .*'audit' ended with exit code 2"
+    with pytest.raises(ConfigError, match=said), e2e.running_services(load_config(env), env, Progress()):
+        pass
+
+
+def test_an_overlay_s_path_may_have_blanks_and_quotes(stack: Stack) -> None:
+    overlay = "/home/O'Brien/my # overlay ${HOME}/catalog.json"
+    stack.env_file.write_text(render_env({**OUTPUTS, "catalog_overlay": overlay}, ENDPOINT))
+    assert stack.environment({})["SHOPFLOW_CATALOG_OVERLAY"] == overlay
 
 
 def test_terraform_applies_again_when_anything_of_it_changes(stack: Stack) -> None:
@@ -142,29 +158,48 @@ def test_terraform_applies_again_when_anything_of_it_changes(stack: Stack) -> No
     assert module.fingerprint() != first
 
 
-def test_a_folder_is_used_as_a_mirror_only_if_it_holds_the_provider(tmp_path: Path) -> None:
-    mirror = f"-plugin-dir={tmp_path}"
-    assert mirror not in provider_arguments({"TF_PLUGIN_DIR": str(tmp_path)})
-    (tmp_path / PROVIDER).mkdir(parents=True)
-    assert provider_arguments({"TF_PLUGIN_DIR": str(tmp_path)}) == [mirror]
+EXIST = """
+Error: creating IAM Policy (shopflow-operator): operation error IAM: CreatePolicy, StatusCode: 409, EntityAlreadyExists: it exists.
+
+  with aws_iam_policy.operator,
+  on iam.tf line 71, in resource "aws_iam_policy" "operator":
+
+Error: creating SQS Queue (shopflow-audit-dlq): AccessDenied: no
+
+  with module.consumer["audit"].aws_sqs_queue.dlq,
+
+Error: creating AWS DynamoDB Table (shopflow-events): operation error DynamoDB: ResourceInUseException: Table already exists
+
+  with module.tables.aws_dynamodb_table.this["events"],
+"""  # noqa: E501
 
 
-def test_an_apply_shows_how_far_it_is_and_why_it_failed(stack: Stack) -> None:
-    output = """\
-Plan: 2 to add, 0 to change, 0 to destroy.
-module.bus.aws_sqs_queue.a: Creating...
-module.bus.aws_sqs_queue.a: Still creating... [10s elapsed]
-module.bus.aws_sqs_queue.a: Creation complete after 25s [id=a]
-Error: creating Queue: it is full"""
-    shown: list[str] = []
+def test_what_an_earlier_call_made_is_imported_with_its_id(stack: Stack) -> None:
+    stack.folder.mkdir()
+    (stack.folder / "terraform.log").write_text(EXIST)
+    assert terraform.existing(Module(stack, ENDPOINT)) == {
+        "aws_iam_policy.operator": "arn:aws:iam::000000000000:policy/shopflow-operator",
+        'module.tables.aws_dynamodb_table.this["events"]': "shopflow-events",
+    }
+
+
+TERRAFORM = """
+import signal, sys
+signal.signal(signal.SIGINT, lambda *_: sys.exit("the state is saved"))
+print("a: Still creating...", flush=True)
+signal.pause()
+"""
+
+
+def test_after_a_ctrl_c_terraform_saves_its_state(stack: Stack) -> None:
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
     module = Module(stack, ENDPOINT)
     module.folder.mkdir(parents=True)
-    with pytest.raises(CommandError, match="Terraform failed: creating Queue: it is full"):
-        terraform.run(module, ["sh", "-c", f"echo '{output}'; exit 1"], shown.append)
-    assert shown == [
-        "0 of 2 done: bus.aws_sqs_queue.a still creating",
-        "1 of 2 done: bus.aws_sqs_queue.a creation complete",
-    ]
+    with pytest.raises(KeyboardInterrupt):
+        terraform.run(module, [sys.executable, "-c", TERRAFORM], interrupt)
+    assert (stack.folder / "terraform.log").read_text().endswith("the state is saved\n")
 
 
 def raising(error: BaseException) -> int:
@@ -176,6 +211,12 @@ def raising(error: BaseException) -> int:
     [
         (CommandError("Something is wrong: " + "do this. " * 40), FAILED, "Something is wrong: " + "do this. " * 40),
         (ConfigError("X is not set."), MISUSED, "X is not set."),
+        (
+            Unavailable("no"),
+            FAILED,
+            "AWS does not answer as it should. 'make infra-up' starts a local one. (no)",
+        ),
+        (OSError(28, "No space left"), FAILED, "OSError: [Errno 28] No space left. DEBUG=1 shows where."),
         (KeyboardInterrupt(), INTERRUPTED, ""),
     ],
 )
@@ -213,12 +254,34 @@ def test_one_product_that_cannot_be_restocked_does_not_stop_the_others_and_an_ou
         restock_all(products, units, progress)
 
 
-def test_make_help_lists_every_target_for_people() -> None:
-    text = (ROOT / "Makefile").read_text()
-    phony = re.search(r"\.PHONY:((?:.*\\\n)*.*)", text)
-    assert phony
-    described = set(re.findall(r"^([a-z0-9-]+):.*## ", text, re.MULTILINE))
-    assert set(phony[1].replace("\\\n", " ").split()) - {"lint", "terraform-check"} == described
+def test_make_help_fits_a_screen() -> None:
+    lines = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(lines) < 24
+    assert [line for line in lines if len(line) > 80] == []
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make in a folder that holds the Makefile alone."""
+    (folder / "Makefile").write_text((ROOT / "Makefile").read_text())
+    return subprocess.run(["make", "-s", *arguments], cwd=folder, capture_output=True, text=True)
+
+
+def test_a_virtual_environment_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
+    """As on Debian without python3-venv."""
+    broken = tmp_path / "broken-python"
+    broken.write_text(f'#!/bin/sh\ncase "$*" in *venv*) exit 1;; esac\nexec "{sys.executable}" "$@"\n')
+    broken.chmod(0o755)
+    ran = make(tmp_path, f"PYTHON={broken}", ".venv/bin/python")
+    assert ran.stderr.splitlines()[0].startswith(f"{broken} cannot make virtual environments: on Debian and Ubuntu")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
+    for name in ("requirements.txt", "requirements/services.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    again = make(tmp_path, f"PYTHON={broken}", ".venv/.run")
+    assert again.stdout == ".venv is half made, or of an old Python: making it again\n"
+    assert not (tmp_path / ".venv").exists()
 
 
 def test_the_example_of_an_env_file_names_every_variable_that_the_configuration_reads() -> None:
