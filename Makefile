@@ -6,131 +6,149 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 SCAN := $(VENV)/scan/.done
 BENCH := $(VENV)/.bench
-export PRODUCT UNITS ID SEEDS FIRST PARTS QUICK # as variables of the environment no value can be mistaken for shell code
+export PRODUCT UNITS ID SEEDS FIRST PARTS QUICK ALL # as variables of the environment no value can be mistaken for shell code
+export PYTHONUTF8 := 1
+export PIP_USER := 0
+# what would make Python or pip look or write elsewhere, or behave otherwise
+unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONINSPECT PYTHONOPTIMIZE PYTHONWARNINGS PYTHONIOENCODING PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
-.PHONY: help venv infra-up infra-down infra-reset infra-status run-all run-order run-inventory run-payment \
-  run-notification run-audit e2e check-order replay dlq restock verify package test test-full sim mutants crash-matrix bench \
+.PHONY: help venv doctor env infra-up infra-down infra-reset infra-status restock run-all run-order run-inventory run-payment \
+  run-notification run-audit e2e check-order replay dlq verify package test test-full sim mutants crash-matrix bench \
   screenshots check lint contracts terraform-check clean
 
-help: ## list the targets
-	@awk -F ':.*## |^##@ ' '/^##@ / { printf "\n%s\n", $$2 } /^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help: ##+ the commands; ALL=1 lists those for ShopFlow's developers too
+	@awk -F ':.*##[+]? ' '/^##@ / { title = substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*##[+]? / && (ENVIRON["ALL"] != "" || !/##[+] /) { \
+	    if (title != "") print title; title = ""; printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@test -n "$$ALL" || echo "All commands: make help ALL=1"
 
-##@ Set-up
-venv: $(RUN) ## a virtual environment in .venv with what ShopFlow runs on
+# install REQUIREMENTS,FOLDER: pip installs the file into the virtual environment in the folder
+install = echo "Installing $(1) into $(2) (up to a minute) …"; \
+  $(2)/bin/python -m pip install --quiet --disable-pip-version-check -r $(1) || { \
+  echo "pip could not install $(1), see above. It needs PyPI, or an index that PIP_INDEX_URL names." >&2; exit 1; }
+
+##@ Local AWS
+venv: $(RUN) ##+ a virtual environment in .venv with what ShopFlow runs on
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "$(PYTHON) is not Python 3.11 or later: install one and name it, as in 'make PYTHON=python3.12 $(MAKECMDGOALS)'" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu 'apt install python3-venv' adds that" >&2; exit 1; }
 	@echo "Making a virtual environment in $(VENV) …"
-	@$(PYTHON) -m venv $(VENV)
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(RUN): requirements.txt requirements/services.txt requirements/jwt.txt | $(PY)
-	@echo "Installing requirements.txt into $(VENV) (up to a minute) …"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(PY) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "$(VENV) is half made, or of an old Python: making it again"; rm -rf $(VENV); $(MAKE) --no-print-directory $(PY); }
+	@$(call install,requirements.txt,$(VENV))
 	@touch $@
 
 $(DEV): requirements/dev.txt $(RUN)
-	@echo "Installing requirements/dev.txt into $(VENV) (up to a minute) …"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@$(call install,requirements/dev.txt,$(VENV))
 	@touch $@
 
 $(SCAN): requirements/scan.txt | $(PY)
-	@echo "Installing requirements/scan.txt into $(VENV)/scan (up to a minute) …"
 	@$(PY) -m venv $(VENV)/scan
-	@$(VENV)/scan/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/scan.txt
+	@$(call install,requirements/scan.txt,$(VENV)/scan)
 	@touch $@
 
 $(BENCH): requirements/bench.txt $(RUN)
-	@echo "Installing requirements/bench.txt into $(VENV) (up to a minute) …"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
+	@$(call install,requirements/bench.txt,$(VENV))
 	@touch $@
 
-##@ Local AWS
-infra-up: $(RUN) ## start a local AWS with topic, queues, tables and products (also: CLOUD=localstack, SHOPFLOW_PORT=4570)
+doctor: $(RUN) ## what this machine lacks, and which of its settings are ignored
+	@$(PY) -m scripts.doctor
+
+infra-up: $(RUN) ## start a local AWS (CLOUD=localstack, SHOPFLOW_PORT=4570)
 	@$(PY) -m scripts.infra up
 
-infra-down: $(RUN) ## stop the local AWS and keep what it holds
+infra-down: $(RUN) ## stop it and keep what it holds
 	@$(PY) -m scripts.infra down
 
-infra-reset: $(RUN) ## stop the local AWS and remove everything, orders too
+infra-reset: $(RUN) ## stop it and remove everything, orders too
 	@$(PY) -m scripts.infra reset
 
 infra-status: $(RUN) ## endpoint, resources, queue depths, dead letters, stock
 	@$(PY) -m scripts.infra status
 
-restock: $(RUN) ## fill the stock up to what it was at first, or PRODUCT=PROD-002 UNITS=50 to add to one
+restock: $(RUN) ## fill the stock up, or add to one: PRODUCT=PROD-002 UNITS=50
 	@$(PY) -m scripts.restock $${PRODUCT:+"--product=$$PRODUCT"} $${UNITS:+"--units=$$UNITS"}
 
 ##@ Services
-run-all: infra-up ## all five services in this terminal (SCALE=inventory=3 starts more of one, PORT=3001 moves the API)
+run-all: infra-up ## all services in this terminal (SCALE=inventory=3, PORT=3001)
 	@$(PY) -m scripts.run_all
 
-run-order: $(RUN) ## the Order Service alone, on http://127.0.0.1:3000
+run-order: $(RUN) ## one service alone; also run-inventory, run-payment, …
 	@$(PY) -m api
 
 run-inventory run-payment run-notification run-audit: run-%: $(RUN)
 	@$(PY) -m workers $*
 
-run-inventory: ## the Inventory Service alone
-run-payment: ## the Payment Service alone
-run-notification: ## the Notification Service alone
-run-audit: ## the Audit Service alone
+run-inventory: ##+ the Inventory Service alone
+run-payment: ##+ the Payment Service alone
+run-notification: ##+ the Notification Service alone
+run-audit: ##+ the Audit Service alone
 
 ##@ Orders
-e2e: infra-up ## place orders over HTTP and check each, with real processes (COMPUTE=lambda: with Lambda functions)
+e2e: infra-up ## place orders over HTTP and check each (COMPUTE=lambda)
 	@$(PY) -m scripts.e2e
 
-check-order: $(RUN) ## one order's record and audit trail: make check-order ID=ORD-…
+check-order: $(RUN) ## one order's record and audit trail: ID=ORD-…
 	@test -n "$$ID" || { echo "Which order? make check-order ID=ORD-A1B2C3D4" >&2; exit 2; }
 	@$(PY) -m scripts.check_order "$$ID"
 
-replay: $(RUN) ## one order rebuilt from its events, beside its record: make replay ID=ORD-…
+replay: $(RUN) ## one order rebuilt from its events: ID=ORD-…
 	@test -n "$$ID" || { echo "Which order? make replay ID=ORD-A1B2C3D4" >&2; exit 2; }
 	@$(PY) -m scripts.replay "$$ID"
 
-dlq: $(RUN) ## dead letters by service and reason (peek, redrive, purge: python -m scripts.dlq --help)
+dlq: $(RUN) ## dead letters by reason (more: python -m scripts.dlq --help)
 	@$(PY) -m scripts.dlq list
 
-verify: $(RUN) ## check on the live stack that nothing was lost and nothing done twice
+verify: $(RUN) ## check that nothing was lost and nothing done twice
 	@$(PY) -m scripts.verify
 
 ##@ Deployment
-package: $(RUN) ## the zip that AWS Lambda runs all services from (ARCHITECTURE=arm64 LAMBDA_PYTHON=3.13)
+package: $(RUN) ##+ the zip that AWS Lambda runs all services from (ARCHITECTURE=arm64 LAMBDA_PYTHON=3.12)
 	@$(PY) -m scripts.package $${ARCHITECTURE:+"--architecture=$$ARCHITECTURE"} $${LAMBDA_PYTHON:+"--python=$$LAMBDA_PYTHON"}
 
+env: $(RUN) ##+ the services' settings in .env.local, from the outputs of `terraform apply` on AWS
+	@$(PY) -m scripts.env
+
 ##@ Quality
-test: $(DEV) $(SCAN) ## tests of every kind, on a local AWS of their own (under 4 minutes; the first run applies Terraform)
+test: $(DEV) $(SCAN) ## tests of every kind, on a local AWS of their own (4 minutes)
 	@$(PY) -m pytest -q -n auto --durations=15
 
-test-full: $(DEV) $(SCAN) ## every test, with every seed, crash, mutant and attack (up to an hour)
+test-full: $(DEV) $(SCAN) ##+ every test, with every seed, crash, mutant and attack (up to an hour)
 	@$(PY) -m pytest -q -n auto --durations=15 -m "not alone"
 	@$(PY) -m pytest -q --durations=15 -m alone
 
-sim: $(DEV) ## all services through storms of faults over in-memory twins: make sim SEEDS=100000 (FIRST=1000)
+sim: $(DEV) ##+ all services through storms of faults over in-memory twins: make sim SEEDS=100000 (FIRST=1000)
 	@$(PY) -m tests.faults.simulation $${SEEDS:+"--seeds=$$SEEDS"} $${FIRST:+"--first=$$FIRST"}
 
-mutants: $(DEV) ## put deliberate faults into the code, one at a time: which test catches each
+mutants: $(DEV) ##+ put deliberate faults into the code, one at a time: which test catches each
 	@$(PY) -m tests.faults.catch_mutants
 
-crash-matrix: $(DEV) ## kill a real process before and after every call that it makes (about 20 minutes)
+crash-matrix: $(DEV) ##+ kill a real process before and after every call that it makes (about 20 minutes)
 	@$(PY) -m tests.faults.crash_matrix_live
 
-screenshots: $(DEV) ## the pictures of the README, taken anew of real orders in Chromium
+screenshots: $(DEV) ##+ the pictures of the README, taken anew of real orders in Chromium
 	@$(PY) -m pytest -q tests/browser/screenshots.py
 
-bench: $(BENCH) ## speed beside a bare reference, into docs/bench (half an hour; PARTS="run-all start-up", QUICK=1)
+bench: $(BENCH) ##+ speed beside a bare reference, into docs/bench (half an hour; PARTS="run-all start-up", QUICK=1)
 	@$(PY) -m bench $${QUICK:+--quick} $$PARTS
 
-check: lint contracts terraform-check ## everything that needs no local AWS: lint, types, contracts, Terraform
+check: lint contracts terraform-check ## lint, types, contracts, Terraform: what needs no local AWS
 
 lint: $(DEV)
-	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
 	@$(VENV)/bin/hadolint Dockerfile
 
-contracts: $(DEV) ## events and requests are valid, and compatible with every released version
+contracts: $(DEV) ##+ events and requests are valid, and compatible with every released version
 	@$(PY) -m pytest -q tests/contracts
 	@$(PY) -m scripts.contracts
 

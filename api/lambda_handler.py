@@ -30,9 +30,11 @@ from api.http_message import (
     log_access,
 )
 from api.service import NAME, Parts, build, ports_on
+from shopflow.aws.parameters import operators_token
 from shopflow.config import adopt_environment, configured_catalog, load_config
 from shopflow.log import start_logging
 from shopflow.telemetry import telemetry_of
+from workers.lambda_handler import LAST_TRY_SECONDS, Context
 
 OVERLAP_MS = 10_000
 """Swept again each time, because a schedule is not exact to the second. Looking at an order twice has no effect."""
@@ -45,11 +47,18 @@ def http(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: 
     return answer(parts.api, event)
 
 
-def relay(event: Mapping[str, Any], context: object) -> None:  # noqa: ARG001 (Lambda's signature)
-    """Sweep what has fallen due since the last scheduled event. Raises `Unavailable`: Lambda then retries the event."""
+def relay(event: Mapping[str, Any], context: Context) -> None:
+    """Sweep what has fallen due since the last scheduled event, and end in time for the next one.
+
+    Raises `Unavailable`: Lambda then retries the event.
+    """
     parts, interval_ms = _service()
     due_at = round(datetime.fromisoformat(event["time"]).timestamp() * 1000)
-    parts.relay.sweep_between(due_at - interval_ms - OVERLAP_MS, due_at)
+    parts.relay.sweep_between(
+        due_at - interval_ms - OVERLAP_MS,
+        due_at,
+        lambda: context.get_remaining_time_in_millis() >= LAST_TRY_SECONDS * 1000,
+    )
 
 
 @cache
@@ -63,7 +72,9 @@ def _service() -> tuple[Parts, int]:
     start_logging(catalog.services[NAME], config.log_format)
     telemetry = telemetry_of(catalog.services[NAME], config)
     customer_of = of_authorizer if config.tokens else anybody
-    parts = build(catalog, ports_on(config), customer_of=customer_of, ops_token=config.ops_token, telemetry=telemetry)
+    parts = build(
+        catalog, ports_on(config), customer_of=customer_of, ops_token=operators_token(config), telemetry=telemetry
+    )
     return parts, round(config.relay_interval_seconds * 1000)
 
 

@@ -25,6 +25,7 @@ from api.routes import OrderApi, ShopApi
 from api.routing import Router
 from api.streams import Streams
 from shopflow.aws.calls import INTERACTIVE
+from shopflow.aws.parameters import operators_token
 from shopflow.aws.wiring import connect
 from shopflow.catalog import Catalog
 from shopflow.clock import Clock, HeaderFactory, SystemClock
@@ -123,7 +124,9 @@ def run(config: Config, catalog: Catalog) -> None:
     """
     telemetry = telemetry_of(catalog.services[NAME], config)
     customer_of = _customer_of(config)
-    parts = build(catalog, ports_on(config), customer_of=customer_of, ops_token=config.ops_token, telemetry=telemetry)
+    parts = build(
+        catalog, ports_on(config), customer_of=customer_of, ops_token=operators_token(config), telemetry=telemetry
+    )
     server = _listen(config, parts.api)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

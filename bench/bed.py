@@ -23,7 +23,6 @@ from scripts.console import CommandError, Progress
 from scripts.infra.emulator import Embedded
 from scripts.infra.lifecycle import down, up
 from scripts.infra.stack import (
-    CREDENTIALS,
     ROOT,
     SAVE_SECONDS,
     Stack,
@@ -33,7 +32,7 @@ from scripts.infra.stack import (
 from scripts.services import ORDER, Command, LogFiles, Services
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import Aws, connect
-from shopflow.config import Config
+from shopflow.config import CREDENTIALS, Config
 from shopflow.domain.stock import Product
 
 QUIET = Progress(Console(quiet=True))
@@ -66,7 +65,7 @@ class Bed:
     def product(self) -> str:
         """A new product with more units than any load orders. Returns its id."""
         product_id = f"BENCH-{uuid4().hex[:8].upper()}"
-        self.aws.products.seed(Product(product_id, "Benchmark product", Decimal("9.99"), PLENTY, PLENTY))
+        self.aws.products.put(Product(product_id, "Benchmark product", Decimal("9.99"), PLENTY, PLENTY))
         return product_id
 
     @contextmanager

@@ -9,13 +9,13 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-import boto3
 from ulid import ULID
 
 from bench.bed import Bed, Bench
 from bench.results import Result
 from bench.run_all import ROUNDS, Figures, passage, rows_of
 from scripts.console import CommandError
+from scripts.infra.local_client import local_client
 from shopflow.aws.items import order_to_item
 from shopflow.domain.order import Line, Order, Status
 
@@ -59,7 +59,7 @@ def _store(bed: Bed, count: int) -> None:
 
 
 def _write(bed: Bed, table: str, items: Iterator[dict[str, Any]]) -> None:
-    dynamodb = boto3.client("dynamodb", endpoint_url=bed.config.endpoint_url, region_name=bed.config.region)
+    dynamodb = local_client("dynamodb", bed.config.endpoint_url or "")
     while chunk := list(itertools.islice(items, MAX_WRITES)):
         requests: Any = {table: [{"PutRequest": {"Item": item}} for item in chunk]}
         if dynamodb.batch_write_item(RequestItems=requests).get("UnprocessedItems"):

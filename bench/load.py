@@ -12,10 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-
 from bench.bed import Bed
 from scripts.console import CommandError
+from scripts.infra.local_client import local_client
 from shopflow.domain.times import to_ms
 
 TIMEOUT_SECONDS = 60
@@ -88,7 +87,7 @@ def wait_for_ends(bed: Bed, order_ids: Sequence[str]) -> dict[str, int]:
     Reads the oldest orders that are left, at most four batches a second, and never scans: it is to cost the emulator
     little.
     """
-    dynamodb = boto3.client("dynamodb", endpoint_url=bed.config.endpoint_url, region_name=bed.config.region)
+    dynamodb = local_client("dynamodb", bed.config.endpoint_url or "")
     table = bed.config.resources.orders_table
     left = dict.fromkeys(order_ids)
     ended: dict[str, int] = {}

@@ -6,17 +6,17 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scripts.console import OK, CommandError, parser_of, plain_table, run_command
+from scripts.console import OK, CommandError, new_console, parser_of, plain_table, run_command
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.config import adopt_environment, load_config
 from shopflow.domain.event import is_transition
 from shopflow.domain.order import LEGAL_TRAILS, Order
 from shopflow.domain.times import to_text
+from shopflow.log import printable
 from shopflow.ports import AuditEntry
 
 ABOUT = """\
@@ -48,7 +48,7 @@ def record_table(order: Order) -> Table:
     }
     for name, value in rows.items():
         if value:
-            table.add_row(name, escape(str(value)))
+            table.add_row(name, escape(printable(str(value))))
     return table
 
 
@@ -73,7 +73,7 @@ def main() -> int:
         raise CommandError(f"{order_id} has {len(trail)} event(s), but no record that can be read: make replay ID=…")
     if order is None:
         raise CommandError(f"There is no order {order_id}. The answer to POST /orders names the id of a new one.")
-    console = Console(highlight=False)
+    console = new_console()
     console.print(record_table(order))
     console.print(trail_table(trail))
     steps_made = tuple(entry.event.event_type for entry in trail if is_transition(entry.event))

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from shopflow.errors import ConfigError, ShopFlowError
+from shopflow.errors import ConfigError, ShopFlowError, Unavailable
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 """Exit codes. MISUSED: a setting or an argument is wrong, so a retry will not help."""
+
+
+MIN_WIDTH = 80
+"""Columns of a table on a terminal that is narrower, or says nothing sensible (COLUMNS=0)."""
+
+
+def new_console(**options: Any) -> Console:
+    """A `rich.console.Console` for text and tables, on stdout unless ``options`` say otherwise."""
+    console = Console(highlight=False, **options)
+    console.width = max(console.width, MIN_WIDTH)
+    return console
 
 
 class CommandError(ShopFlowError):
@@ -27,10 +41,10 @@ class Progress:
     """Shows what a command does: a spinner on a terminal, plain lines anywhere else."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
+        self._console = console or new_console()
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        self._console.print(text, markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Print one red line."""
@@ -79,26 +93,42 @@ class RowsLeftOut(logging.Handler):
 
 
 def run_command(command: Callable[[], int]) -> int:
-    """Run ``command`` and return its exit code. A `ShopFlowError` becomes one red line on stderr.
+    """Run ``command`` and return its exit code. An error becomes one red line on stderr; DEBUG=1 adds its traceback.
 
     A malformed row that was left out becomes one too, and turns 0 into 1. Ctrl-C prints nothing.
     """
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # for a terminal that knows ASCII only
+    errors = new_console(stderr=True, soft_wrap=True)
     left_out, logger = RowsLeftOut(errors), logging.getLogger("shopflow.aws.items")
     logger.addHandler(left_out)
     try:
         code = command()
     except ShopFlowError as error:
-        errors.print(str(error), style="red", markup=False)
+        errors.print(advised(error), style="red", markup=False)
         return MISUSED if isinstance(error, ConfigError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as in `… | head`
         sys.stderr.close()
         return OK
+    except Exception as error:
+        if os.environ.get("DEBUG"):
+            raise
+        reason = " ".join(str(error).split())
+        errors.print(f"{type(error).__name__}: {reason}. DEBUG=1 shows where.", style="red", markup=False)
+        return FAILED
     finally:
         logger.removeHandler(left_out)
     return FAILED if code == OK and left_out.printed else code
+
+
+def advised(error: ShopFlowError) -> str:
+    """The text of ``error``. When AWS does not answer, it also says what to do."""
+    if type(error) is Unavailable:
+        return f"AWS does not answer as it should. 'make infra-up' starts a local one. ({error})"
+    return str(error)
 
 
 def last_line(text: str) -> str:

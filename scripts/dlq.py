@@ -18,6 +18,7 @@ from scripts.console import (
     OK,
     CommandError,
     Progress,
+    new_console,
     number_up_to,
     parser_of,
     plain_table,
@@ -396,7 +397,7 @@ def main() -> int:
     env = adopt_environment()
     aws, catalog = connect(load_config(env), PATIENT), configured_catalog(env)
     judge = DryRun(Outbox(catalog, Contracts(catalog)), aws.orders, aws.products, aws.audit, SystemClock()).judge
-    console = Console(highlight=False)
+    console = new_console()
     if options.command == "list":
         return show_list(catalog, aws.dead_letters, judge, console)
     dlq = aws.dead_letters(options.service)

@@ -10,15 +10,26 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import requests
-from rich.console import Console
 
-from scripts.console import FAILED, OK, CommandError, Progress, parser_of, plain_table, run_command
+from scripts.console import (
+    FAILED,
+    MISUSED,
+    OK,
+    CommandError,
+    Progress,
+    last_line,
+    new_console,
+    parser_of,
+    plain_table,
+    run_command,
+)
 from scripts.infra.stack import API_URL, ROOT, answers
-from scripts.services import LogFiles, Services, service_commands
+from scripts.services import LogFiles, Services, check_settings, service_commands, url_of
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.config import Config, adopt_environment, configured_catalog, load_config
 from shopflow.domain.order import LEGAL_TRAILS, EventType, Status
+from shopflow.errors import ConfigError
 from shopflow.ports import Products
 
 ABOUT = """\
@@ -51,10 +62,16 @@ class Scenario:
 
 
 class Shop:
-    """The Order Service's API. Every method raises `CommandError` when it answers with an error."""
+    """The Order Service's API. Every method raises `CommandError` when it answers with an error.
 
-    def __init__(self, url: str) -> None:
+    ``check`` runs before each request, and may raise.
+    """
+
+    def __init__(self, url: str, check: Callable[[], object]) -> None:
         self._url = url
+        self._check = check
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxy and no .netrc
 
     def get(self, path: str) -> Any:
         return self._ask("GET", path)
@@ -70,10 +87,22 @@ class Shop:
         return {product["productId"]: product["stock"] for product in self.get("/products")}
 
     def _ask(self, method: str, path: str, **options: Any) -> Any:
-        answer = requests.request(method, self._url + path, timeout=REQUEST_SECONDS, **options)
-        if not answer.ok:
-            raise CommandError(f"{method} {answer.url} answered {answer.status_code}: {answer.text}")
-        return answer.json()
+        self._check()
+        try:
+            answer = self._session.request(method, self._url + path, timeout=REQUEST_SECONDS, **options)
+            if answer.ok:
+                return answer.json()
+        except requests.RequestException as error:
+            raise CommandError(f"{method} {self._url}{path} failed: {error}") from None
+        raise CommandError(f"{method} {answer.url} answered {answer.status_code}: {answer.text}")
+
+
+def is_order_service(url: str) -> bool:
+    """Whether an Order Service answers at ``url``, and not another program."""
+    try:
+        return "service" in Shop(url, lambda: None).get("/health")
+    except CommandError:
+        return False
 
 
 def scenarios(stock: Mapping[str, int]) -> list[Scenario]:
@@ -89,7 +118,7 @@ def restock_for_scenarios(products: Products) -> None:
     """Add what the scenarios take, at least."""
     for product_id in (HAPPY, OTHER):
         if products.restock(product_id, 6) is None:
-            raise CommandError(f"There is no product {product_id}. Run 'make infra-up', which seeds it.")
+            raise CommandError(f"There is no product {product_id}. 'python -m scripts.products put' makes it.")
 
 
 def play(shop: Shop, scenario: Scenario) -> tuple[list[str], bool]:
@@ -137,30 +166,42 @@ def _has_ended(order: Any, trail: list[str]) -> bool:
 
 
 @contextmanager
-def running_services(config: Config, env: Mapping[str, str], progress: Progress) -> Iterator[str]:
-    """Yields the URL of an Order Service: of the Lambda functions, of running processes, or of five new processes.
+def running_services(config: Config, env: Mapping[str, str], progress: Progress) -> Iterator[Shop]:
+    """Yields an Order Service: that of the Lambda functions, of running processes, or of five new processes.
 
-    The new processes stop at the end of the block.
+    The new processes stop at the end of the block. When one ends before, the block fails with its reason.
     """
-    url = f"http://{config.host}:{config.port}"
-    running = answers(f"{url}/health")
+    url = url_of(config)
+    running = is_order_service(url)
     if functions := env.get(API_URL):
         if running:  # its workers would take messages from the functions
             raise CommandError(f"The Order Service runs at {url}, perhaps with workers. Stop them first.")
         progress.say(f"✔ Using the Lambda functions behind {functions}")
-        yield functions
+        yield Shop(functions, lambda: None)
         return
     if running:
         progress.say(f"✔ Using the services that run at {url}")
-        yield url
+        yield Shop(url, lambda: None)
         return
-    logs = LogFiles(ROOT / ".local" / "e2e-logs")
-    with Services(service_commands(configured_catalog(env)), env, logs) as services:
+    catalog, logs = configured_catalog(env), LogFiles(ROOT / ".local" / "e2e-logs")
+    check_settings(config, catalog)
+    with Services(service_commands(catalog), env, logs) as services:
+
+        def check() -> None:
+            for ended in services.ended():
+                reason = last_line(logs.path(ended.label).read_text(errors="replace"))
+                wrong = ConfigError if ended.exit_code == MISUSED else CommandError
+                raise wrong(f"{reason} (The service '{ended.label}' {ended.cause}: {logs.path(ended.label)})")
+
+        def is_up() -> bool:
+            check()
+            return answers(f"{url}/health")
+
         with progress.step("Starting the five services"):
             services.start()
-            if not wait_for(lambda: answers(f"{url}/health"), bool, START_SECONDS):
+            if not wait_for(is_up, bool, START_SECONDS):
                 raise CommandError(f"The Order Service does not answer at {url}: see {logs.path('order')}")
-        yield url
+        yield Shop(url, check)
         with progress.step("Stopping them"):
             services.stop()
 
@@ -175,14 +216,13 @@ def main() -> int:
     for column in table.columns[2:5]:
         column.no_wrap = True
     code = OK
-    with running_services(config, env, progress) as url:
-        shop = Shop(url)
+    with running_services(config, env, progress) as shop:
         for scenario in scenarios(shop.stock()):
             with progress.step(f"{scenario.name}: {', '.join(f'{n} x {p}' for p, n in scenario.items.items())}"):
                 row, right = play(shop, scenario)
             table.add_row(*row)
             code = code if right else FAILED
-    Console(highlight=False).print(table)
+    new_console().print(table)
     return code
 
 

@@ -32,7 +32,7 @@ FOLDER = ROOT / ".local" / "package"
 CODE = ("api", "schemas", "shopflow", "workers")
 OVERLAY = "overlay"
 """The folder of the catalogue's overlay. terraform/compute.tf names it too."""
-AWS_SERVICES = ("dynamodb", "ses", "sns", "sqs")
+AWS_SERVICES = ("dynamodb", "ses", "sns", "sqs", "ssm")
 """The services that shopflow.aws calls."""
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
@@ -65,7 +65,7 @@ class Target:
         return f"python{self.python}"
 
 
-def on_lambda(python: str = "3.11", architecture: str = "x86_64") -> Target:
+def on_lambda(python: str = "3.13", architecture: str = "x86_64") -> Target:
     """Lambda on AWS, on one of the architectures in `MACHINES`."""
     newest = 34 if int(python.removeprefix("3.")) >= 12 else 26
     systems = [*(f"manylinux_2_{glibc}" for glibc in range(newest, OLDEST_GLIBC, -1)), "manylinux2014"]
@@ -137,13 +137,13 @@ def _install(target: Target, folder: Path) -> None:
     if answer.returncode != 0:
         raise CommandError(
             f"No packages for {target.runtime} on {target.architecture}: {last_line(answer.stderr)} "
-            "(some need the newer Amazon Linux: --python 3.13)"
+            "(some need the newer Amazon Linux: --python 3.12 or later)"
         )
 
 
 def main() -> int:
     parser = parser_of("scripts.package", ABOUT)
-    parser.add_argument("--python", default="3.11", choices=PYTHONS, help="Lambda's Python (3.11)")
+    parser.add_argument("--python", default="3.13", choices=PYTHONS, help="Lambda's Python (3.13)")
     parser.add_argument("--architecture", default="x86_64", choices=MACHINES, help="Lambda's processors (x86_64)")
     parser.add_argument("--output", type=Path, default=FOLDER / "lambda.zip", metavar="FILE", help="(%(default)s)")
     parser.add_argument("--overlay", type=Path, metavar="FILE", help="the catalogue's overlay, to pack as well")

@@ -14,7 +14,17 @@ from rich.console import Console
 from rich.markup import escape
 
 from scripts.check_order import record_table, trail_table
-from scripts.console import FAILED, OK, CommandError, Progress, number_up_to, parser_of, plain_table, run_command
+from scripts.console import (
+    FAILED,
+    OK,
+    CommandError,
+    Progress,
+    new_console,
+    number_up_to,
+    parser_of,
+    plain_table,
+    run_command,
+)
 from scripts.operator_log import OperatorLog
 from scripts.verify import CHUNK, OrderCheck, Troubles, chunks, order_check, show_offenders
 from shopflow import jsontext
@@ -218,7 +228,7 @@ def main() -> int:
     env = adopt_environment()
     config, catalog = load_config(env), configured_catalog(env)
     aws = connect(config, PATIENT)
-    console = Console(highlight=False)
+    console = new_console()
     progress = Progress(console)
     if options.to:
         sending = Sending(aws, catalog.services[options.to], Contracts(catalog), options.rate, options.yes)

@@ -1,24 +1,17 @@
-"""The products of a new stack, and `python -m scripts.restock`, which adds units to their stock."""
+"""Adds units to the stock: `python -m scripts.restock --help`."""
 
 from __future__ import annotations
 
 import sys
-from decimal import Decimal
 
 from scripts.console import FAILED, OK, CommandError, Progress, parser_of, run_command
+from scripts.products import MAX_UNITS, read_products
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.config import adopt_environment, load_config
-from shopflow.domain.stock import Product
 from shopflow.errors import ConfigError, ShopFlowError, Unavailable
 from shopflow.ports import Products
 
-SEED = (
-    Product("PROD-001", "Wireless Headphones", Decimal("49.99"), stock=15, received=15),
-    Product("PROD-002", "Mechanical Keyboard", Decimal("89.99"), stock=0, received=0),
-    Product("PROD-003", "USB-C Hub", Decimal("29.99"), stock=30, received=30),
-)
-MAX_UNITS = 1_000_000
 ABOUT = """\
 Add units to the stock. One write raises a product's stock and its count of all units ever received.
 
@@ -27,16 +20,11 @@ Add units to the stock. One write raises a product's stock and its count of all 
 """
 
 
-def seed(products: Products) -> list[str]:
-    """Insert the products that do not exist yet. The others keep their stock. Returns the ids of the new ones."""
-    return [product.product_id for product in SEED if products.seed(product)]
-
-
 def restock(products: Products, product_id: str, units: int) -> str:
     """Add the units. Returns a line that says so. Raises `CommandError` when there is no such product."""
     product = products.restock(product_id, units)
     if product is None:
-        raise CommandError(f"There is no product {product_id}: 'make infra-status' lists the products.")
+        raise CommandError(f"There is no product {product_id}: 'python -m scripts.products list' lists them.")
     return f"{product_id}  {product.product_name}: +{units}, stock {product.stock}"
 
 
@@ -69,7 +57,7 @@ def main() -> int:
     if options.product is not None:
         print(restock(products, options.product, options.units))
         return OK
-    first = {product.product_id: product.stock for product in SEED}
+    first = {product.product_id: product.stock for product in read_products()}
     missing = {one.product_id: first.get(one.product_id, 0) - one.stock for one in products.all()}
     return restock_all(products, {name: units for name, units in missing.items() if units > 0}, Progress())
 

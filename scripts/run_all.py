@@ -14,12 +14,11 @@ from dataclasses import replace
 from typing import TextIO
 from urllib.parse import quote
 
-from scripts.console import FAILED, MISUSED, OK, CommandError, parser_of, run_command
-from scripts.infra.stack import answers, port_is_taken
-from scripts.services import ORDER, Command, Lines, Services, parse_scale, service_commands
+from scripts.console import FAILED, MISUSED, OK, parser_of, run_command
+from scripts.infra.stack import answers
+from scripts.services import ORDER, Command, Lines, Services, check_settings, parse_scale, service_commands, url_of
 from shopflow.catalog import Catalog
 from shopflow.config import Config, configured_catalog, load_config, read_environment
-from shopflow.listeners import taken
 from shopflow.log import JsonFormatter, TextFormatter
 from shopflow.supervision import STOP_SECONDS
 
@@ -50,10 +49,9 @@ def main() -> int:
     config, catalog = load_config(env), configured_catalog(env)
     token = config.ops_token or secrets.token_urlsafe(TOKEN_BYTES)
     commands = service_commands(catalog, parse_scale(env.get("SCALE", ""), catalog))
-    if port_is_taken(config.port):
-        raise CommandError(f"{taken(config.port)}. Stop it, or choose another port: PORT=3001 make run-all")
+    check_settings(config, catalog)
     text = config.log_format == "text" or (config.log_format == "auto" and sys.stdout.isatty())
-    log = ServiceLog(commands, catalog, sys.stdout, text=text, colour="NO_COLOR" not in env)
+    log = ServiceLog(commands, catalog, sys.stdout, text=text, colour=not env.get("NO_COLOR"))
     output = Lines(log.line)
     shared = {name: value for name, value in env.items() if name != "OPS_TOKEN"} | {"LOG_FORMAT": log.log_format}
     with_token = [replace(one, env={"OPS_TOKEN": token}) if one.service == ORDER else one for one in commands]
@@ -100,7 +98,7 @@ def announce(config: Config, stop: threading.Event, say: Callable[[str], None]) 
 
     The link with the operator's token goes to a terminal only, because files and pipes are kept.
     """
-    url = f"http://{config.host}:{config.port}"
+    url = url_of(config)
     while not answers(f"{url}/health"):
         if stop.wait(POLL_SECONDS):
             return

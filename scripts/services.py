@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,11 +16,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from scripts.console import CommandError
 from scripts.infra.stack import ROOT
+from shopflow.aws.calls import PATIENT
+from shopflow.aws.wiring import connect
 from shopflow.catalog import Catalog
-from shopflow.config import SUPERVISOR_FD
+from shopflow.config import LOOPBACK, SUPERVISOR_FD, Config
 from shopflow.errors import ConfigError
+from shopflow.listeners import taken
 from shopflow.supervision import STOP_SECONDS
+from shopflow.telemetry import telemetry_of
 
 MAX_INSTANCES = 32
 ORDER = "order"
@@ -104,6 +111,35 @@ def service_commands(catalog: Catalog, instances: Mapping[str, int] | None = Non
         labels = [f"{name}-{number}" for number in range(1, count + 1)] if count else [name]
         commands += [Command(label, name, argv) for label in labels]
     return commands
+
+
+def url_of(config: Config) -> str:
+    """Where this machine reaches the Order Service. Raises `ConfigError` for port 0, which could be any."""
+    if not config.port:
+        raise ConfigError("PORT=0 must be a number from 1 to 65535.")
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(config.host, config.host)  # noqa: S104
+    return f"http://[{host}]:{config.port}" if ":" in host else f"http://{host}:{config.port}"
+
+
+def check_settings(config: Config, catalog: Catalog) -> None:
+    """Find now what would end a service as soon as it starts. Raises `ConfigError`, or `CommandError` for a taken port.
+
+    A service needs a second to say the same, and says it among the lines of the others.
+    """
+    url_of(config)
+    telemetry_of(catalog.services[ORDER], config).tracing.close()
+    if not config.endpoint_url:
+        connect(config, PATIENT)
+    with socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((config.host, config.port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                way_out = f"Stop it, or choose another port: PORT={config.port + 1}"
+                raise CommandError(f"{taken(config.port)}. {way_out}") from None
+            address = f"{config.host}:{config.port} ({error.strerror})"
+            raise ConfigError(f"The Order Service cannot listen on {address}. Check HOST and PORT.") from None
 
 
 def parse_scale(text: str, catalog: Catalog) -> dict[str, int]:

@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from scripts.console import FAILED, OK, CommandError, Progress, parser_of, run_command
+from scripts.console import FAILED, OK, Progress, new_console, parser_of, run_command
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import Aws, connect
@@ -307,12 +307,9 @@ def conclusion(findings: Findings) -> tuple[str, int]:
 
 def main() -> int:
     parser_of("scripts.verify", ABOUT).parse_args()
-    env, console = adopt_environment(), Console(highlight=False, soft_wrap=True)
+    env, console = adopt_environment(), new_console(soft_wrap=True)
     config = load_config(env)
-    try:
-        findings = verify(config, configured_catalog(env), connect(config, PATIENT), Progress())
-    except Unavailable as error:
-        raise CommandError(f"The stack does not answer; 'make infra-up' starts it. ({error})") from None
+    findings = verify(config, configured_catalog(env), connect(config, PATIENT), Progress())
     console.print(result_table(findings))
     show_offenders(findings, console)
     sentence, code = conclusion(findings)

@@ -1,6 +1,7 @@
 """The settings of a process: the only reader of ``os.environ``.
 
-`make infra-up` writes .env.local from Terraform's outputs. A variable that is exported wins over the file.
+`make infra-up` writes .env.local from Terraform's outputs. A variable that is exported wins over the file, with one
+exception: what belongs to a local AWS comes from its file alone (`environment_of`).
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import re
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
 
@@ -24,7 +27,20 @@ SUPERVISOR_FD = "SHOPFLOW_SUPERVISOR_FD"
 MIN_TOKEN_CHARACTERS = 16
 SIMULATED = "simulated"
 """The one payment gateway that there is."""
+ENDPOINT = "AWS_ENDPOINT_URL"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+"""A local AWS wants credentials and accepts any."""
+NO_AWS_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+"""So that nothing in ~/.aws has an effect."""
+DEFAULT_REGION = "us-east-1"
+LOOPBACK = "127.0.0.1"
+LOCAL_NAMES = ("localhost", LOOPBACK, "::1", "localhost.localstack.cloud")
+"""Spellings of this machine. The last one is LocalStack's, in the public DNS."""
 T = TypeVar("T")
+
+_OF_A_LOCAL_AWS = (ENDPOINT, "AWS_REGION", "AWS_DEFAULT_REGION", *CREDENTIALS, "AWS_SESSION_TOKEN")
+_CHOICES = ("SHOPFLOW_ENV_FILE", "SHOPFLOW_PORT", "SHOPFLOW_CATALOG_OVERLAY", "SHOPFLOW_OPERATOR_LOG", SUPERVISOR_FD)
+"""What a person may choose for a local AWS, too. All other SHOPFLOW_… variables name resources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +82,8 @@ class Config:
     """All settings.
 
     None means: real AWS (``endpoint_url``), as the catalogue says (``consumer_threads``), mails into the log
-    (``mail_from``), anybody may order (``tokens``), no operator (``ops_token``), no supervisor (``supervisor_fd``).
+    (``mail_from``), anybody may order (``tokens``), no operator (neither ``ops_token`` nor the name of an SSM parameter
+    that has it), no supervisor (``supervisor_fd``).
     """
 
     endpoint_url: str | None
@@ -86,17 +103,87 @@ class Config:
     mail_from: str | None = None
     tokens: TokenSettings | None = None
     ops_token: str | None = field(default=None, repr=False)
+    ops_token_parameter: str | None = None
     supervisor_fd: int | None = None
+    stack: str = "shopflow"
 
 
 def read_environment(root: Path | None = None) -> dict[str, str]:
-    """The environment variables, over those of ``.env.local`` in ``root`` (default: the working directory).
+    """The variables of this process: those exported, and those of ``.env.local`` in ``root`` (default: the working
+    directory), as `environment_of` joins them.
 
-    SHOPFLOW_ENV_FILE names another file.
+    SHOPFLOW_ENV_FILE names another file. Raises `ConfigError` when that is not there, or the file cannot be read.
     """
-    path = Path(os.environ.get("SHOPFLOW_ENV_FILE") or (root or Path.cwd()) / ENV_FILE)
-    from_file = {name: value for name, value in dotenv_values(path).items() if value is not None}
-    return from_file | dict(os.environ)
+    named = os.environ.get("SHOPFLOW_ENV_FILE")
+    path = Path(named or (root or Path.cwd()) / ENV_FILE)
+    if named and (path.is_dir() or not path.exists()):
+        raise ConfigError(f"SHOPFLOW_ENV_FILE={named} is not a file. Name one, or unset it.")
+    return environment_of(os.environ, read_env_file(path))
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The variables in the file; none when there is no file. Raises `ConfigError` when it cannot be read."""
+    try:
+        return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}). 'make infra-up' writes a new {ENV_FILE}.") from None
+
+
+def environment_of(exported: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process: the ``exported`` variables over ``own``, which are those of its env file.
+
+    An empty variable is an unset one. On a local AWS, that is when ``own`` has an endpoint or the exported one is on
+    loopback, everything about it comes from where its endpoint comes from: region, credentials and resources. No
+    profile, CA bundle or proxy of the shell reaches it.
+    """
+    exported = {name: value for name, value in exported.items() if value}
+    own = {name: value for name, value in own.items() if value}
+    endpoint = own.get(ENDPOINT) or exported.get(ENDPOINT, "")
+    if ENDPOINT not in own and not on_loopback(endpoint):
+        return own | exported
+    source = own if ENDPOINT in own else exported
+    env = own | {name: value for name, value in exported.items() if not belongs_to_a_local_aws(name, own)}
+    env |= CREDENTIALS | {name: source[name] for name in _OF_A_LOCAL_AWS if name in source}
+    return env | NO_AWS_FILES | _without_proxy(exported, endpoint)
+
+
+def belongs_to_a_local_aws(name: str, own: Mapping[str, str]) -> bool:
+    """Whether a process on a local AWS with the env file ``own`` ignores the exported variable ``name``."""
+    if name.startswith("AWS_"):
+        return not name.startswith("AWS_LAMBDA_")  # Lambda's runtime sets those
+    return ENDPOINT in own and name.startswith("SHOPFLOW_") and (name in own or name not in _CHOICES)
+
+
+def on_loopback(endpoint: str) -> bool:
+    """Whether the URL names this machine."""
+    host = _split(endpoint).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host in LOCAL_NAMES
+
+
+def canonical(endpoint: str) -> str:
+    """One spelling of an endpoint: ``http://localhost:4566/`` and ``http://[::1]:4566`` are the same one."""
+    url = _split(endpoint)
+    return f"{url.scheme}://{LOOPBACK if on_loopback(endpoint) else url.hostname}:{url.port}"
+
+
+def _split(endpoint: str) -> SplitResult:
+    """The parts of a URL, or of the empty one when it is malformed."""
+    try:
+        url = urlsplit(endpoint)
+        return url if url.port != 0 else urlsplit("")
+    except ValueError:
+        return urlsplit("")
+
+
+def _without_proxy(exported: Mapping[str, str], endpoint: str) -> dict[str, str]:
+    """The variables that keep a proxy away from this machine and from ``endpoint``."""
+    hosts = (exported.get("no_proxy") or exported.get("NO_PROXY") or "").split(",")
+    local = (*LOCAL_NAMES, "[::1]", _split(endpoint).hostname or "")
+    text = ",".join(filter(None, dict.fromkeys([*hosts, *local])))
+    return {"no_proxy": text, "NO_PROXY": text}
 
 
 def adopt_environment() -> dict[str, str]:
@@ -106,25 +193,24 @@ def adopt_environment() -> dict[str, str]:
     child process inherits them.
     """
     env = read_environment()
-    os.environ.update(env)
-    for name in ("OPS_TOKEN", SUPERVISOR_FD):
-        os.environ.pop(name, None)
+    os.environ.clear()
+    os.environ.update({name: value for name, value in env.items() if name not in ("OPS_TOKEN", SUPERVISOR_FD)})
     return env
 
 
 def load_config(env: Mapping[str, str]) -> Config:
     """The configuration that ``env`` describes. Raises `ConfigError` naming the variable that is missing or wrong."""
     return Config(
-        endpoint_url=env.get("AWS_ENDPOINT_URL") or None,
-        region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1",
+        endpoint_url=_endpoint(env),
+        region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or _region_of_topic(env),
         resources=_resources(env),
-        host=env.get("HOST", "127.0.0.1"),
+        host=env.get("HOST") or LOOPBACK,
         port=_number(env, "PORT", "3000", int, 0, 65535),
         receive_wait_seconds=_number(env, "SQS_WAIT_SECONDS", "20", int, 0, 20),
         visibility_seconds=_number(env, "SQS_VISIBILITY_SECONDS", "60", int, 1, 43_200),
         consumer_threads=_number(env, "CONSUMER_THREADS", "0", int, 0, 64) or None,
         relay_interval_seconds=_number(env, "RELAY_INTERVAL_SECONDS", "30", float, 0.1, 3600),
-        relay_enabled=env.get("RELAY", "on") != "off",
+        relay_enabled=_choice(env, "RELAY", "on", ("on", "off")) == "on",
         gateway=_gateway(env),
         log_format=_choice(env, "LOG_FORMAT", "auto", ("auto", "json", "text")),
         metrics=_choice(env, "METRICS", "off", ("off", "emf")) == "emf",
@@ -132,7 +218,9 @@ def load_config(env: Mapping[str, str]) -> Config:
         mail_from=_address(env, "MAIL_FROM"),
         tokens=_tokens(env),
         ops_token=_token(env, "OPS_TOKEN"),
+        ops_token_parameter=env.get("OPS_TOKEN_PARAMETER") or None,
         supervisor_fd=_pipe(env, SUPERVISOR_FD),
+        stack=env.get("SHOPFLOW_STACK") or "shopflow",
     )
 
 
@@ -170,6 +258,19 @@ def _resources(env: Mapping[str, str]) -> Resources:
     )
 
 
+def _endpoint(env: Mapping[str, str]) -> str | None:
+    text = env.get("AWS_ENDPOINT_URL")
+    if text and not (_split(text).scheme in ("http", "https") and _split(text).hostname):
+        raise ConfigError(f"AWS_ENDPOINT_URL={text} must be a URL such as http://127.0.0.1:4566.")
+    return text.rstrip("/") if text else None
+
+
+def _region_of_topic(env: Mapping[str, str]) -> str:
+    """arn:aws:sns:eu-west-1:… → eu-west-1"""
+    parts = env.get("SHOPFLOW_TOPIC_ARN", "").split(":")
+    return parts[3] if len(parts) > 3 else DEFAULT_REGION
+
+
 def _by_service(env: Mapping[str, str], suffix: str) -> dict[str, str]:
     """SHOPFLOW_INVENTORY_QUEUE_URL=… → {"inventory": …}"""
     prefix = "SHOPFLOW_"
@@ -186,7 +287,7 @@ def _gateway(env: Mapping[str, str]) -> GatewaySettings:
     return GatewaySettings(
         success_rate=_number(env, "PAYMENT_SUCCESS_RATE", "0.8", float, 0, 1),
         latency_ms=(least, _number(env, "PAYMENT_LATENCY_MAX_MS", str(max(800, least)), int, least, 60_000)),
-        seed=env.get("PAYMENT_SEED", "shopflow"),
+        seed=env.get("PAYMENT_SEED") or "shopflow",
         asked_for=bool(env.get("PAYMENT_GATEWAY") or env.get("AWS_ENDPOINT_URL")),
     )
 
@@ -211,9 +312,13 @@ def _tokens(env: Mapping[str, str]) -> TokenSettings | None:
 
 
 def _token(env: Mapping[str, str], name: str) -> str | None:
-    token = env.get(name) or None
-    if token is not None and len(token) < MIN_TOKEN_CHARACTERS:
-        raise ConfigError(f"{name} must have at least {MIN_TOKEN_CHARACTERS} characters that nobody can guess.")
+    return checked_token(env[name], name) if env.get(name) else None
+
+
+def checked_token(token: str, source: str) -> str:
+    """``token``. Raises `ConfigError` naming its ``source`` when it is too short."""
+    if len(token) < MIN_TOKEN_CHARACTERS:
+        raise ConfigError(f"{source} must have at least {MIN_TOKEN_CHARACTERS} characters that nobody can guess.")
     return token
 
 
@@ -232,7 +337,8 @@ def _pipe(env: Mapping[str, str], name: str) -> int | None:
 
 def _required(env: Mapping[str, str], name: str) -> str:
     if not env.get(name):
-        raise ConfigError(f"{name} is not set. Run 'make infra-up', which writes it to {ENV_FILE}.")
+        writers = "'make infra-up', or 'make env' for real AWS"
+        raise ConfigError(f"{name} is not set. Run {writers}, which writes it to {ENV_FILE}.")
     return env[name]
 
 

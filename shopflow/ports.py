@@ -109,8 +109,8 @@ class Products(Protocol):
         """All products, sorted by id, eventually consistent. Unreadable rows are left out and logged."""
         ...
 
-    def seed(self, product: Product) -> bool:
-        """Insert the product unless it exists. Returns whether it was inserted.
+    def put(self, product: Product) -> bool:
+        """Insert the product. One that exists gets this name and price, and keeps its units. Returns whether it is new.
 
         Raises ``ValueError``, with nothing written, for a product that could not be read back.
         """

@@ -36,7 +36,7 @@ UNITS: Mapping[str, str] = {
     "OldestOpenOrderSeconds": "Seconds",
     "Republished": "Count",
 }
-"""All metrics. Each has one dimension, Service."""
+"""All metrics. Each has the dimensions Stack and Service."""
 
 
 class Metrics(Protocol):
@@ -55,18 +55,18 @@ class NoMetrics:
 class EmfMetrics:
     """`Metrics` that pass one line of text for each `put` to ``write``. ``service``: its name in the catalogue."""
 
-    def __init__(self, service: str, clock: Clock, write: Callable[[str], object]) -> None:
-        self._service = service
+    def __init__(self, stack: str, service: str, clock: Clock, write: Callable[[str], object]) -> None:
+        self._dimensions = {"Stack": stack, "Service": service}
         self._clock = clock
         self._write = write
 
     def put(self, **values: float) -> None:
         declared = {
             "Namespace": NAMESPACE,
-            "Dimensions": [["Service"]],
+            "Dimensions": [[*self._dimensions]],
             "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in values],
         }
-        line = {"_aws": {"Timestamp": self._clock.now_ms(), "CloudWatchMetrics": [declared]}, "Service": self._service}
+        line = {"_aws": {"Timestamp": self._clock.now_ms(), "CloudWatchMetrics": [declared]}, **self._dimensions}
         self._write(jsontext.dumps(line | values) + "\n")
 
 
@@ -143,16 +143,17 @@ SILENT = Telemetry()
 
 def telemetry_of(service: ServiceSpec, config: Config) -> Telemetry:
     """The telemetry that ``config`` asks for. Raises `ConfigError` if it needs a package that is not installed."""
-    metrics = EmfMetrics(service.name, SystemClock(), sys.stdout.write) if config.metrics else NoMetrics()
+    metrics = EmfMetrics(config.stack, service.name, SystemClock(), sys.stdout.write) if config.metrics else NoMetrics()
     return Telemetry(_exporting(service) if config.tracing else NoTracing(), metrics)
 
 
 def _exporting(service: ServiceSpec) -> Tracing:
     try:
         from shopflow.otel import exporting
+
+        return exporting(service.source)
     except ImportError as error:
-        raise ConfigError(
-            f"OTEL_* variables ask for spans, but a package is missing ({error.name}): "
-            "pip install -r requirements/otel.txt"
-        ) from None
-    return exporting(service.source)
+        wrong, way_out = f"a package is missing ({error.name})", "pip install -r requirements/otel.txt"
+    except Exception as error:  # OpenTelemetry raises errors of many kinds
+        wrong, way_out = str(error), "correct them"
+    raise ConfigError(f"OTEL_* variables ask for spans, but {wrong}: {way_out}, or set OTEL_SDK_DISABLED=true")

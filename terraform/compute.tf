@@ -10,6 +10,7 @@ locals {
   # The settings of every service (shopflow/config.py). `make package` puts the overlay at this path.
   common_environment = merge(var.catalog_overlay == null ? {} : { SHOPFLOW_CATALOG_OVERLAY = "overlay/catalog.json" }, {
     METRICS                    = "emf"
+    SHOPFLOW_STACK             = var.name_prefix
     SHOPFLOW_TOPIC_ARN         = module.event_bus.topic.arn
     SHOPFLOW_ORDERS_TABLE      = module.tables.tables["orders"].name
     SHOPFLOW_INVENTORY_TABLE   = module.tables.tables["inventory"].name
@@ -28,21 +29,40 @@ locals {
   settings = {
     payment      = { PAYMENT_GATEWAY = var.payment_gateway }
     notification = var.mail_from == null ? {} : { MAIL_FROM = var.mail_from }
-    order = var.jwt_authorizer == null ? {} : {
-      JWT_ISSUER   = var.jwt_authorizer.issuer
-      JWT_AUDIENCE = join(",", var.jwt_authorizer.audience)
-    }
+    order = merge(
+      var.ops_token_parameter == null ? {} : { OPS_TOKEN_PARAMETER = var.ops_token_parameter },
+      var.jwt_authorizer == null ? {} : {
+        JWT_ISSUER   = var.jwt_authorizer.issuer
+        JWT_AUDIENCE = join(",", var.jwt_authorizer.audience)
+      }
+    )
   }
 
-  relay_minutes = 1
+  # The numbers that the services read, each with its bounds (shopflow/config.py).
+  setting_bounds = {
+    CONSUMER_THREADS       = [0, 64]
+    PAYMENT_LATENCY_MAX_MS = [0, 60000]
+    PAYMENT_LATENCY_MIN_MS = [0, 60000]
+    PAYMENT_SUCCESS_RATE   = [0, 1]
+    PORT                   = [0, 65535]
+    RELAY_INTERVAL_SECONDS = [0.1, 3600]
+    SQS_VISIBILITY_SECONDS = [1, 43200]
+    SQS_WAIT_SECONDS       = [0, 20]
+  }
 
-  # Less than the visibility timeout of the queue (60 s): Lambda refuses the mapping otherwise.
+  relay_minutes  = 1
+  worker_seconds = 50
+
   worker_functions = {
     for name, consumer in local.lambda_workers : name => {
       description     = local.catalog.services[name].title
       handler         = "workers.lambda_handler.${name}"
-      timeout_seconds = 50
-      environment     = merge({ "SHOPFLOW_${upper(name)}_QUEUE_URL" = consumer.queue.url }, try(local.settings[name], {}))
+      timeout_seconds = local.worker_seconds
+      check_event     = jsonencode({ Records = [] })
+      environment = merge({
+        "SHOPFLOW_${upper(name)}_QUEUE_URL" = consumer.queue.url
+        SQS_VISIBILITY_SECONDS              = tostring(consumer.queue.visibility_timeout_seconds)
+      }, try(local.settings[name], {}))
     }
   }
 
@@ -52,12 +72,14 @@ locals {
       description     = "The Order Service's API"
       handler         = "api.lambda_handler.http"
       timeout_seconds = 29
+      check_event     = jsonencode({ headers = {}, rawPath = "/health", requestContext = { http = { method = "GET", sourceIp = "" } } })
       environment     = merge(local.queue_urls, local.settings.order)
     }
     relay = {
       description     = "Publishes what was committed but never published"
       handler         = "api.lambda_handler.relay"
       timeout_seconds = 60 * local.relay_minutes
+      check_event     = null # it would have an effect
       environment     = { RELAY_INTERVAL_SECONDS = tostring(60 * local.relay_minutes) }
     }
   } : {}
@@ -81,13 +103,17 @@ module "function" {
   memory_mb          = var.lambda_memory_mb
   timeout_seconds    = each.value.timeout_seconds
   log_retention_days = var.log_retention_days
+  check_event        = each.value.check_event
+  pinned_version     = lookup(var.pinned_versions, each.key, null)
+
+  reserved_concurrency = lookup(var.reserved_concurrency, each.key, null)
 }
 
 resource "aws_lambda_event_source_mapping" "worker" {
   for_each = local.lambda_workers
 
   event_source_arn        = each.value.queue.arn
-  function_name           = module.function[each.key].function.arn
+  function_name           = module.function[each.key].alias.arn
   batch_size              = 10
   function_response_types = ["ReportBatchItemFailures"]
 
@@ -113,7 +139,7 @@ resource "aws_cloudwatch_event_target" "relay" {
   count = local.on_lambda ? 1 : 0
 
   rule = aws_cloudwatch_event_rule.relay[0].name
-  arn  = module.function["relay"].function.arn
+  arn  = module.function["relay"].alias.arn
 }
 
 resource "aws_lambda_permission" "relay" {
@@ -121,7 +147,8 @@ resource "aws_lambda_permission" "relay" {
 
   statement_id  = "AllowSchedule"
   action        = "lambda:InvokeFunction"
-  function_name = module.function["relay"].function.function_name
+  function_name = module.function["relay"].alias.function_name
+  qualifier     = module.function["relay"].alias.name
   principal     = "events.amazonaws.com"
   source_arn    = aws_cloudwatch_event_rule.relay[0].arn
 }
@@ -132,7 +159,7 @@ module "http_api" {
 
   name                = "${var.name_prefix}-orders"
   description         = "The Order Service"
-  function            = module.function["order"].function
+  function            = module.function["order"].alias
   requests_per_second = var.api_requests_per_second
   burst_requests      = var.api_burst_requests
   throttles           = var.api_throttles
@@ -151,4 +178,9 @@ output "api_url" {
 output "api_domain_target" {
   description = "What the DNS record of `domain` must point to: an alias with a name and a hosted zone; null without a domain."
   value       = one(module.http_api[*].domain_target)
+}
+
+output "live_versions" {
+  description = "The version of each function that is invoked, by service; empty if the services do not run on Lambda."
+  value       = { for service, one in module.function : service => one.alias.function_version }
 }

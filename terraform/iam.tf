@@ -8,7 +8,7 @@ locals {
       # AWS recommends this, so that a task of another account cannot get the role.
       Condition = {
         StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id }
-        ArnLike      = { "aws:SourceArn" = "arn:${data.aws_partition.current.partition}:ecs:${var.region}:${data.aws_caller_identity.current.account_id}:*" }
+        ArnLike      = { "aws:SourceArn" = "arn:${data.aws_partition.current.partition}:ecs:${local.region}:${data.aws_caller_identity.current.account_id}:*" }
       }
     }
   }
@@ -32,13 +32,18 @@ module "permissions" {
     from = var.mail_from
     identity_arns = [
       for identity in coalescelist(tolist(var.mail_identities), [split("@", var.mail_from)[1]]) :
-      "arn:${data.aws_partition.current.partition}:ses:${var.region}:${data.aws_caller_identity.current.account_id}:identity/${identity}"
+      "arn:${data.aws_partition.current.partition}:ses:${local.region}:${data.aws_caller_identity.current.account_id}:identity/${identity}"
     ]
   }
 
+  ops_token_parameter_arn = one([
+    for name in var.ops_token_parameter[*] :
+    "arn:${data.aws_partition.current.partition}:ssm:${local.region}:${data.aws_caller_identity.current.account_id}:parameter/${trimprefix(name, "/")}"
+  ])
+
   kms_key = var.kms_key_arn == null ? null : {
     arn = var.kms_key_arn
-    via = [for service in ["dynamodb", "sns", "sqs"] : "${service}.${var.region}.amazonaws.com"]
+    via = [for service in concat(["dynamodb", "sns", "sqs"], var.ops_token_parameter == null ? [] : ["ssm"]) : "${service}.${local.region}.amazonaws.com"]
   }
 }
 
@@ -47,6 +52,8 @@ resource "aws_iam_role" "service" {
 
   name        = "${var.name_prefix}-${each.key}"
   description = "What ShopFlow's service ${each.key} runs as."
+
+  permissions_boundary = var.permissions_boundary_arn
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

@@ -1,6 +1,11 @@
 output "region" {
   description = "AWS region of every resource."
-  value       = var.region
+  value       = local.region
+}
+
+output "name_prefix" {
+  description = "First part of the name of every resource."
+  value       = var.name_prefix
 }
 
 output "topic_arn" {
@@ -51,6 +56,11 @@ output "payment_gateway" {
 output "mail_from" {
   description = "Address that customers get mail from (MAIL_FROM); null if mails go into the log."
   value       = var.mail_from
+}
+
+output "ops_token_parameter" {
+  description = "Name of the SSM parameter with the operator's token; null without one."
+  value       = var.ops_token_parameter
 }
 
 output "role_arns" {

@@ -12,13 +12,12 @@ variable "name_prefix" {
 }
 
 variable "region" {
-  description = "AWS region of every resource."
+  description = "AWS region of every resource; null for that of the environment or of the AWS profile."
   type        = string
-  default     = "us-east-1"
-  nullable    = false
+  default     = null
 
   validation {
-    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    condition     = var.region == null || can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
     error_message = "region must be the code of an AWS region, such as us-east-1."
   }
 }
@@ -55,6 +54,13 @@ variable "deletion_protection" {
   nullable    = false
 }
 
+variable "table_policies" {
+  description = "Give the audit log a resource policy: nobody can change or delete an entry, whatever their rights. Turn it off for a local AWS that has no such policies, such as LocalStack."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "catalog_overlay" {
   description = "Path of an overlay: a catalogue that adds services to schemas/catalog.json, such as examples/fraud/catalog.json."
   type        = string
@@ -73,8 +79,14 @@ variable "trusted_services" {
   }
 }
 
+variable "permissions_boundary_arn" {
+  description = "ARN of the policy that bounds what the roles can do; null for none. The roles of terraform/bootstrap may only create roles with it."
+  type        = string
+  default     = null
+}
+
 variable "operator_page" {
-  description = "Give the role of the Order Service the rights of an operator. Its page /ops needs them (the page is on if OPS_TOKEN is set)."
+  description = "Give the role of the Order Service the rights of an operator. Its page /ops needs them (ops_token_parameter turns it on)."
   type        = bool
   default     = false
   nullable    = false
@@ -121,6 +133,17 @@ variable "alarm_emails" {
   type        = set(string)
   default     = []
   nullable    = false
+
+  validation {
+    condition     = !var.alarms || length(var.alarm_emails) > 0
+    error_message = "Nobody would get the alarms: set alarm_emails, as in -var='alarm_emails=[\"ops@example.com\"]', or alarms = false."
+  }
+}
+
+variable "service_alarms" {
+  description = "Create the alarms on the services' own metrics, which need services that run with METRICS=emf and whose output is in CloudWatch's logs; null: when compute is lambda."
+  type        = bool
+  default     = null
 }
 
 variable "alarm_thresholds" {
@@ -168,12 +191,12 @@ variable "lambda_package" {
 variable "lambda_runtime" {
   description = "Lambda runtime with the Python version that the package was made for."
   type        = string
-  default     = "python3.11"
+  default     = "python3.13"
   nullable    = false
 
   validation {
     condition     = can(regex("^python3\\.[0-9]+$", var.lambda_runtime))
-    error_message = "lambda_runtime must be a Python runtime, such as python3.11."
+    error_message = "lambda_runtime must be a Python runtime, such as python3.13."
   }
 }
 
@@ -275,11 +298,61 @@ variable "api_burst_requests" {
 }
 
 variable "service_settings" {
-  description = "Additional environment variables of a service, such as { order = { OPS_TOKEN = \"…\" }, payment = { PAYMENT_SUCCESS_RATE = \"1\" } }."
+  description = "Additional environment variables of a service or of the relay, such as { payment = { PAYMENT_SUCCESS_RATE = \"1\" } }."
   type        = map(map(string))
   default     = {}
   nullable    = false
   sensitive   = true
+
+  validation {
+    condition     = length(setsubtract(keys(var.service_settings), local.services)) == 0
+    error_message = "service_settings names a service that there is not: the services are those of schemas/catalog.json, and relay."
+  }
+
+  validation {
+    condition = alltrue(flatten([
+      for settings in values(var.service_settings) : [
+        for name, bounds in local.setting_bounds :
+        try(tonumber(settings[name]) >= bounds[0] && tonumber(settings[name]) <= bounds[1], false) if contains(keys(settings), name)
+      ]
+    ]))
+    error_message = "A number in service_settings is outside its bounds: ${join(", ", [for name, bounds in local.setting_bounds : "${name} from ${bounds[0]} to ${bounds[1]}"])}."
+  }
+
+  validation {
+    condition     = !anytrue([for settings in values(var.service_settings) : contains(keys(settings), "OPS_TOKEN")])
+    error_message = "OPS_TOKEN in service_settings could be read in Terraform's state. Put it into an SSM parameter, and name that in ops_token_parameter."
+  }
+}
+
+variable "ops_token_parameter" {
+  description = "Name of the SSM parameter (a SecureString) with the operator's token, which turns the page /ops on; null for no page."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.ops_token_parameter == null || can(regex("^[a-zA-Z0-9_./-]+$", var.ops_token_parameter))
+    error_message = "ops_token_parameter must be the name of an SSM parameter, such as /shopflow/ops-token."
+  }
+}
+
+variable "reserved_concurrency" {
+  description = "Executions at once that are kept for the API and for the relay, and at most allowed; null for the account's common pool. AWS keeps 100 of the account's limit for all other functions."
+  type        = object({ order = optional(number), relay = optional(number) })
+  default     = {}
+  nullable    = false
+}
+
+variable "pinned_versions" {
+  description = "Functions that stay at a version, by service, such as { order = \"3\" }: so that consumers are rolled out before producers, or to roll back one service. The output live_versions says what runs."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(keys(var.pinned_versions), local.services)) == 0 && alltrue([for version in values(var.pinned_versions) : can(regex("^[0-9]+$", version))])
+    error_message = "pinned_versions must be version numbers by service, such as { order = \"3\" }."
+  }
 }
 
 variable "log_retention_days" {

@@ -6,7 +6,7 @@ import socket
 
 import requests
 
-from scripts.infra.stack import LOOPBACK
+from shopflow.config import LOOPBACK
 
 
 def free_port() -> int:

@@ -15,13 +15,18 @@ from tests.system import CATALOG, CONTRACTS, OUTBOX
 HEADERS = HeaderFactory(SystemClock())
 
 
-def committed(live: Live, product: str) -> tuple[Order, list[Event]]:
-    """A stored order of two units, with its `order.created`, which nobody has published."""
+def drafted(live: Live, product: str) -> Order:
+    """An order of two units, not stored."""
     header = HEADERS.new(EventType.ORDER_CREATED)
     line = Line(product, "Test product", 2, live.aws.products.read([product])[product].price)
     order_id = "ORD-" + header.event_id[-8:]
     draft = Order(order_id, "CUST-TEST", (line,), header.time_ms, header.time_ms, payment_method=VISA)
-    order = live.aws.orders.create(create(draft, header))
+    return create(draft, header)
+
+
+def committed(live: Live, product: str) -> tuple[Order, list[Event]]:
+    """A stored order of two units, with its `order.created`, which nobody has published."""
+    order = live.aws.orders.create(drafted(live, product))
     return order, [stored_event(CATALOG, order)]
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import boto3
 import requests
 from mypy_boto3_sqs import SQSClient
 
+from scripts.infra.local_client import local_client
 from scripts.services import ORDER, Command, LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import ResourceReport, inspect
@@ -49,7 +49,7 @@ class Live:
     def product(self, stock: int) -> str:
         """A new product that no other test knows. Returns its id."""
         product_id = f"P-{uuid4().hex[:12]}"
-        assert self.aws.products.seed(Product(product_id, "Test product", Decimal("9.99"), stock, stock))
+        assert self.aws.products.put(Product(product_id, "Test product", Decimal("9.99"), stock, stock))
         return product_id
 
     def stock(self, product_id: str) -> int:
@@ -165,4 +165,5 @@ def _drain(sqs: SQSClient, url: str) -> Iterator[str]:
 
 
 def sqs_client(config: Config) -> SQSClient:
-    return boto3.session.Session(region_name=config.region).client("sqs", endpoint_url=config.endpoint_url)
+    client: SQSClient = local_client("sqs", config.endpoint_url or "")
+    return client

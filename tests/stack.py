@@ -12,17 +12,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import pytest
 
 from scripts.console import Progress
-from scripts.infra.emulator import Embedded
+from scripts.infra.emulator import PROGRAM, Embedded
 from scripts.infra.lifecycle import config_of, down, up
-from scripts.infra.stack import CREDENTIALS, ROOT, Stack, render_env, write_atomically
+from scripts.infra.stack import ROOT, Stack, render_env, write_atomically
 from scripts.infra.terraform import Module
-from scripts.restock import SEED
-from shopflow.config import Config
+from scripts.products import read_products
+from shopflow.config import CREDENTIALS, Config
 from tests.addresses import free_port
 
 FOLDER = ROOT / ".local" / "test"
@@ -54,11 +53,18 @@ def applied_stack(
         copy = running.enter_context(_unused_copy())
         with _snapshot(overlay, progress or Progress()) as snapshot:
             _copy(snapshot, copy, overlay)
-        emulator = Embedded(copy)
-        with mock.patch.dict(os.environ, emulator_env or {}):
-            emulator.start(Progress())
+        emulator = Embedded(copy, emulator_env)
+        emulator.start(Progress())
         running.callback(emulator.kill)
         yield AppliedStack(copy, config_of(copy), copy.environment(os.environ))
+
+
+def prepare(stack: Stack) -> None:
+    """Give a stopped, empty stack what Terraform and the seed made."""
+    with pytest.MonkeyPatch.context() as environment:
+        _use_local_aws_only(environment)
+        with _snapshot(None, Progress()) as snapshot:
+            _copy(snapshot, stack)
 
 
 @contextmanager
@@ -83,7 +89,8 @@ def _snapshot(overlay: Path | None, progress: Progress) -> Iterator[Stack]:
 
 
 def _version(module: Module) -> str:
-    facts = (module.fingerprint(), importlib.metadata.version("ministack"), SEED)
+    emulator = (importlib.metadata.version("ministack"), PROGRAM.read_bytes())
+    facts = (module.fingerprint(), emulator, read_products())
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
@@ -124,7 +131,7 @@ def _clear(stack: Stack) -> None:
 
 def _copy(source: Stack, target: Stack, overlay: Path | None = None) -> None:
     """Let ``target`` have the resources and the data of ``source``, which must be stopped."""
-    shutil.copytree(source.folder / "emulator" / "state", target.folder / "emulator" / "state")
+    shutil.copytree(source.folder / "emulator" / "saves", target.folder / "emulator" / "saves")
     shutil.copy(source.folder / "terraform.tfstate", target.folder)
     providers = Path("terraform-data", "providers")
     shutil.copytree(source.folder / providers, target.folder / providers, symlinks=True, copy_function=os.link)

@@ -9,15 +9,18 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 from api.caches import ProductCache
 from api.placing import PlaceOrder
-from shopflow.catalog import load_catalog
+from shopflow import jsontext
+from shopflow.catalog import Catalog, load_catalog
 from shopflow.clock import HeaderFactory
 from shopflow.config import GatewaySettings
+from shopflow.contracts import Contracts
+from shopflow.domain.event import Event
 from shopflow.domain.order import Order
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.outbox import Outbox, Publisher
@@ -26,13 +29,52 @@ from shopflow.messaging.retry import Backoff
 from shopflow.ports import Outgoing, Queue, Topic
 from shopflow.telemetry import SILENT, Telemetry
 from tests.clocks import ManualClock, SkewedClock
-from tests.remembering import RememberingContracts
 from tests.taps import CountingMailer, Crash, LedgerGateway, Tap, Tapped, straight_through
 from tests.twins import Twins, wire
 from workers import handlers
 from workers.gateway import SimulatedGateway
 
 __all__ = ["CATALOG", "CONTRACTS", "Crash", "Ports", "System", "service_of"]
+
+MAX_REMEMBERED = 10_000
+
+
+class RememberingContracts(Contracts):
+    """The contracts, with a cache of the texts that have passed: their answer never changes.
+
+    Without it, validation takes most of the time of a run over the twins.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        super().__init__(catalog)
+        self._decoded: dict[str, Event] = {}
+        self._passed: dict[str, None] = {}
+
+    def decode(self, text: str) -> Event:
+        if text not in self._decoded:
+            _make_room(self._decoded)
+            self._decoded[text] = super().decode(text)
+        return self._decoded[text]
+
+    def encode(self, event: Event) -> str:
+        text = jsontext.dumps(event.to_json())
+        self._once(text, super().encode, event)
+        return text
+
+    def check_request(self, body: Any) -> None:
+        self._once(f"request {jsontext.dumps(body)}", super().check_request, body)
+
+    def _once(self, text: str, check: Callable[[Any], object], value: Any) -> None:
+        if text not in self._passed:
+            check(value)
+            _make_room(self._passed)
+            self._passed[text] = None
+
+
+def _make_room(remembered: dict[str, Any]) -> None:
+    if len(remembered) >= MAX_REMEMBERED:
+        remembered.clear()
+
 
 CATALOG = load_catalog()
 CONTRACTS = RememberingContracts(CATALOG)
@@ -126,7 +168,7 @@ class System:
         for payment_method in payment_methods:
             self.place(wanted, payment_method)
         self.api = api
-        Publisher(self._ports("order").topic).publish(deferred)
+        Publisher(self.ports("order").topic).publish(deferred)
 
     def step(self, name: str) -> None:
         """One round of one consumer, unless it is at work already (a tap may call this in the middle of its round).
@@ -155,13 +197,23 @@ class System:
                 self._at_work.discard(name)
 
     def sweep(self) -> None:
-        """One sweep of the relay, which lives in the Order Service's process, or of a second one while it sweeps."""
+        """One sweep of the relay, which lives in the Order Service's process, unless it is at work already."""
+        with suppress(Crash):
+            self._let_relay(lambda relay: relay.sweep())
+
+    def look_at(self, order_id: str) -> None:
+        """The relay looks at an order, due or not. Raises what the look raises, or `Crash`."""
+        self._let_relay(lambda relay: relay.look_at(order_id, self.clock.now, self.clock.now))
+
+    def _let_relay(self, work: Callable[[Relay], object]) -> None:
         with self._at("relay") as busy:
-            relay = self._relay() if busy else self.relay
+            if busy:
+                return
             try:
-                relay.sweep()
+                work(self.relay)
             except Crash:
                 self.relay, self.api = self._relay(), self._api()
+                raise
 
     def run(self, seconds: float) -> None:
         """Let the services work for that long."""
@@ -217,7 +269,7 @@ class System:
                     self.queues[name].send(message.body)
 
     def _consumer(self, name: str) -> Consumer:
-        service, ports = service_of(name), self._ports(name)
+        service, ports = service_of(name), self.ports(name)
         return Consumer(
             handlers.HANDLERS[service](ports, OUTBOX),
             cast(Queue, Tapped(self.queues[service], name, "queue", self._tap)),
@@ -234,7 +286,7 @@ class System:
 
     def _api(self, deferred: list[Outgoing] | None = None) -> PlaceOrder:
         """The use case. What it would publish is only ``deferred``, if that is given."""
-        ports = self._ports("order")
+        ports = self.ports("order")
         publish = Publisher(ports.topic).publish if deferred is None else deferred.extend
         return PlaceOrder(
             outbox=OUTBOX,
@@ -246,7 +298,7 @@ class System:
         )
 
     def _relay(self) -> Relay:
-        ports = self._ports("relay")
+        ports = self.ports("relay")
         metrics = self._telemetry("order").metrics
         return Relay(ports.orders, ports.audit, Publisher(ports.topic), OUTBOX, ports.clock, metrics)
 
@@ -258,7 +310,9 @@ class System:
         self._keys += 1
         return f"key-{self._keys}"
 
-    def _ports(self, name: str) -> Ports:
+    def ports(self, name: str) -> Ports:
+        """The view that a service has of the world, through the tap."""
+
         def tapped(port: str, target: object) -> Any:
             return Tapped(target, name, port, self._tap)
 

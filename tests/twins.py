@@ -29,13 +29,14 @@ class Twins:
     def seed(self, stock: Mapping[str, int]) -> None:
         """Put new products into the assortment, so many units of each."""
         for name, units in stock.items():
-            self.products.seed(Product(name, f"Name of {name}", Decimal("9.99"), units, units))
+            self.products.put(Product(name, f"Name of {name}", Decimal("9.99"), units, units))
 
 
 def wire(
     catalog: Catalog,
     clock: Clock,
     *,
+    orders: Callable[[Tables], MemoryOrders] = MemoryOrders,
     audit: MemoryAuditLog | None = None,
     topic: MemoryTopic | None = None,
     queue: Callable[..., MemoryQueue] = MemoryQueue,
@@ -50,5 +51,4 @@ def wire(
     queues = {name: queue(clock, name, dlq=dlq) for name, dlq in dlqs.items()}
     for service in catalog.consumers:
         topic.subscribe(queues[service.name], service.consumes)
-    orders, products = MemoryOrders(tables), MemoryProducts(tables)
-    return Twins(tables, orders, products, audit or MemoryAuditLog(), topic, queues, dlqs)
+    return Twins(tables, orders(tables), MemoryProducts(tables), audit or MemoryAuditLog(), topic, queues, dlqs)

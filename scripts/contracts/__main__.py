@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from scripts.console import FAILED, OK, parser_of, run_command
+from scripts.console import FAILED, OK, new_console, parser_of, run_command
 from scripts.contracts.asyncapi import DOCUMENT, asyncapi
 from scripts.contracts.released import load_contracts, problem
 from scripts.infra.stack import ROOT
@@ -63,7 +63,7 @@ def main() -> int:
     command = parse(sys.argv[1:])
     if command == "asyncapi":
         return write_asyncapi()
-    return check(ROOT, Console(highlight=False, markup=False), release=command == "release")
+    return check(ROOT, new_console(markup=False), release=command == "release")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,9 @@ import os
 import sys
 from collections.abc import Mapping
 
-from rich.console import Console
-
-from scripts.console import OK, Progress, parser_of, run_command
+from scripts.console import OK, Progress, new_console, parser_of, run_command
 from scripts.infra.lifecycle import down, reset, status, up
-from scripts.infra.stack import CREDENTIALS, Stack, stack_for_developer
+from scripts.infra.stack import Stack, stack_for_developer
 from shopflow.errors import ConfigError
 
 ABOUT = """\
@@ -48,10 +46,11 @@ def main() -> int:
     parser = parser_of("scripts.infra", ABOUT)
     parser.add_argument("command", choices=("up", "down", "reset", "status"))
     command = parser.parse_args().command
-    exported = dict(os.environ)
+    exported = {name: value for name, value in os.environ.items() if value}
     stack = stack_for_developer(chosen_port(exported))
     os.environ.clear()  # no profile and no real credentials reach boto3
-    os.environ.update(stack.environment(exported) | CREDENTIALS)
+    os.environ.update(stack.environment(exported))
+    os.environ.pop("AWS_ENDPOINT_URL", None)  # each client is told its endpoint
     return run(command, stack, exported)
 
 
@@ -67,7 +66,7 @@ def run(command: str, stack: Stack, settings: Mapping[str, str]) -> int:
         case "reset":
             reset(stack, progress)
         case _:
-            return status(stack, Console())
+            return status(stack, new_console())
     return OK
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from scripts.console import CommandError, Progress, last_line
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import HEALTH_PATH, ROOT, Stack, answers, port_is_taken, wait_until_healthy
+from shopflow.config import canonical
 from shopflow.errors import ConfigError
 from shopflow.listeners import taken
 
@@ -29,6 +30,9 @@ class External:
                 "or unset AWS_ENDPOINT_URL: then a local cloud is started."
             )
         progress.say(f"✔ {self.endpoint} answers: using it as it is (AWS_ENDPOINT_URL)")
+
+    def has_ended(self) -> bool:
+        return False
 
     def stop(self, progress: Progress) -> None:
         progress.say(f"{self.endpoint} was not started by ShopFlow: left running")
@@ -59,6 +63,9 @@ class LocalStack:
             if not wait_until_healthy(self.endpoint, self._is_running):
                 raise CommandError("LocalStack did not start: 'docker compose logs' shows why.")
 
+    def has_ended(self) -> bool:
+        return False  # Docker would say, but it takes long
+
     def stop(self, progress: Progress) -> None:
         with progress.step("Stopping LocalStack"):
             self._compose("stop")
@@ -88,7 +95,7 @@ Cloud = Embedded | LocalStack | External
 """Each has a ``kind``, which is its name in the stack's record, and an ``endpoint``.
 
 ``start`` returns when it answers, at once if it does already, and raises `CommandError` when it cannot start. ``stop``
-keeps its state, if it can keep any; ``discard`` drops it.
+keeps its state, if it can keep any; ``discard`` drops it. ``has_ended``: that it does not run is known.
 """
 
 
@@ -98,17 +105,18 @@ def choose(stack: Stack, settings: Mapping[str, str]) -> Cloud:
     An AWS_ENDPOINT_URL that is the stack's own, perhaps exported from its env file, means the cloud it last had.
     """
     endpoint = settings.get("AWS_ENDPOINT_URL")
-    if endpoint and endpoint != stack.record().get("endpoint"):
+    if endpoint and canonical(endpoint) != canonical(stack.record().get("endpoint", "")):
         return External(endpoint)
     last = last_cloud(stack) if endpoint else None
     return last or _of_kind(settings.get("CLOUD") or Embedded.kind, stack)
 
 
 def last_cloud(stack: Stack) -> Cloud | None:
-    """The cloud that the stack last ran on; None before the first up."""
+    """The cloud that the stack last ran on; None before the first one."""
     record = stack.record()
-    if "cloud" not in record:
-        return None
+    if "cloud" not in record:  # the first up may have been killed just after it started the embedded one
+        embedded = Embedded(stack)
+        return None if embedded.has_ended() else embedded
     return External(record["endpoint"]) if record["cloud"] == External.kind else _of_kind(record["cloud"], stack)
 
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from scripts.console import CommandError, Progress, last_line
-from scripts.infra.stack import LOOPBACK, Stack, port_is_taken, wait_until_healthy
+from scripts.infra.stack import Stack, passed_on, port_is_taken, wait_until_healthy
+from shopflow.config import LOOPBACK
 from shopflow.listeners import taken
 
 STOP_SECONDS = 30
 """A stop saves the state, which takes a second for 10,000 orders."""
-_PROGRAM = Path(__file__).with_name("emulator_process.py")
+SAVES, LAST = "saves", "last"
+"""The folder of the saves, and the save of a clean stop."""
+PROGRAM = Path(__file__).with_name("emulator_process.py")
 _IN_BACKGROUND = '"$@" </dev/null >>"$EMULATOR_LOG" 2>&1 & echo "$! $GATEWAY_PORT" >"$PROCESS_FILE"'
 
 
@@ -39,8 +44,10 @@ class Embedded:
 
     kind = "embedded"
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, settings: Mapping[str, str] | None = None) -> None:
+        """``settings``: further variables of ministack."""
         self._stack = stack
+        self._settings = settings or {}
         self._folder = stack.folder / "emulator"
         self._process_file = self._folder / "process"
         self._log = self._folder / "emulator.log"
@@ -50,12 +57,19 @@ class Embedded:
     def process(self) -> Process | None:
         """The process of the emulator, if it runs."""
         with suppress(FileNotFoundError), self._process_file.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pid, port = map(int, file.read().split())
-                return Process(pid, port)
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if words := file.read().split():
+                        return Process(*map(int, words))
+                    time.sleep(0.01)  # it is being started
+                else:
+                    return None
         return None
+
+    def has_ended(self) -> bool:
+        return self.process is None
 
     def start(self, progress: Progress) -> None:
         if process := self.process:
@@ -79,6 +93,11 @@ class Embedded:
 
     def stop(self, progress: Progress) -> None:
         if not (process := self.process):
+            if port_is_taken(self._stack.port):
+                raise CommandError(
+                    f"{taken(self._stack.port)}, which is not this folder's local cloud. If it is, because the folder "
+                    "was copied or removed while it ran, its orders are lost when you stop that process."
+                )
             progress.say("The local cloud is not running")
             return
         pid, port = process
@@ -86,6 +105,11 @@ class Embedded:
             os.kill(pid, signal.SIGTERM)
             if not self._ends(port):
                 raise CommandError(f"The local cloud (process {pid}) does not stop. See {self._log}")
+            if not (self._folder / SAVES / LAST).exists():
+                raise CommandError(
+                    "The local cloud stopped but could not save its state: is the disk full? "
+                    f"The next infra-up starts with what it saved before. Its log: {self._log}"
+                )
 
     def kill(self) -> None:
         """Stop it at once if it runs. The next start loads the last save."""
@@ -96,7 +120,8 @@ class Embedded:
 
     def discard(self, progress: Progress) -> None:
         with progress.step("Stopping the local cloud"):
-            self.kill()  # its state goes with the stack's folder
+            self.kill()
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _ends(self, port: int) -> bool:
         """Wait until it ends and its port is free. False after `STOP_SECONDS`."""
@@ -110,11 +135,12 @@ class Embedded:
     def _spawn(self) -> None:
         """Start it in a session of its own and not as our child, so that no Ctrl-C and no exit of ours reaches it."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._log.unlink(missing_ok=True)
+        if self._log.exists():
+            self._log.replace(self._log.with_suffix(".log.1"))
         with self._process_file.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             subprocess.run(
-                ["/bin/sh", "-c", _IN_BACKGROUND, "sh", sys.executable, "-P", str(_PROGRAM)],
+                ["/bin/sh", "-c", _IN_BACKGROUND, "sh", sys.executable, "-P", str(PROGRAM)],
                 env=self._environment(),
                 cwd=self._folder,
                 start_new_session=True,
@@ -123,18 +149,19 @@ class Embedded:
             )
 
     def _environment(self) -> dict[str, str]:
-        return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
+        return passed_on(os.environ) | {
             "BIND_HOST": LOOPBACK,
             "MINISTACK_HOST": LOOPBACK,
             "GATEWAY_PORT": str(self._stack.port),
             "MINISTACK_REGION": self._stack.region,
             "PERSIST_STATE": "1",
-            "STATE_DIR": str(self._folder / "state"),
-            "SAVES_DIR": str(self._folder / "saves"),
+            "STATE_DIR": "state",  # relative to where it runs: the folder may be moved meanwhile
+            "SAVES_DIR": SAVES,
             "SAVE_SECONDS": str(self._stack.save_seconds or ""),
             "TMPDIR": str(self._folder),
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",  # would listen on 8883
             "EMULATOR_LOG": str(self._log),
             "PROCESS_FILE": str(self._process_file),
+            **self._settings,
         }

@@ -1,8 +1,9 @@
 """The process that `scripts.infra.emulator` starts: ministack, which here also saves its state while it runs.
 
-On its own ministack saves only when it stops, so a SIGKILL would lose everything. Here a fork of the process saves: it
-has all queues and tables as they were at one moment between two requests, and writes them while the emulator goes on.
-A complete save appears under its number in one step. The next start loads the newest one.
+On its own ministack saves only when it stops, so a SIGKILL would lose everything, and it only logs that it could not.
+Here a fork of the process saves: it has all queues and tables as they were at one moment between two requests, and
+writes them while the emulator goes on. A complete save appears in one step: under its number, or as `LAST` when the
+emulator stops. The next start loads the newest one.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ MAX_CPU_SHARE = 0.2
 """Saving uses at most this share of one processor: a larger state means a longer pause between saves."""
 MAX_SAVE_SECONDS = 300
 """A save that takes longer hangs, perhaps on a lock that a server thread held at the fork. It is ended."""
+LAST = "last"
 NICENESS = 5
 
 
 class Saves:
-    """The folder of the saves. The emulator loads ``state`` when it starts and writes it when it stops."""
+    """The folder of the saves. The emulator loads ``state`` when it starts."""
 
     def __init__(self, folder: Path, state: Path) -> None:
         self._folder = folder
@@ -41,18 +43,23 @@ class Saves:
 
     def restore(self) -> None:
         """Copy the newest save into ``state``. If this is interrupted, the next start does it again."""
-        complete = [save for save in self._folder.glob("*") if save.name.isdecimal()]
+        last = self._folder / LAST
+        numbered = [save for save in self._folder.glob("*") if save.name.isdecimal()]
+        complete = [last] if last.exists() else sorted(numbered, key=lambda save: int(save.name))
         if complete:
             self._state.mkdir(parents=True, exist_ok=True)
-            for file in max(complete, key=lambda save: int(save.name)).iterdir():
+            for file in complete[-1].iterdir():
                 draft = self._state / f"{file.name}.tmp"
                 shutil.copy(file, draft)
                 draft.replace(self._state / file.name)
-        self.discard()
-
-    def discard(self) -> None:
-        """Remove all saves, because ``state`` is newer."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def save_last(self) -> None:
+        """Save when the emulator stops."""
+        try:
+            self._write(LAST).rename(self._folder / LAST)
+        except Exception:
+            traceback.print_exc()  # the stop sees that there is no last save
 
     def fork(self) -> int:
         """Start a save of the state as it is now. Returns the id of the process that saves."""
@@ -63,7 +70,11 @@ class Saves:
             code = 1
             try:
                 _leave_the_server()
-                self._write(parent)
+                copy.deepcopy = _itself  # type: ignore[assignment]  # saves half the time: nobody else uses this memory
+                draft = self._write(str(self._number))
+                if os.getppid() == parent:  # otherwise the emulator has ended, and a new one may have started
+                    draft.rename(self._folder / str(self._number))
+                    shutil.rmtree(self._folder / str(self._number - 1), ignore_errors=True)
                 code = 0
             except Exception:
                 traceback.print_exc()  # into the emulator's log; the next save tries again
@@ -71,9 +82,8 @@ class Saves:
                 os._exit(code)
         return child
 
-    def _write(self, parent: int) -> None:
-        copy.deepcopy = _itself  # type: ignore[assignment]  # saves half the time: nobody else uses this memory
-        draft = self._folder / "draft"
+    def _write(self, name: str) -> Path:
+        draft = self._folder / f"draft-{name}"
         shutil.rmtree(draft, ignore_errors=True)
         persistence.STATE_DIR = str(draft)
         for service, state_of in emulator._build_persistence_save_dict().items():
@@ -81,9 +91,7 @@ class Saves:
             if state is not None:
                 persistence.save_state(service, state)
                 (draft / f"{service}.json").stat()  # save_state only logs its errors; this raises
-        if os.getppid() == parent:  # otherwise the emulator has ended, and a new one may have started
-            draft.rename(self._folder / str(self._number))
-            shutil.rmtree(self._folder / str(self._number - 1), ignore_errors=True)
+        return draft
 
 
 def _itself(value: T, _memo: object = None) -> T:
@@ -130,9 +138,9 @@ def main() -> None:
         await serve(scope, receive, send)
 
     emulator.app = saving_app
+    emulator.save_all = lambda _: saves.save_last()
     warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)  # the child uses no other thread
     emulator.main()
-    saves.discard()
 
 
 if __name__ == "__main__":

@@ -6,21 +6,24 @@ import shutil
 from collections.abc import Mapping
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from scripts.console import FAILED, OK, Progress
-from scripts.infra.clouds import Cloud, choose, last_cloud
+from scripts.infra.abilities import abilities_of, embedded_abilities
+from scripts.infra.clouds import Cloud, External, choose, last_cloud
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import Stack, render_env, write_atomically
 from scripts.infra.terraform import Module, apply, destroy, require_terraform
 from scripts.package import Package, make_package, on_lambda, on_this_machine
-from scripts.restock import seed
+from scripts.products import put, read_products
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.mail import verify_sender
 from shopflow.aws.wiring import connect
-from shopflow.config import Config, catalog_overlay, load_config
+from shopflow.config import Config, catalog_overlay, configured_catalog, load_config
 from shopflow.errors import ConfigError, ShopFlowError, Unavailable
+from shopflow.log import printable
 
 DEAD_LETTERS = 3
 """Exit code of `status`: everything exists, but a dead-letter queue is not empty."""
@@ -34,16 +37,23 @@ def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
     Raises `CommandError` or `ConfigError`, which say what is wrong and what to do.
     """
     require_terraform()
+    configured_catalog(settings)
     with stack.lock(progress):
         cloud, last = choose(stack, settings), last_cloud(stack)
-        if last and last.kind not in (cloud.kind, "external"):
+        if cloud.kind == External.kind:
+            cloud.start(progress)  # before anything is stopped: it may not answer
+        if last and last.kind not in (cloud.kind, External.kind) and not last.has_ended():
             last.stop(progress)
-        cloud.start(progress)
+        if cloud.kind != External.kind:
+            cloud.start(progress)
         stack.remember(port=stack.port, cloud=cloud.kind, endpoint=cloud.endpoint)
+        abilities = embedded_abilities() if cloud.kind == Embedded.kind else abilities_of(cloud.endpoint)
+        progress.say(f"✔ {cloud.endpoint} is {abilities}")
         package = _package(stack, cloud, settings, progress)
-        _apply_if_needed(Module(stack, cloud.endpoint, catalog_overlay(settings), package), progress)
+        overlay = catalog_overlay(settings)
+        _apply_if_needed(Module(stack, cloud.endpoint, overlay, package, abilities.table_policies), cloud, progress)
         config = config_of(stack)
-        if new := seed(connect(config, PATIENT).products):
+        if new := put(connect(config, PATIENT).products, read_products()):
             progress.say(f"✔ Seeded {', '.join(new)}")
         if not verify_sender(config):
             progress.warn(f"{cloud.endpoint} cannot send mail from {config.mail_from}: order without 'email'.")
@@ -93,7 +103,7 @@ def _package(stack: Stack, cloud: Cloud, settings: Mapping[str, str], progress: 
     return package
 
 
-def _apply_if_needed(module: Module, progress: Progress) -> None:
+def _apply_if_needed(module: Module, cloud: Cloud, progress: Progress) -> None:
     stack = module.stack
     fingerprint = module.fingerprint()
     record = stack.record()
@@ -102,10 +112,22 @@ def _apply_if_needed(module: Module, progress: Progress) -> None:
         if _is_complete(config_of(stack)):
             progress.say(f"✔ {module.endpoint} has all resources, nothing to apply")
             return
+    was_cut_off = "fingerprint" in record and not record.get("outputs")
+    if was_cut_off and cloud.kind != External.kind:
+        progress.say("The first start was cut off, before there was any order: starting over")
+        _start_over(stack, cloud, progress)
     stack.remember(fingerprint=None)
-    outputs = apply(module, progress)
+    outputs = apply(module, progress, cloud.has_ended)
     stack.remember(fingerprint=fingerprint, outputs=outputs)
     write_atomically(stack.env_file, render_env(outputs, module.endpoint))
+
+
+def _start_over(stack: Stack, cloud: Cloud, progress: Progress) -> None:
+    """Begin with an empty cloud and without Terraform's state. Nothing of value is there before the first success."""
+    cloud.discard(progress)
+    for file in stack.folder.glob("*terraform.tfstate*"):
+        file.unlink()
+    cloud.start(progress)
 
 
 def _is_complete(config: Config) -> bool:
@@ -142,7 +164,8 @@ def status(stack: Stack, console: Console) -> int:
     console.print(table)
     table = Table("Product", "Name", "Price", "Stock", "Received")
     for one in products:
-        table.add_row(one.product_id, one.product_name, f"${one.price}", str(one.stock), str(one.received))
+        named = escape(printable(one.product_id)), escape(printable(one.product_name))
+        table.add_row(*named, f"${one.price}", str(one.stock), str(one.received))
     console.print(table)
     if not report.complete:
         console.print("A resource is missing. Run 'make infra-up', which makes it again.", style="red")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,13 +16,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from dotenv import dotenv_values
 
 from scripts.console import Progress
-from shopflow.config import ENV_FILE
+from shopflow.config import CREDENTIALS, ENDPOINT, ENV_FILE, LOOPBACK, environment_of, read_env_file
 
 ROOT = Path(__file__).resolve().parents[2]
-LOOPBACK = "127.0.0.1"
 HEALTH_PATH = "/_localstack/health"
 START_SECONDS = 120
 """The longest wait for a local cloud. The embedded one starts in half a second, LocalStack's container in about 20."""
@@ -30,10 +30,10 @@ DEFAULT_PORT = 4566
 """Where LocalStack and compatible emulators listen."""
 RECEIVE_WAIT_SECONDS = 2
 """A short long poll, so that Ctrl-C does not have to wait 20 s for one."""
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-"""A local cloud wants credentials and accepts any."""
 API_URL = "SHOPFLOW_API_URL"
 """Set when the services run as Lambda functions: where their HTTP API answers."""
+PASSED_ON = ("PATH", "HOME", "USER", "TMPDIR", "LANG", "LC_", "XDG_", "SSL_CERT_", "PYTHON", "LD_", "DYLD_")
+"""The beginnings of the variables that the emulator and Terraform get from the shell, beside those of a proxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +73,18 @@ class Stack:
 
         The env file alone says what is AWS and where: exported variables of AWS or of another stack are dropped.
         """
-        inherited = {name: value for name, value in exported.items() if not name.startswith(("AWS_", "SHOPFLOW_"))}
-        own = {name: value for name, value in dotenv_values(self.env_file).items() if value is not None}
-        return inherited | own | {"SHOPFLOW_ENV_FILE": str(self.env_file)}
+        own = {ENDPOINT: self.own_endpoint} | read_env_file(self.env_file)
+        return environment_of(exported, own) | {"SHOPFLOW_ENV_FILE": str(self.env_file)}
 
     @contextmanager
     def lock(self, progress: Progress, purpose: str = "change") -> Iterator[None]:
-        """Let one process at a time do ``purpose`` with the stack. Others wait, and say so."""
+        """Let one process at a time do ``purpose`` with the stack. Others wait, and say so.
+
+        A child process that inherits the file (``close_fds=False``) has the lock, too, until it ends.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f"{purpose}.lock").open("w") as file:
+            os.set_inheritable(file.fileno(), True)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -97,13 +100,15 @@ def stack_for_developer(port: int | None = None, root: Path = ROOT) -> Stack:
     return replace(stack, port=port or stack.record().get("port") or DEFAULT_PORT)
 
 
-def render_env(outputs: Mapping[str, Any], endpoint: str) -> str:
-    """The text of the env file: Terraform's outputs as the variables that `shopflow.config` reads."""
-    variables = {
-        "AWS_ENDPOINT_URL": endpoint,
+def render_env(outputs: Mapping[str, Any], endpoint: str | None) -> str:
+    """The text of the env file: Terraform's outputs as the variables that `shopflow.config` reads.
+
+    ``endpoint``: of a local cloud. Without one the file is for real AWS and has no credentials.
+    """
+    local = {"AWS_ENDPOINT_URL": endpoint, **CREDENTIALS, "SQS_WAIT_SECONDS": RECEIVE_WAIT_SECONDS}
+    variables = (local if endpoint else {}) | {
         "AWS_REGION": outputs["region"],
-        **CREDENTIALS,
-        "SQS_WAIT_SECONDS": RECEIVE_WAIT_SECONDS,
+        "SHOPFLOW_STACK": outputs["name_prefix"],
         "SHOPFLOW_TOPIC_ARN": outputs["topic_arn"],
         "SHOPFLOW_ORDERS_TABLE": outputs["orders_table"],
         "SHOPFLOW_INVENTORY_TABLE": outputs["inventory_table"],
@@ -112,19 +117,36 @@ def render_env(outputs: Mapping[str, Any], endpoint: str) -> str:
     }
     for kind, urls in (("QUEUE_URL", outputs["queue_urls"]), ("DLQ_URL", outputs["dlq_urls"])):
         for service, url in sorted(urls.items()):  # of the host and port where the queue was made
-            variables[f"SHOPFLOW_{service.upper()}_{kind}"] = endpoint + urlsplit(url).path
-    for name in ("payment_gateway", "mail_from"):
+            variables[f"SHOPFLOW_{service.upper()}_{kind}"] = endpoint + urlsplit(url).path if endpoint else url
+    for name in ("payment_gateway", "mail_from", "ops_token_parameter"):
         if value := outputs.get(name):
             variables[name.upper()] = value
     if overlay := outputs.get("catalog_overlay"):
         variables["SHOPFLOW_CATALOG_OVERLAY"] = overlay
     if url := outputs.get("api_url"):  # names like <id>.execute-api.localhost do not resolve everywhere
         api_id = (urlsplit(url).hostname or "").partition(".")[0]
-        variables[API_URL] = f"{endpoint}/_aws/execute-api/{api_id}/$default"
-    header = (
-        "# Written by `make infra-up` from Terraform's outputs. An exported variable wins over a line of this file.\n"
-    )
-    return header + "".join(f"{name}={value}\n" for name, value in variables.items())
+        variables[API_URL] = f"{endpoint}/_aws/execute-api/{api_id}/$default" if endpoint else url
+    header = "# Written from Terraform's outputs by `make infra-up`, or by `make env` for real AWS.\n"
+    return header + "".join(f"{name}={_quoted(value)}\n" for name, value in variables.items())
+
+
+def _quoted(value: object) -> str:
+    """A value as dotenv reads it back, whatever is in it: the overlay's path may have blanks and quotes."""
+    text = str(value)
+    return text if re.fullmatch(r"[\w:/.$-]*", text) else "'" + re.sub(r"([\\'])", r"\\\1", text) + "'"
+
+
+def passed_on(exported: Mapping[str, str], *more: str) -> dict[str, str]:
+    """Those exported variables that a program of the stack may see: they start as `PASSED_ON` or ``more`` say.
+
+    All others might change what it does.
+    """
+    wanted = (*PASSED_ON, *more)
+    return {
+        name: value
+        for name, value in exported.items()
+        if value and (name.startswith(wanted) or name.lower().endswith("_proxy"))
+    }
 
 
 def port_is_taken(port: int) -> bool:
@@ -134,14 +156,20 @@ def port_is_taken(port: int) -> bool:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
-def answers(url: str) -> bool:
-    """Whether ``url`` answers within a second, without a server error. Uses no proxy."""
+def fetch(url: str) -> requests.Response | None:
+    """What ``url`` answers within a second; None if it does not. Uses no proxy."""
     try:
         with requests.Session() as session:
             session.trust_env = False
-            return session.get(url, timeout=1).status_code < 500
+            return session.get(url, timeout=1)
     except requests.RequestException:
-        return False
+        return None
+
+
+def answers(url: str) -> bool:
+    """Whether ``url`` answers within a second, without a server error."""
+    answer = fetch(url)
+    return answer is not None and answer.status_code < 500
 
 
 def wait_until_healthy(endpoint: str, still_starting: Callable[[], bool]) -> bool:

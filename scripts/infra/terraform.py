@@ -14,38 +14,65 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from scripts.console import CommandError, Progress, last_line
-from scripts.infra.stack import ROOT, Stack
+from scripts.infra.stack import ROOT, Stack, passed_on
 from scripts.package import Package
+from shopflow.config import NO_AWS_FILES
 
 PROVIDER = "registry.terraform.io/hashicorp/aws"
 MAIL_FROM = "orders@shopflow.example"
 """A domain that nobody can own (RFC 2606): no local mail looks like a real one."""
 CHANGE = re.compile(r"(module\.)?(?P<resource>\S+): (?P<what>Still \w+|(Creat|Modificat|Destruct)\w+ complete)")
 """Terraform's lines about a resource that it changes."""
+EXISTS = re.compile(
+    r"Error: creating (?P<kind>[^(\n]+) \((?P<name>\S+)\): [^\n]*(?:AlreadyExists|ResourceInUse)[^\n]*"
+    r"\s+with (?P<address>\S+),"
+)
+"""Terraform's error when a resource exists that its state does not have."""
+PROVIDERS_FILE = "local_cloud_override.tf"
+LOCAL_ACCOUNT = "000000000000"
+POLL_SECONDS = 0.05
+SESSION = """
+exec 3<&0
+"$@" </dev/null 3<&- & terraform=$!
+{ cat; kill -INT $terraform; } <&3 >/dev/null 2>&1 &
+exec 3<&-
+wait $terraform; code=$?
+trap '' TERM; kill -TERM 0; exit $code
+"""
+"""Runs a command in a process group of its own. When stdin closes, because the process that holds it asks for that or
+has ended, Terraform is told to stop: it finishes what it has started and saves its state. A provider that outlives a
+Terraform that was killed is ended at last."""
+PASSED_ON = ("TF_CLI_CONFIG_FILE", "TF_LOG", "TF_PLUGIN_CACHE_", "TF_REGISTRY_", "TF_TOKEN_", "TERRAFORM_CONFIG")
+"""The beginnings of the variables that say where Terraform gets its providers, and what it logs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
     """What is applied: the files, and the values of their variables.
 
-    With a ``package`` the services run from it as Lambda functions. Without one they are processes.
+    With a ``package`` the services run from it as Lambda functions. Without one they are processes. Without
+    ``table_policies`` the audit log has no resource policy, for a cloud that knows none.
     """
 
     stack: Stack
     endpoint: str
     catalog_overlay: Path | None = None
     package: Package | None = None
+    table_policies: bool = True
 
     @property
     def variables(self) -> dict[str, str]:
         variables = {"name_prefix": self.stack.name_prefix, "region": self.stack.region}
         variables |= {"public": "true", "payment_gateway": "simulated", "mail_from": MAIL_FROM}
+        if not self.table_policies:
+            variables["table_policies"] = "false"
         if self.catalog_overlay:
             variables["catalog_overlay"] = str(self.catalog_overlay)
         if self.package:
@@ -87,34 +114,64 @@ class Module:
         return self.command(action, *options, *(f"-var={name}={value}" for name, value in self.variables.items()))
 
     def environment(self) -> dict[str, str]:
-        """The environment of a run. No profile and no real credentials reach a local cloud."""
-        return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_DEFAULT_REGION": self.stack.region,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "TF_DATA_DIR": str(self.stack.folder / "terraform-data"),
-            "TF_IN_AUTOMATION": "1",
-            "CHECKPOINT_DISABLE": "1",
-            "DISABLE_DEPRECATION_NOTICE": "1",
-        }
+        """The environment of a run. The shell's credentials, workspace, arguments and variables are left out."""
+        return (
+            passed_on(os.environ, *PASSED_ON)
+            | NO_AWS_FILES
+            | {
+                "AWS_ENDPOINT_URL": self.endpoint,
+                "AWS_DEFAULT_REGION": self.stack.region,
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "TF_DATA_DIR": str(self.stack.folder / "terraform-data"),
+                "TF_IN_AUTOMATION": "1",
+                "USE_EXEC": "1",  # tflocal becomes Terraform, and leaves its file behind
+                "LS_PROVIDERS_FILE": PROVIDERS_FILE,
+                "CHECKPOINT_DISABLE": "1",
+                "DISABLE_DEPRECATION_NOTICE": "1",
+            }
+        )
 
 
 def _sources() -> list[Path]:
     """The files of the root module without its tests, and the catalogue, which it reads."""
     terraform = ROOT / "terraform"
-    files = [*terraform.glob("*.tf"), *terraform.glob("modules/**/*.tf"), terraform / ".terraform.lock.hcl"]
+    files = {*terraform.glob("*.tf"), *terraform.glob("modules/**/*.tf"), terraform / ".terraform.lock.hcl"}
+    files -= set(terraform.glob("*_override.tf"))  # the developer's own, such as another backend
     return [*sorted(files), ROOT / "schemas" / "catalog.json"]
 
 
-def apply(module: Module, progress: Progress) -> dict[str, Any]:
-    """Make the resources as the module says. Returns Terraform's outputs. Raises `CommandError` when it fails."""
+def apply(module: Module, progress: Progress, cloud_has_ended: Callable[[], bool]) -> dict[str, Any]:
+    """Make the resources as the module says. Returns Terraform's outputs. Raises `CommandError` when it fails.
+
+    When the answer of a call is lost, the provider calls again and finds the resource there. So does a Terraform that
+    was killed before it saved its state. What it finds so becomes part of the state.
+    """
     with progress.step("Preparing Terraform"):
         init(module)
-    with progress.step("Applying Terraform (about a minute the first time)") as show:
-        run(module, module.changing("apply", "-auto-approve"), show)
+    title, imported = "Applying Terraform (about a minute the first time)", ""
+    while True:
+        try:
+            with progress.step(title) as show:
+                run(module, module.changing("apply", "-auto-approve"), show, cloud_has_ended)
+            break
+        except CommandError:
+            if not (found := existing(module)):
+                raise
+            imported += "".join(f'import {{\n  to = {to}\n  id = "{name}"\n}}\n' for to, name in found.items())
+            (module.folder / "imports.tf").write_text(imported)
+            title = f"Taking over {len(found)} resource(s) that exist and are not in Terraform's state"
     command = [require_terraform(), "output", "-json"]
     answer = subprocess.run(command, cwd=module.folder, env=module.environment(), capture_output=True, check=True)
     return {name: output["value"] for name, output in json.loads(answer.stdout).items()}
+
+
+def existing(module: Module) -> dict[str, str]:
+    """What the last run could not make because it exists: the id to import it with, by address."""
+    ids = {}
+    for found in EXISTS.finditer(_log(module).read_text()):
+        arn = f"arn:aws:iam::{LOCAL_ACCOUNT}:policy/{found['name']}"
+        ids[found["address"]] = arn if found["kind"] == "IAM Policy" else found["name"]
+    return ids
 
 
 def destroy(module: Module, progress: Progress) -> None:
@@ -150,42 +207,71 @@ def provider_arguments(env: Mapping[str, str]) -> list[str]:
     return next(([f"-plugin-dir={folder}"] for folder in folders if (folder / PROVIDER).is_dir()), [])
 
 
-def run(module: Module, command: list[str], show: Callable[[str], None] = lambda _: None) -> str:
+def run(
+    module: Module,
+    command: list[str],
+    show: Callable[[str], None] = lambda _: None,
+    cloud_has_ended: Callable[[], bool] = lambda: False,
+) -> str:
     """Run ``command`` in the module's folder and return its output. ``show`` gets its progress as text.
 
-    Raises `CommandError` with the reason when it fails; the output is then in the stack's folder. The command runs in a
-    session of its own, because a Ctrl-C must reach Terraform only once, through tflocal. At a second one Terraform
-    leaves without saving its state.
+    Raises `CommandError` with the reason when it fails, at once when ``cloud_has_ended``: Terraform alone would try
+    again for minutes. The output goes to a file, so that Terraform can go on when this process is killed. It inherits
+    the stack's lock, so the next command waits until it has saved its state.
     """
-    output: list[str] = []
-    planned, done = 0, 0
-    process = subprocess.Popen(
-        command,
-        cwd=module.folder,
-        env=module.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    with process:
-        try:
-            for line in process.stdout or ():
-                output.append(line)
-                if line.startswith("Plan:"):
-                    planned = sum(map(int, re.findall(r"\d+", line)))
-                elif change := CHANGE.match(line):
-                    done += change["what"].endswith("complete")
-                    show(f"{done} of {planned} done: {change['resource']} {change['what'].lower()}")
-        except KeyboardInterrupt:
-            print("Stopping Terraform, which first finishes what it has started (up to 30 s) …", file=sys.stderr)
-            process.send_signal(signal.SIGINT)
-            raise
-    text = "".join(output)
+    log = _log(module)
+    (module.folder / PROVIDERS_FILE).unlink(missing_ok=True)
+    with log.open("w") as output, log.open() as written:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", SESSION, "sh", *command],
+            cwd=module.folder,
+            env=module.environment(),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            close_fds=False,
+        )
+        with process:
+            try:
+                _follow(process, written, show, cloud_has_ended)
+            except KeyboardInterrupt:
+                print("Stopping Terraform, which first finishes what it has started (up to 30 s) …", file=sys.stderr)
+                process.communicate()  # closes its stdin
+                raise
+    text = log.read_text()
     if process.returncode != 0:
-        log = module.stack.folder / "terraform.log"
-        log.write_text(text)
-        reason = "; ".join(re.findall(r"Error: (.*)", text)) or last_line(text)
-        raise CommandError(f"Terraform failed: {reason} (its output: {log})")
+        raise CommandError(f"Terraform failed: {_reason(text)} (its output: {log})")
     return text
+
+
+def _follow(
+    process: subprocess.Popen[bytes],
+    written: TextIO,
+    show: Callable[[str], None],
+    cloud_has_ended: Callable[[], bool],
+) -> None:
+    """Show what Terraform writes, until it ends."""
+    planned, done, rest, ended = 0, 0, "", False
+    while not ended:
+        time.sleep(POLL_SECONDS)
+        ended = process.poll() is not None
+        if not ended and cloud_has_ended():
+            os.killpg(process.pid, signal.SIGKILL)
+            raise CommandError("The local cloud ended while Terraform worked. Run 'make infra-up' again.")
+        *lines, rest = (rest + written.read()).split("\n")
+        for line in lines:
+            if line.startswith("Plan:"):
+                planned = sum(map(int, re.findall(r"\d+", line)))
+            elif change := CHANGE.match(line):
+                done += change["what"].endswith("complete")
+                show(f"{done} of {planned} done: {change['resource']} {change['what'].lower()}")
+
+
+def _log(module: Module) -> Path:
+    return module.stack.folder / "terraform.log"
+
+
+def _reason(output: str) -> str:
+    first, *more = re.findall(r"Error: (.*)", output) or [last_line(output)]
+    return f"{first} (and {len(more)} more)" if more else first

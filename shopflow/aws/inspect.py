@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from shopflow.aws.calls import PATIENT, translated
 from shopflow.aws.queues import queue_depth
+from shopflow.aws.wiring import session_of
 from shopflow.config import Config
+from shopflow.errors import Unavailable
 from shopflow.ports import QueueDepth
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ class ResourceReport:
 
 def inspect(config: Config) -> ResourceReport:
     """Look at each resource of ``config``, with one call each. Raises `Unavailable` when AWS does not answer."""
-    session = boto3.session.Session(region_name=config.region)
+    session = session_of(config)
     limits = PATIENT.boto_config()
     sqs = session.client("sqs", endpoint_url=config.endpoint_url, config=limits)
     sns = session.client("sns", endpoint_url=config.endpoint_url, config=limits)
@@ -59,6 +60,20 @@ def inspect(config: Config) -> ResourceReport:
         tables={table: items(table) for table in (names.orders_table, names.inventory_table, names.events_table)},
         topic_exists=_unless_missing(lambda: sns.get_topic_attributes(TopicArn=names.topic_arn)) is not None,
     )
+
+
+def knows(call: Callable[[], object]) -> bool:
+    """Whether a cloud has the operation of ``call``, which names a resource that does not exist.
+
+    It says that the resource is missing if it has. Raises `Unavailable` when it does not answer.
+    """
+    try:
+        call()
+    except ClientError as error:
+        return error.response.get("Error", {}).get("Code") in _MISSING
+    except BotoCoreError as error:
+        raise Unavailable(f"ask the cloud what it can do: {error}") from error
+    return False
 
 
 def _unless_missing(call: Callable[[], T]) -> T | None:

@@ -93,7 +93,10 @@ def batch_get(
 
 ENOUGH_IN_STOCK = "stock >= :units"
 PRODUCT_EXISTS = "attribute_exists(productId)"
-PRODUCT_IS_NEW = "attribute_not_exists(productId)"
+PUT_PRODUCT = (
+    "SET productName = :productName, price = :price, "
+    "stock = if_not_exists(stock, :stock), received = if_not_exists(received, :received)"
+)
 _FAILED = "ConditionalCheckFailed"
 
 
@@ -331,15 +334,17 @@ class DynamoProducts:
         products = readable(items, product_from_item, self._table, "productId")
         return sorted(products, key=lambda product: product.product_id)
 
-    def seed(self, product: Product) -> bool:
-        try:
-            with translated("PutItem product"):
-                self._client.put_item(
-                    TableName=self._table, Item=product_to_item(product), ConditionExpression=PRODUCT_IS_NEW
-                )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+    def put(self, product: Product) -> bool:
+        item = product_to_item(product)
+        with translated("UpdateItem product"):
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key={"productId": item["productId"]},
+                UpdateExpression=PUT_PRODUCT,
+                ExpressionAttributeValues={f":{name}": item[name] for name in item.keys() - {"productId"}},
+                ReturnValues="ALL_OLD",
+            )
+        return not answer.get("Attributes")
 
     def restock(self, product_id: str, units: int) -> Product | None:
         self.read([product_id])

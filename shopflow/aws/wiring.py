@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.exceptions import BotoCoreError
 
 from shopflow.aws.calls import CallLimits
 from shopflow.aws.mail import SesMailer
@@ -66,15 +69,25 @@ class Aws:
         return url
 
 
+def session_of(config: Config) -> boto3.session.Session:
+    """A session in the configured region. Raises `ConfigError` when boto3 cannot use its own settings."""
+    with _settings_of_boto3():
+        return boto3.session.Session(region_name=config.region)
+
+
 def connect(config: Config, limits: CallLimits) -> Aws:
-    """Build the ports. Makes no call yet; each later call takes no longer than ``limits`` say."""
-    session = boto3.session.Session(region_name=config.region)
+    """Build the ports. Makes no call yet; each later call takes no longer than ``limits`` say.
+
+    Raises `ConfigError` when boto3 cannot use its own settings: AWS_PROFILE, the files in ~/.aws and so on.
+    """
     resources = config.resources
     boto_config = limits.boto_config()
-    dynamodb = session.client("dynamodb", endpoint_url=config.endpoint_url, config=boto_config)
-    sns = session.client("sns", endpoint_url=config.endpoint_url, config=boto_config)
     polling = limits.boto_config(extra_read_seconds=config.receive_wait_seconds)
-    sqs = session.client("sqs", endpoint_url=config.endpoint_url, config=polling)
+    session = session_of(config)
+    with _settings_of_boto3():
+        dynamodb = session.client("dynamodb", endpoint_url=config.endpoint_url, config=boto_config)
+        sns = session.client("sns", endpoint_url=config.endpoint_url, config=boto_config)
+        sqs = session.client("sqs", endpoint_url=config.endpoint_url, config=polling)
     return Aws(
         orders=DynamoOrders(dynamodb, resources.orders_table, resources.inventory_table, resources.open_orders_index),
         products=DynamoProducts(dynamodb, resources.inventory_table),
@@ -84,3 +97,11 @@ def connect(config: Config, limits: CallLimits) -> Aws:
         _config=config,
         _limits=limits,
     )
+
+
+@contextmanager
+def _settings_of_boto3() -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigError(f"boto3 has a wrong setting, from an AWS_… variable or from ~/.aws: {error}") from None

@@ -184,12 +184,13 @@ class MemoryProducts:
             items = [item for _, item in sorted(self._tables.products.items_by_id.items())]
         return list(readable(items, product_from_item, "inventory", "productId"))
 
-    def seed(self, product: Product) -> bool:
+    def put(self, product: Product) -> bool:
+        item = product_to_item(product)
         with self._tables.lock:
-            is_new = product.product_id not in self._tables.products
-            if is_new:
-                self._tables.products[product.product_id] = product
-            return is_new
+            items = self._tables.products.items_by_id
+            stored = items.get(product.product_id, item)
+            items[product.product_id] = {**stored, "productName": item["productName"], "price": item["price"]}
+            return stored is item
 
     def restock(self, product_id: str, units: int) -> Product | None:
         product = self.read([product_id]).get(product_id)

@@ -8,7 +8,7 @@ business from then on, until every queue has deleted it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from threading import Event as Flag
 
@@ -123,14 +123,15 @@ class Relay:
             return any_open
         return True
 
-    def sweep_between(self, last_sweep: int | None, now: int) -> None:
+    def sweep_between(self, last_sweep: int | None, now: int, goes_on: Callable[[], bool] = lambda: True) -> None:
         """Look at every open order that fell due after ``last_sweep`` and by ``now``, for a caller that keeps the time.
 
-        Raises `Unavailable` when some could not be looked at: sweep the same times again.
+        ``goes_on``: whether there is time for another look, which takes up to 25 s while a dependency hangs. Raises
+        `Unavailable` when some were not looked at: sweep the same times again.
         """
         due, _ = self._due(last_sweep, now)
-        if missed := self._look_at_all(due, now):
-            raise Unavailable(f"{len(missed)} orders could not be looked at")
+        if missed := self._look_at_all(due, now, goes_on):
+            raise Unavailable(f"{len(missed)} orders were not looked at")
 
     def look_at(self, order_id: str, last_sweep: int | None, now: int) -> None:
         """Publish the order's event if nothing shows that it was published; else close the order if it is finished.
@@ -152,14 +153,16 @@ class Relay:
         due = [entry.order_id for entry in entries if is_due(entry.opened_at, last_sweep, now)]
         return dict.fromkeys(due, last_sweep), bool(entries)
 
-    def _look_at_all(self, due: Mapping[str, int | None], now: int) -> dict[str, int | None]:
+    def _look_at_all(
+        self, due: Mapping[str, int | None], now: int, goes_on: Callable[[], bool] = lambda: True
+    ) -> dict[str, int | None]:
         """Look at each of ``due`` (last sweep by order id). Returns those to look at again: first those not reached.
 
         One order's failure never keeps the relay from another order.
         """
         failed: dict[str, int | None] = {}
         left = dict(due)
-        while left and len(failed) < MAX_FAILURES:
+        while left and len(failed) < MAX_FAILURES and goes_on():
             order_id = next(iter(left))
             last_sweep = left.pop(order_id)
             try:

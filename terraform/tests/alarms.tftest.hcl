@@ -11,10 +11,12 @@ override_resource {
 }
 
 variables {
-  name_prefix  = "stack"
-  region       = "eu-west-1"
-  alarms       = true
-  alarm_emails = ["ops@example.com"]
+  name_prefix = "stack"
+  region      = "eu-west-1"
+  alarms      = true
+
+  service_alarms = true
+  alarm_emails   = ["ops@example.com"]
 }
 
 run "each_failure_raises_an_alarm_that_says_what_to_do" {
@@ -27,9 +29,9 @@ run "each_failure_raises_an_alarm_that_says_what_to_do" {
       { for service, consumer in module.consumer : "${service}-oldest-message" => "AWS/SQS ApproximateAgeOfOldestMessage ${consumer.queue.name} Maximum > 300" },
       { for service, consumer in module.consumer : "${service}-message-expires" => "AWS/SQS ApproximateAgeOfOldestMessage ${consumer.queue.name} Maximum > 259200" },
       {
-        api-latency        = "ShopFlow LatencyMs order p99 > 500"
-        open-orders-stuck  = "ShopFlow OldestOpenOrderSeconds order Maximum > 600"
-        relay-republishing = "ShopFlow Republished order Sum > 0"
+        api-latency        = "ShopFlow LatencyMs order stack p99 > 500"
+        open-orders-stuck  = "ShopFlow OldestOpenOrderSeconds order stack Maximum > 600"
+        relay-republishing = "ShopFlow Republished order stack Sum > 0"
       },
     )
     error_message = "An alarm on one metric is missing, or watches something else."
@@ -65,8 +67,8 @@ run "each_failure_raises_an_alarm_that_says_what_to_do" {
           limit    = 1
           returned = 1
           result   = "IF(requests > 0, 100 * FILL(errors, 0) / requests, 0)"
-          requests = "Requests order"
-          errors   = "Errors order"
+          requests = "Requests order stack"
+          errors   = "Errors order stack"
         }
       },
     )
@@ -145,5 +147,28 @@ run "thresholds_can_be_set_one_by_one" {
   assert {
     condition     = [module.alarms[0].alarms["payment-oldest-message"].threshold, module.alarms[0].alarms["api-latency"].threshold] == [60, 500]
     error_message = "A threshold was not set, or another changed with it."
+  }
+}
+
+run "alarms_that_nobody_gets_are_refused" {
+  command = plan
+
+  variables {
+    alarm_emails = []
+  }
+
+  expect_failures = [var.alarm_emails]
+}
+
+run "where_no_service_runs_none_is_missed" {
+  command = plan
+
+  variables {
+    service_alarms = null
+  }
+
+  assert {
+    condition     = length([for name in keys(module.alarms[0].alarms) : name if strcontains(name, "api") || strcontains(name, "relay") || strcontains(name, "open-orders")]) == 0
+    error_message = "A stack without services has an alarm on what they report."
   }
 }

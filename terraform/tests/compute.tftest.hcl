@@ -6,6 +6,9 @@ mock_provider "aws" {
   mock_resource "aws_lambda_function" {
     defaults = { arn = "arn:aws:lambda:eu-west-1:123456789012:function:stack-some" }
   }
+  mock_resource "aws_lambda_alias" {
+    defaults = { arn = "arn:aws:lambda:eu-west-1:123456789012:function:stack-some:live" }
+  }
   mock_resource "aws_apigatewayv2_api" {
     defaults = { execution_arn = "arn:aws:execute-api:eu-west-1:123456789012:abc" }
   }
@@ -64,6 +67,7 @@ run "every_service_and_the_relay_is_a_function_with_its_own_role_settings_and_tr
     service_settings = { payment = { PAYMENT_SUCCESS_RATE = "1" } }
     mail_from        = "orders@shop.example"
     alarms           = true
+    alarm_emails     = ["ops@example.com"]
   }
 
   assert {
@@ -128,8 +132,33 @@ run "every_service_and_the_relay_is_a_function_with_its_own_role_settings_and_tr
   }
 
   assert {
-    condition     = alltrue([for name in keys(module.consumer) : module.function[name].function.timeout < module.consumer[name].queue.visibility_timeout_seconds])
-    error_message = "A message becomes visible again while its function still runs; Lambda refuses such a mapping."
+    condition = nonsensitive(alltrue([
+      for name, consumer in module.consumer :
+      consumer.queue.visibility_timeout_seconds >= 6 * module.function[name].function.timeout
+      && one(module.function[name].function.environment).variables.SQS_VISIBILITY_SECONDS == tostring(consumer.queue.visibility_timeout_seconds)
+      && jsondecode(consumer.queue.redrive_policy).maxReceiveCount >= 5
+    ]))
+    error_message = "AWS's rule for a queue that Lambda polls: six times the function's timeout, at least five receives."
+  }
+
+  assert {
+    condition = alltrue(concat(
+      [for name, one in module.function : one.alias.function_version == one.function.version && one.function.publish],
+      [for name, mapping in aws_lambda_event_source_mapping.worker : mapping.function_name == module.function[name].alias.arn],
+      [aws_cloudwatch_event_target.relay[0].arn == module.function["relay"].alias.arn],
+      [aws_lambda_permission.relay[0].qualifier == module.function["relay"].alias.name],
+    ))
+    error_message = "A function is invoked by something else than the alias of its newest version."
+  }
+
+  assert {
+    condition     = [for name, one in module.function : name if length(one.checks) == 0] == ["relay"]
+    error_message = "A version that was not checked gets messages or requests."
+  }
+
+  assert {
+    condition     = alltrue([for one in module.function : one.function.reserved_concurrent_executions == -1])
+    error_message = "A function takes concurrency from the account without being asked to."
   }
 
   assert {
@@ -156,9 +185,16 @@ run "every_service_and_the_relay_is_a_function_with_its_own_role_settings_and_tr
 
   assert {
     condition = {
-      for service in keys(module.function) : service => module.alarms[0].alarms["${service}-function-throttled"].dimensions.FunctionName
-    } == { for service in keys(module.function) : service => "stack-${service}" }
-    error_message = "A throttled function raises no alarm."
+      for service in keys(module.function) : service => [
+        for alarm in ["throttled", "errors"] : module.alarms[0].alarms["${service}-function-${alarm}"].dimensions.FunctionName
+      ]
+    } == { for service in keys(module.function) : service => ["stack-${service}", "stack-${service}"] }
+    error_message = "A function that is throttled or fails raises no alarm."
+  }
+
+  assert {
+    condition     = contains(keys(module.alarms[0].alarms), "http-api-errors") && contains(keys(module.alarms[0].alarms), "open-orders-stuck")
+    error_message = "A stack whose services run on Lambda has no alarm on the HTTP API or on what the services report."
   }
 }
 
@@ -188,7 +224,7 @@ run "only_a_token_orders_and_the_operators_page_and_the_streams_cannot_use_up_th
   variables {
     name                = "stack-orders"
     description         = "Some API"
-    function            = { function_name = "stack-order", invoke_arn = "arn:aws:apigateway:eu-west-1:lambda:path/functions/stack-order/invocations" }
+    function            = { name = "live", function_name = "stack-order", invoke_arn = "arn:aws:apigateway:eu-west-1:lambda:path/functions/stack-order/invocations" }
     requests_per_second = 500
     burst_requests      = 1000
     throttles           = { ops = { rate = 1, burst = 2 }, streams = { rate = 3, burst = 4 } }
@@ -222,7 +258,7 @@ run "only_a_token_orders_and_the_operators_page_and_the_streams_cannot_use_up_th
   }
 
   assert {
-    condition     = aws_lambda_permission.this.source_arn == "arn:aws:execute-api:eu-west-1:123456789012:abc/*" && aws_lambda_permission.this.principal == "apigateway.amazonaws.com"
+    condition     = aws_lambda_permission.this.source_arn == "arn:aws:execute-api:eu-west-1:123456789012:abc/*" && aws_lambda_permission.this.principal == "apigateway.amazonaws.com" && aws_lambda_permission.this.qualifier == "live"
     error_message = "Something else than this API may invoke the function."
   }
 
@@ -232,15 +268,83 @@ run "only_a_token_orders_and_the_operators_page_and_the_streams_cannot_use_up_th
   }
 }
 
+run "a_pinned_function_keeps_its_version_and_one_with_reserved_concurrency_has_it" {
+  variables {
+    pinned_versions      = { order = "3" }
+    reserved_concurrency = { relay = 1 }
+    ops_token_parameter  = "/stack/ops-token"
+  }
+
+  assert {
+    condition     = [for name, version in output.live_versions : name if version == "3"] == ["order"]
+    error_message = "Another function than the pinned one keeps its version, or the pinned one does not."
+  }
+
+  assert {
+    condition     = [for name, one in module.function : name if one.function.reserved_concurrent_executions == 1] == ["relay"]
+    error_message = "The relay has no concurrency of its own, or another function has it."
+  }
+
+  assert {
+    condition = (
+      nonsensitive(one(module.function["order"].function.environment).variables.OPS_TOKEN_PARAMETER) == "/stack/ops-token"
+      && [for statement in jsondecode(aws_iam_role_policy.service["order"].policy).Statement : [statement.Action, statement.Resource] if statement.Sid == "ReadOperatorsToken"]
+      == [["ssm:GetParameter", "arn:aws:ssm:eu-west-1:123456789012:parameter/stack/ops-token"]]
+    )
+    error_message = "The Order Service does not know the parameter of the operator's token, or may not read it."
+  }
+}
+
+run "a_number_that_a_service_would_refuse_is_refused" {
+  command = plan
+
+  variables {
+    service_settings = { payment = { PAYMENT_SUCCESS_RATE = "80" } }
+  }
+
+  expect_failures = [var.service_settings]
+}
+
+run "a_text_for_a_number_is_refused" {
+  command = plan
+
+  variables {
+    service_settings = { relay = { RELAY_INTERVAL_SECONDS = "often" } }
+  }
+
+  expect_failures = [var.service_settings]
+}
+
+run "settings_of_a_service_that_there_is_not_are_refused" {
+  command = plan
+
+  variables {
+    service_settings = { payments = { PAYMENT_SUCCESS_RATE = "1" } }
+  }
+
+  expect_failures = [var.service_settings]
+}
+
+run "the_operators_token_in_the_state_is_refused" {
+  command = plan
+
+  variables {
+    service_settings = { order = { OPS_TOKEN = "a-token-of-some-length" } }
+  }
+
+  expect_failures = [var.service_settings]
+}
+
 run "values_that_lambda_does_not_accept_are_refused" {
   command = plan
 
   variables {
     compute            = "mainframe"
     worker_concurrency = 1
+    pinned_versions    = { order = "live" }
   }
 
-  expect_failures = [var.compute, var.worker_concurrency]
+  expect_failures = [var.compute, var.worker_concurrency, var.pinned_versions]
 }
 
 run "on_lambda_a_gateway_that_takes_no_money_must_be_asked_for_by_name" {

@@ -14,6 +14,17 @@ variables {
   events      = "arn:aws:dynamodb:eu-west-1:123456789012:table/stack-events"
 }
 
+run "a_local_aws_may_lack_the_policy_of_the_events_table" {
+  variables {
+    table_policies = false
+  }
+
+  assert {
+    condition     = module.tables.events_policy == null
+    error_message = "The policy is there although it is turned off."
+  }
+}
+
 run "every_service_has_the_rights_that_it_needs_and_no_others" {
   assert {
     condition = {

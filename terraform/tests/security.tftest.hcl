@@ -60,6 +60,9 @@ run "a_key_of_the_customer_encrypts_everything" {
     kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     region      = "eu-west-1"
     alarms      = true
+
+    alarm_emails        = ["ops@example.com"]
+    ops_token_parameter = "/stack/ops-token"
   }
 
   assert {
@@ -81,7 +84,7 @@ run "a_key_of_the_customer_encrypts_everything" {
           Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
           Resource = var.kms_key_arn
           Condition = { StringEquals = { "kms:ViaService" = [
-            "dynamodb.eu-west-1.amazonaws.com", "sns.eu-west-1.amazonaws.com", "sqs.eu-west-1.amazonaws.com",
+            "dynamodb.eu-west-1.amazonaws.com", "sns.eu-west-1.amazonaws.com", "sqs.eu-west-1.amazonaws.com", "ssm.eu-west-1.amazonaws.com",
           ] } }
       }]
     ])

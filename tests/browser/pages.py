@@ -43,7 +43,7 @@ class Storefront:
         """A new product. The shop lists it the next time it looks."""
         product_id = f"P-{uuid4().hex[:12]}"
         product = Product(product_id, name or f"Lamp {product_id[-4:]}", PRICE, units, units)
-        assert self.live.aws.products.seed(product)
+        assert self.live.aws.products.put(product)
         return product
 
     def open(self, order_id: str = "") -> None:

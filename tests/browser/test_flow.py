@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import datetime
 
 import pytest
 import requests
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.pages import DECLINED, HAPPY, Recording, Storefront
+from tests.browser.pages import DECLINED, Recording, Storefront
 from tests.live import EXPIRED, VISA
 from tests.waiting import eventually
 
@@ -63,57 +62,6 @@ def test_a_declined_order_releases_its_stock_in_the_diagram_and_each_event_is_lo
     expect(page.locator("#tracker-title")).to_be_focused()
 
 
-def test_nothing_moves_without_an_event(storefront: Storefront, page: Page, recording: Recording) -> None:
-    """The order is real, but the stream of the flow does not have it."""
-    depth = {"waiting": 0, "inFlight": 0, "deadLetters": 0}
-    queues = {"type": "queues", "queues": {"inventory": depth, "payment": depth}}
-    body = f"data: {json.dumps(queues)}\n\n"
-    page.route("**/flow/stream", lambda route: route.fulfill(content_type="text/event-stream", body=body))
-    storefront.stocked(9)
-    storefront.open()
-    order_id = storefront.simulate(VISA)
-    storefront.expect_finished(order_id, "COMPLETED")
-    expect(page.locator('[data-part="queue:payment"]')).to_have_attribute("data-depth", "0")
-    assert (recording.dots(), recording.lit()) == ([], [])
-    assert page.locator("#flow-log [data-event]").count() == 0
-
-
-@pytest.mark.usefixtures("operator")
-def test_a_message_that_fails_three_times_moves_to_the_dead_letter_queue(
-    storefront: Storefront, page: Page, recording: Recording
-) -> None:
-    storefront.open()
-    expect(page.locator('[data-part="dlq:payment"]')).to_have_attribute("data-depth", "0")
-    storefront.live.send("payment", "this is not JSON")
-    expect(page.locator("#flow-log [data-dead-letters=payment]")).to_contain_text("failed three times")
-    expect(page.locator('[data-part="dlq:payment"]')).to_have_attribute("data-depth", "1")
-    recording.wait_until_lit("dlq:payment")
-    down = [dot["y"] for dot in recording.dots() if dot["colour"] == "bad"]
-    assert down[0] < down[-1]
-    assert recording.strays() == []
-
-
-def test_a_service_that_is_added_to_the_catalogue_appears_by_itself(
-    storefront: Storefront, page: Page, recording: Recording
-) -> None:
-    def add_fraud(route: Route) -> None:
-        catalogue = route.fetch().json()
-        catalogue["services"]["fraud"] = {"title": "Fraud", "colour": "red", "consumes": ["order.created"]}
-        route.fulfill(json=catalogue)
-
-    page.route("**/catalog", add_fraud)
-    storefront.stocked(9)
-    storefront.open()
-    for part in ("service:fraud", "queue:fraud", "dlq:fraud", "consumes:fraud:order.created"):
-        expect(page.locator(f'[data-part="{part}"]')).to_be_visible()
-    text = "Fraud consumes order.created; publishes nothing"
-    expect(page.locator("#services [data-service=fraud]")).to_contain_text(text)
-    storefront.simulate(VISA)
-    recording.wait_until_lit("consumes:fraud:order.created", "queue:fraud", "service:notification")
-    assert "service:fraud" not in recording.lit(), "no such service runs, so nothing shows that it took the event"
-    assert recording.strays() == []
-
-
 def test_a_finished_order_is_replayed_event_by_event_at_the_times_of_its_audit_trail(
     storefront: Storefront, page: Page, recording: Recording
 ) -> None:
@@ -133,28 +81,3 @@ def test_a_finished_order_is_replayed_event_by_event_at_the_times_of_its_audit_t
     expect(page.locator("#replay-play")).to_have_text("Play")
     assert {"service:payment", "publishes:inventory:inventory.released"} <= set(recording.lit())
     assert recording.strays() == []
-
-
-def test_a_position_of_the_replay_always_shows_the_same_picture(storefront: Storefront, page: Page) -> None:
-    storefront.open(storefront.finished_order())
-    page.locator("#order-replay").click()
-    position, where = page.locator("#replay-position"), page.locator("#replay-where")
-
-    def picture(at: int) -> list[str | None]:
-        position.fill(str(at))
-        expect(where).to_contain_text(f"{at} of ")
-        return [dot.get_attribute("transform") for dot in page.locator(".dot").all()]
-
-    first = picture(20)
-    assert first
-    assert picture(5) != first
-    assert picture(20) == first
-    position.press("End")
-    expect(where).to_have_text(re.compile(rf"^(\d+) of \1 ms: {re.escape(HAPPY[-1])}$"))
-    expect(page.locator("#replay-marks .passed")).to_have_count(len(HAPPY))
-    position.press("Home")
-    expect(where).to_have_text(re.compile(r"^0 of \d+ ms: order\.created$"))
-    expect(page.locator("#replay-marks .passed")).to_have_count(1)
-    page.locator("#replay-live").click()
-    expect(page.locator("#replay-controls")).to_be_hidden()
-    expect(page.locator(".dot")).to_have_count(0)

@@ -10,7 +10,6 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.pages import (
     FOCUSED,
-    MAX_TABS,
     Operator,
     Recording,
     Storefront,
@@ -20,10 +19,6 @@ from tests.browser.pages import (
 )
 from tests.live import EXPIRED, VISA
 
-OUTLINE = """() => {
-  const focused = document.activeElement;
-  return [focused.tagName, getComputedStyle(focused).outlineStyle, focused.outerHTML];
-}"""
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PHONE_WIDTH = 360
 MAX_RESTING_PLACES = 16
@@ -93,19 +88,6 @@ def test_an_order_can_be_placed_and_tracked_with_the_keyboard_alone(storefront: 
     tab_to(page, f"Track {order_id}")
     page.keyboard.press("Enter")
     expect(page.locator("#tracker-title")).to_be_focused()
-
-
-def test_every_element_shows_that_it_has_the_focus(storefront: Storefront, page: Page) -> None:
-    storefront.open()
-    seen = set()
-    for _ in range(MAX_TABS):
-        page.keyboard.press("Tab")
-        tag, outline, element = page.evaluate(OUTLINE)
-        if tag == "BODY":
-            break
-        assert outline != "none", element
-        seen.add(tag)
-    assert {"A", "BUTTON", "INPUT", "SELECT"} <= seen
 
 
 def test_a_user_who_prefers_no_motion_gets_none(storefront: Storefront, page: Page, recording: Recording) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.pages import TOKEN, Operator, Storefront
-from tests.live import EXPIRED
 
 WRONG = "not the token of the operator"
 REDRIVE = "/ops/dead-letters/payment/redrive"
@@ -115,22 +114,3 @@ def test_redrive_and_purge_of_a_whole_queue_say_first_what_they_would_do(
     page.locator("#confirm-yes").click()
     expect(status).to_contain_text("120 messages deleted, 0 left.")
     expect(operator.letters).to_have_count(0)
-
-
-def test_an_open_order_is_listed_with_a_link_to_the_tracker(
-    operator: Operator, storefront: Storefront, page: Page
-) -> None:
-    """The test does not wait a minute: it changes the server's answer, so that it lists a finished order."""
-    order_id = storefront.finished_order(EXPIRED)
-
-    def add_open_order(route: Route) -> None:
-        one = {"orderId": order_id, "status": "INVENTORY_RESERVED", "ageSeconds": 75, "waitsFor": ["payment"]}
-        route.fulfill(json=route.fetch().json() | {"openOrders": {"total": 1, "oldest": [one]}})
-
-    page.route("**/ops/state", add_open_order)
-    operator.sign_in()
-    expect(page.locator("#open-total")).to_have_text("1 in all.")
-    expect(page.locator(f"#open-rows [data-order={order_id}]")).to_contain_text("Payment1 min 15 s")
-    with page.expect_popup() as tracker:
-        page.get_by_role("link", name=order_id).click()
-    Storefront(tracker.value, operator.live).expect_finished(order_id, "PAYMENT_FAILED")

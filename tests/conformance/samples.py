@@ -59,7 +59,7 @@ def a_declined_order(orders: Orders) -> Order:
 def a_product(products: Products, stock: int) -> Product:
     """A stored product with so many units of it."""
     product = Product(fresh_id("PROD"), "Mechanical Keyboard", Decimal("89.90"), stock, stock)
-    assert products.seed(product)
+    assert products.put(product)
     return product
 
 

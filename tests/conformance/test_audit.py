@@ -9,7 +9,7 @@ import simplejson
 from shopflow.domain.event import Event
 from shopflow.domain.order import Order
 from shopflow.ports import MAX_STATEMENTS, AuditEntry
-from tests.conformance.samples import an_event, an_order, charged, fresh_id, reserved
+from tests.conformance.samples import an_event, an_order, charged, reserved
 from tests.conformance.worlds import World
 
 STORED_AT = 1_700_000_000_123
@@ -62,9 +62,3 @@ def test_the_receipt_is_there_for_an_event_that_is_stored_and_for_no_other(world
     assert world.audit.has(stored.order_id, stored.event_id)
     assert not world.audit.has(stored.order_id, other.event_id)
     assert not world.audit.has(other.order_id, other.event_id)
-
-
-def test_asking_for_a_receipt_leaves_no_trail(world: World) -> None:
-    order_id = fresh_id("ORD")
-    assert not world.audit.has(order_id, "01ARZ3NDEKTSV4RRFFQ69G5FAV")
-    assert world.audit.trail(order_id) == []

@@ -52,20 +52,6 @@ def test_a_letter_is_visible_again_at_once_when_it_is_no_longer_hidden(world: Wo
     assert look(world, pair).message.message_id == letter.message.message_id
 
 
-def test_a_letter_that_is_hidden_again_stays_hidden_from_then_on(world: World) -> None:
-    pair = with_dead_letter(world)
-    pair.dead_letters.hide([look(world, pair, hide_seconds=1)], 60)
-    for _ in range(15):
-        world.pause()
-        assert pair.dead_letters.receive(10, 60, 0) == []
-
-
-def test_a_letter_that_was_hidden_for_a_moment_comes_back_by_itself(world: World) -> None:
-    pair = with_dead_letter(world)
-    look(world, pair, hide_seconds=1)
-    assert look(world, pair).message.body == "message"
-
-
 def test_any_number_of_letters_can_be_deleted(world: World) -> None:
     pair = world.queue()
     for number in range(25):

@@ -67,5 +67,5 @@ def test_an_id_that_a_malformed_order_has_taken_is_not_given_to_another(world: W
 def test_a_product_that_could_not_be_read_back_is_not_written(world: World, change: dict[str, Any]) -> None:
     product = replace(Product(fresh_id("PROD"), "Name", Decimal("1.00"), 1, 1), **change)
     with pytest.raises(ValueError, match=r"money|price|empty"):
-        world.products.seed(product)
+        world.products.put(product)
     assert world.products.read([product.product_id]) == {}

@@ -47,13 +47,6 @@ def test_creating_under_a_taken_id_returns_the_order_that_stands(world: World) -
     assert standing(world.orders, order) == order
 
 
-def test_creating_an_order_that_has_moved_on_leaves_it_there(world: World) -> None:
-    order = a_placed_order(world.orders)
-    moved_on = made(world.orders, reserved(order))
-    assert world.orders.create(order) == moved_on
-    assert standing(world.orders, order) == moved_on
-
-
 def test_a_hundred_orders_are_read_at_once_each_once_and_only_those_that_exist(world: World) -> None:
     orders = {order.order_id: order for order in (a_placed_order(world.orders, a_line()) for _ in range(98))}
     assert world.orders.read([*orders, fresh_id("ORD"), next(iter(orders))]) == orders
@@ -82,13 +75,6 @@ def test_an_order_stays_listed_until_its_last_step(world: World) -> None:
     order = made(world.orders, released(order))
     assert eventually(world, lambda: is_open(world, order))
     made(world.orders, steps.close(order))
-    assert eventually(world, lambda: not is_open(world, order))
-
-
-def test_a_completed_order_is_not_listed(world: World) -> None:
-    order = made(world.orders, charged(made(world.orders, reserved(a_placed_order(world.orders)))))
-    assert eventually(world, lambda: is_open(world, order))
-    made(world.orders, steps.notify(order, order.updated_at + 1))
     assert eventually(world, lambda: not is_open(world, order))
 
 

@@ -9,12 +9,6 @@ from tests.conformance.samples import a_product, fresh_id
 from tests.conformance.worlds import World, eventually
 
 
-def test_an_eventually_consistent_read_finds_a_product_in_the_end(world: World) -> None:
-    product = a_product(world.products, stock=1)
-    found = eventually(world, lambda: world.products.read([product.product_id], consistent=False))
-    assert found == {product.product_id: product}
-
-
 def test_more_than_a_hundred_products_are_read_and_only_those_that_exist(world: World) -> None:
     products = {product.product_id: product for product in (a_product(world.products, stock=1) for _ in range(101))}
     assert world.products.read([*products, fresh_id("PROD")]) == products
@@ -23,7 +17,7 @@ def test_more_than_a_hundred_products_are_read_and_only_those_that_exist(world: 
 
 def test_the_price_keeps_its_two_decimals_and_counts_are_integers(world: World) -> None:
     product = replace(a_product(world.products, stock=1), product_id=fresh_id("PROD"), price=Decimal("20.00"))
-    world.products.seed(product)
+    world.products.put(product)
     stored = world.products.read([product.product_id])[product.product_id]
     assert str(stored.price) == "20.00"
     assert (type(stored.stock), type(stored.received)) == (int, int)
@@ -39,11 +33,11 @@ def test_the_assortment_is_sorted_by_id(world: World) -> None:
     assert mine == sorted(products, key=lambda product: product.product_id)
 
 
-def test_seeding_leaves_a_product_that_is_there_as_it_is(world: World) -> None:
+def test_a_product_that_is_put_again_gets_the_new_name_and_price_and_keeps_its_units(world: World) -> None:
     product = a_product(world.products, stock=4)
-    assert not world.products.seed(replace(product, stock=99, received=99))
-    assert not world.products.seed(product)
-    assert world.products.read([product.product_id])[product.product_id] == product
+    renamed = replace(product, product_name="Another name", price=Decimal("1.00"))
+    assert not world.products.put(replace(renamed, stock=99, received=99))
+    assert world.products.read([product.product_id])[product.product_id] == renamed
 
 
 def test_restocking_raises_stock_and_received_together(world: World) -> None:

@@ -37,13 +37,6 @@ def test_each_message_is_received_as_it_was_sent_and_once_while_it_is_hidden(wor
     assert pair.queue.receive(10, 0) == []
 
 
-def test_no_more_messages_are_received_than_asked_for(world: World) -> None:
-    pair = world.queue()
-    for number in range(12):
-        pair.send(str(number))
-    assert len(eventually(world, lambda: pair.queue.receive(3, 0))) <= 3
-
-
 def test_a_message_is_visible_again_after_its_visibility_timeout(world: World) -> None:
     pair = world.queue(visibility_seconds=1)
     [first] = received(world, pair, "slow")
@@ -103,13 +96,6 @@ def test_a_full_batch_can_be_deleted_after_its_timeout_until_it_is_received_agai
     assert pair.queue.receive(10, 0) == []
 
 
-def test_deleting_a_message_twice_counts_as_deleted(world: World) -> None:
-    pair = world.queue()
-    messages = received(world, pair, "done")
-    assert pair.queue.delete(messages) == []
-    assert pair.queue.delete(messages) == []
-
-
 def test_deleting_with_an_old_receipt_handle_keeps_the_newer_delivery(world: World) -> None:
     pair = world.queue()
     [stale] = received(world, pair, "message")
@@ -143,21 +129,3 @@ def test_a_message_that_times_out_for_the_last_time_is_dead_too(world: World) ->
         return pair.dlq.receive(10, 0)
 
     assert [message.body for message in eventually(world, dead)] == ["crash"]
-
-
-def test_a_dead_message_does_not_block_the_others(world: World) -> None:
-    pair = world.queue(visibility_seconds=600)
-    pair.send("poison")
-    died(world, pair)
-    pair.send("healthy")
-    assert receive_one(world, pair.queue).body == "healthy"
-
-
-def test_a_message_that_succeeds_at_its_last_receive_does_not_die(world: World) -> None:
-    pair = world.queue(visibility_seconds=600)
-    pair.send("flaky")
-    for _ in range(MAX_RECEIVES - 1):
-        nack(pair.queue, receive_one(world, pair.queue))
-    assert pair.queue.delete([receive_one(world, pair.queue)]) == []
-    assert pair.queue.receive(10, 0) == []
-    assert pair.dlq.receive(10, 0) == []

@@ -48,8 +48,3 @@ def test_a_full_batch_is_delivered_whole(world: World) -> None:
     texts = [f"event {number}" for number in range(MAX_BATCH_ENTRIES)]
     assert topic.publish([outgoing(EventType.ORDER_CREATED, text) for text in texts]) == frozenset()
     assert sorted(message.body for message in receive(world, queue, len(texts))) == sorted(texts)
-
-
-def test_a_topic_without_subscriptions_takes_events(world: World) -> None:
-    topic, _ = world.topic([])
-    assert topic.publish([outgoing(EventType.ORDER_CREATED)]) == frozenset()

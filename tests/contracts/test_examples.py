@@ -1,6 +1,6 @@
 """What `Contracts` accepts and refuses: the examples of schemas/examples, newer versions, and hostile text."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,54 +78,38 @@ def objects(node: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
         yield from objects(value, f"{where}/{key}")
 
 
-Change = Callable[[dict[str, Any]], object]
+PROCESSED = (SCHEMAS / "examples/valid/payment.processed.json").read_text()
+NEWER = PROCESSED.replace('"version": "1.0"', '"version": "1.3"')
 
 
-def payment_processed(*changes: Change) -> str:
-    envelope = jsontext.loads((SCHEMAS / "examples/valid/payment.processed.json").read_text())
-    for change in changes:
-        change(envelope)
-    return jsontext.dumps(envelope)
+def with_unknown_fields(text: str) -> str:
+    text = text.replace('"quantity": 2', '"quantity": 2, "weight": 1.5')
+    return text.replace('"payload": {', '"traceId": "t-1", "payload": {"currency": "USD",')
 
 
-def version(text: str) -> Change:
-    return lambda envelope: envelope.update(version=text)
-
-
-def payload(**fields: object) -> Change:
-    return lambda envelope: envelope["payload"].update(fields)
-
-
-def unknown_fields(envelope: dict[str, Any]) -> None:
-    envelope["traceId"] = "t-1"
-    envelope["payload"]["currency"] = "USD"
-    envelope["payload"]["items"][0]["weight"] = 1.5
-
-
-def test_unknown_fields_of_a_newer_minor_version_are_accepted_and_kept() -> None:
-    event = CONTRACTS.decode(payment_processed(version("1.3"), unknown_fields))
+def test_unknown_fields_of_a_newer_minor_version_are_accepted_and_kept_but_not_published() -> None:
+    event = CONTRACTS.decode(with_unknown_fields(NEWER))
     assert event.payload["currency"] == "USD"
+    with pytest.raises(ContractBreach, match="is not a known field"):
+        CONTRACTS.encode(event)
 
 
 @pytest.mark.parametrize(
-    ("changes", "error"),
+    ("text", "error"),
     [
-        ([unknown_fields], "is not a known field"),
-        ([version("1.3"), payload(chargedAmount="much")], r"payload\.chargedAmount: must be a number"),
-        ([version("1.3"), lambda envelope: envelope["payload"].pop("transactionId")], "transactionId is missing"),
-        ([version("2.0")], r"payment\.processed 2\.0 is not 1\.x"),
+        (with_unknown_fields(PROCESSED), "is not a known field"),
+        (
+            NEWER.replace('"chargedAmount": 99.98', '"chargedAmount": "much"'),
+            r"payload\.chargedAmount: must be a number",
+        ),
+        (NEWER.replace("transactionId", "transaction"), "transactionId is missing"),
+        (PROCESSED.replace('"version": "1.0"', '"version": "2.0"'), r"payment\.processed 2\.0 is not 1\.x"),
     ],
     ids=["unknown fields", "wrong known field", "missing known field", "another major version"],
 )
-def test_nothing_else_of_another_version_is_accepted(changes: list[Change], error: str) -> None:
+def test_nothing_else_of_another_version_is_accepted(text: str, error: str) -> None:
     with pytest.raises(ContractBreach, match=error):
-        CONTRACTS.decode(payment_processed(*changes))
-
-
-def test_publishing_is_strict_whatever_the_version() -> None:
-    event = CONTRACTS.decode(payment_processed(version("1.3"), payload(currency="USD")))
-    with pytest.raises(ContractBreach, match="is not a known field"):
-        CONTRACTS.encode(event)
+        CONTRACTS.decode(text)
 
 
 @pytest.mark.parametrize(
@@ -137,10 +121,10 @@ def test_publishing_is_strict_whatever_the_version() -> None:
         '{"eventType": NaN}',
         "[" * 200_000,
         '{"a":' * 40_000 + "1" + "}" * 40_000,
-        payment_processed().replace("CUST-001", "\\ud800"),
-        payment_processed().replace("99.98", "1e400"),
-        payment_processed().replace("99.98", "9" * 5000),
-        payment_processed().replace("2026-01-31T12:00:00.700Z", "0000-01-31T12:00:00.700Z"),
+        PROCESSED.replace("CUST-001", "\\ud800"),
+        PROCESSED.replace("99.98", "1e400"),
+        PROCESSED.replace("99.98", "9" * 5000),
+        PROCESSED.replace("2026-01-31T12:00:00.700Z", "0000-01-31T12:00:00.700Z"),
     ],
     ids=lambda text: text[:20],
 )

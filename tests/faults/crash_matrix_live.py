@@ -150,7 +150,7 @@ class Lane:
         self._point = point
         products = {name: f"{name}-{self._run}" for name in scenario.stock}
         for name, units in scenario.stock.items():
-            self._live.aws.products.seed(Product(products[name], f"Name of {name}", Decimal("9.99"), units, units))
+            self._live.aws.products.put(Product(products[name], f"Name of {name}", Decimal("9.99"), units, units))
         self._plan(scenario, point)
         [(wanted, payment_method)] = scenario.requests
         items = {products[name]: units for name, units in wanted.items()}

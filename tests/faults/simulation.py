@@ -31,7 +31,7 @@ from shopflow.memory.tables import Rows
 from shopflow.messaging.relay import FIRST_LOOK_SECONDS
 from tests.clocks import ManualClock
 from tests.faults.injections import DAMAGE_TO_ORDERS, DAMAGE_TO_PRODUCTS, DAY, DamagedRow, misrouted_for, poison_for
-from tests.faults.storm import Rates, Storm, StormyAuditLog, StormyQueue, StormyTopic
+from tests.faults.storm import Rates, Storm, StormyAuditLog, StormyOrders, StormyQueue, StormyTopic
 from tests.faults.verdict import DEFERRED, PURGE, RARE, Letters, Observer, breaches_of
 from tests.system import CATALOG, OUTBOX, System, service_of
 from tests.taps import Crash
@@ -131,6 +131,7 @@ class Simulation:
             CATALOG,
             self.clock,
             topic=self.topic,
+            orders=lambda tables: StormyOrders(tables, self.storm),
             audit=StormyAuditLog(self.storm, rand),
             queue=partial(StormyQueue, self.storm),
         )
@@ -227,7 +228,7 @@ class Simulation:
             return
         self.storm.faults += 1
         try:
-            self.system.relay.look_at(self.rand.choice(opened), self.clock.now, self.clock.now)
+            self.system.look_at(self.rand.choice(opened))
         except (Crash, Unavailable, MalformedRow) as error:
             self._note(f"the relay's look fails: {error!r}")
 

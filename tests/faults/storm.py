@@ -10,10 +10,10 @@ from typing import Any
 
 from shopflow.clock import Clock
 from shopflow.domain.event import Event
-from shopflow.domain.order import EventType
+from shopflow.domain.order import EventType, Transition
 from shopflow.errors import Contention, Unavailable
 from shopflow.memory.queues import MemoryQueue, MemoryTopic
-from shopflow.memory.tables import MemoryAuditLog
+from shopflow.memory.tables import MemoryAuditLog, MemoryOrders, Tables
 from shopflow.ports import Message, Outgoing
 from tests.clocks import ManualClock
 from tests.faults.injections import (
@@ -236,6 +236,21 @@ class StormyQueue(MemoryQueue):
     def change_visibility(self, seconds: Mapping[Message, int]) -> list[Message]:
         failed = self._storm.failed("queue.change_visibility", list(seconds))
         return failed + super().change_visibility({one: hidden for one, hidden in seconds.items() if one not in failed})
+
+
+class StormyOrders(MemoryOrders):
+    """Fails single statements of a batch: some are not made, others are made but answer with an error."""
+
+    def __init__(self, tables: Tables, storm: Storm) -> None:
+        super().__init__(tables)
+        self._storm = storm
+
+    def commit_each(self, transitions: Sequence[Transition]) -> dict[str, Exception]:
+        refused = self._storm.failed("orders.commit_each", transitions, lambda one: str(one.before.order_id))
+        made = [transition for transition in transitions if transition not in refused]
+        errors: dict[str, Exception] = {one.before.order_id: Contention("throttled") for one in refused}
+        unanswered = {one.before.order_id: Unavailable("no answer") for one in self._storm.failed("an answer", made)}
+        return errors | super().commit_each(made) | unanswered
 
 
 class StormyAuditLog(MemoryAuditLog):

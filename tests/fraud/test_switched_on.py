@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from examples.fraud.service import FLAGGED, NAME
+from scripts.infra.local_client import local_client
 from scripts.infra.stack import ROOT
 from shopflow.config import Config
 from shopflow.domain.order import LEGAL_TRAILS, Status
@@ -69,8 +69,7 @@ def test_no_file_of_the_other_services_names_it() -> None:
 
 def _resources(config: Config) -> dict[str, Any]:
     """The attributes of the topic, the queues and the subscriptions, by name."""
-    session, endpoint = boto3.session.Session(region_name=config.region), config.endpoint_url
-    sqs, sns = session.client("sqs", endpoint_url=endpoint), session.client("sns", endpoint_url=endpoint)
+    sqs, sns = (local_client(service, config.endpoint_url or "") for service in ("sqs", "sns"))
     names = config.resources
     found: dict[str, Mapping[Any, str]] = {"topic": sns.get_topic_attributes(TopicArn=names.topic_arn)["Attributes"]}
     for url in (*names.queue_urls.values(), *names.dlq_urls.values()):

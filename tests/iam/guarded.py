@@ -20,12 +20,11 @@ from typing import Any
 import boto3
 import requests
 
-from scripts.infra.stack import CREDENTIALS, LOOPBACK
 from scripts.services import ORDER, LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.catalog import load_catalog
-from shopflow.config import load_config
+from shopflow.config import CREDENTIALS, LOOPBACK, load_config
 from tests.addresses import address, answers, free_port
 from tests.iam.rights import Place, Right, granted_by, needed_by
 from tests.live import QUICK, Live, quick_commands, sqs_client

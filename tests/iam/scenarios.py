@@ -10,7 +10,7 @@ import signal
 
 import requests
 
-from scripts.infra.stack import CREDENTIALS
+from shopflow.config import CREDENTIALS
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Status
 from tests.commands import Ran, run_module

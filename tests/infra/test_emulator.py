@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 
 from scripts.console import CommandError, Progress
 from scripts.infra.emulator import Embedded
-from scripts.infra.stack import CREDENTIALS, HEALTH_PATH, LOOPBACK, Stack, answers, port_is_taken
+from scripts.infra.local_client import local_client
+from scripts.infra.stack import HEALTH_PATH, Stack, answers, port_is_taken
+from shopflow.config import LOOPBACK
 from tests.addresses import free_port
 from tests.waiting import eventually
 
@@ -28,8 +30,9 @@ def new_emulator(tmp_path: Path) -> Iterator[NewEmulator]:
     """Makes an emulator in `tmp_path`. Without ``save_seconds`` it saves only when it stops."""
     made: list[Embedded] = []
 
-    def new(save_seconds: float | None = None, port: int | None = None) -> Embedded:
-        stack = Stack("own", tmp_path, tmp_path / "env", port or free_port(), "shopflow-own", save_seconds=save_seconds)
+    def new(save_seconds: float | None = None, port: int | None = None, folder: Path = tmp_path) -> Embedded:
+        port = port or free_port()
+        stack = Stack("own", folder, folder / "env", port, "shopflow-own", save_seconds=save_seconds)
         made.append(Embedded(stack))
         return made[-1]
 
@@ -38,18 +41,13 @@ def new_emulator(tmp_path: Path) -> Iterator[NewEmulator]:
         emulator.kill()
 
 
-def client(emulator: Embedded, service: str) -> Any:
-    session = boto3.session.Session(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
-    return session.client(service, region_name="us-east-1", endpoint_url=emulator.endpoint)  # type: ignore[call-overload]
-
-
 def tables(emulator: Embedded) -> list[str]:
-    names: list[str] = client(emulator, "dynamodb").list_tables()["TableNames"]
+    names: list[str] = local_client("dynamodb", emulator.endpoint).list_tables()["TableNames"]
     return names
 
 
 def create_table(emulator: Embedded, name: str) -> None:
-    client(emulator, "dynamodb").create_table(
+    local_client("dynamodb", emulator.endpoint).create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
@@ -82,24 +80,6 @@ def test_a_crash_loses_nothing_that_was_saved(new_emulator: NewEmulator, tmp_pat
     assert tables(emulator) == ["first", "second"]
 
 
-def test_a_save_has_all_queues_and_tables_of_one_moment(new_emulator: NewEmulator) -> None:
-    """Each item is put before the message with its number is sent, so at no moment is there a message without item."""
-    emulator = new_emulator(save_seconds=ALWAYS)
-    emulator.start(QUIET)
-    create_table(emulator, "items")
-    sqs, dynamodb = client(emulator, "sqs"), client(emulator, "dynamodb")
-    url = sqs.create_queue(QueueName="messages")["QueueUrl"]
-    for number in range(300):
-        dynamodb.put_item(TableName="items", Item={"id": {"S": str(number)}})
-        sqs.send_message(QueueUrl=url, MessageBody=str(number))
-    emulator.kill()
-    emulator.start(QUIET)
-    items = dynamodb.scan(TableName="items", Select="COUNT")["Count"]
-    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
-    assert items > 0
-    assert items - int(attributes["ApproximateNumberOfMessages"]) in (0, 1)
-
-
 def test_a_stop_keeps_what_came_after_the_last_save(new_emulator: NewEmulator) -> None:
     emulator = new_emulator(save_seconds=ALWAYS)
     emulator.start(QUIET)
@@ -122,21 +102,64 @@ def test_a_kill_loses_what_came_since_and_a_save_that_was_cut_off_is_not_loaded(
     emulator.start(QUIET)
     create_table(emulator, "after")
     emulator.kill()
-    draft = tmp_path / "emulator" / "saves" / "draft"
+    draft = tmp_path / "emulator" / "saves" / "draft-1"
     draft.mkdir(parents=True)
     (draft / "dynamodb.json").write_text('{"__ministack_format__": 2, "payload": {"tables"')
     emulator.start(QUIET)
     assert tables(emulator) == ["before"]
 
 
-def test_a_second_start_uses_the_running_one(new_emulator: NewEmulator) -> None:
+def test_a_stop_that_cannot_save_says_so_and_the_next_start_has_what_was_saved_before(
+    new_emulator: NewEmulator, tmp_path: Path
+) -> None:
     emulator = new_emulator()
     emulator.start(QUIET)
-    first = emulator.process
+    create_table(emulator, "before")
+    emulator.stop(QUIET)
     emulator.start(QUIET)
-    assert emulator.process == first is not None
-    with pytest.raises(CommandError, match=f"already runs on port {port_of(emulator)}"):
-        new_emulator().start(QUIET)
+    create_table(emulator, "after")
+    saves = tmp_path / "emulator" / "saves"
+    saves.write_text("a file is in the way, as a full disk would be")
+    with pytest.raises(CommandError, match="could not save its state"):
+        emulator.stop(QUIET)
+    saves.unlink()
+    emulator.start(QUIET)
+    assert tables(emulator) == ["before"]
+    assert "NotADirectoryError" in (tmp_path / "emulator" / "emulator.log.1").read_text(), "the log of the last run"
+
+
+def test_a_folder_that_is_moved_takes_its_running_emulator_along(new_emulator: NewEmulator, tmp_path: Path) -> None:
+    old, moved = tmp_path / "old", tmp_path / "moved"
+    emulator = new_emulator(folder=old)
+    emulator.start(QUIET)
+    create_table(emulator, "one")
+    old.rename(moved)
+    there = new_emulator(folder=moved, port=port_of(emulator))
+    there.stop(QUIET)
+    assert not old.exists()
+    there.start(QUIET)
+    assert tables(there) == ["one"]
+
+
+def test_a_stop_in_a_copied_folder_says_who_has_the_port(new_emulator: NewEmulator, tmp_path: Path) -> None:
+    emulator = new_emulator(folder=tmp_path / "original")
+    emulator.start(QUIET)
+    with pytest.raises(CommandError, match="which is not this folder's local cloud"):
+        new_emulator(folder=tmp_path / "copy", port=port_of(emulator)).stop(QUIET)
+
+
+def test_an_emulator_that_is_just_being_started_is_waited_for(new_emulator: NewEmulator, tmp_path: Path) -> None:
+    file = tmp_path / "emulator" / "process"
+    file.parent.mkdir()
+    with file.open("w") as opened, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        process = pool.submit(lambda: new_emulator().process)
+        with pytest.raises(TimeoutError):
+            process.result(0.1)
+        opened.write("123 4567")
+        opened.flush()
+        assert process.result() == (123, 4567)
+    file.unlink()
 
 
 def test_it_is_reachable_from_this_machine_only(new_emulator: NewEmulator) -> None:

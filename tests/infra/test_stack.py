@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from scripts.console import OK, Progress
+from scripts.console import OK, CommandError, Progress
+from scripts.infra.abilities import abilities_of, embedded_abilities
 from scripts.infra.lifecycle import DEAD_LETTERS, status, up
+from scripts.infra.stack import ROOT
 from scripts.infra.terraform import Module, init, run
-from scripts.restock import SEED, seed
+from scripts.products import put, read_products
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import connect
 from shopflow.catalog import load_catalog
-from shopflow.domain.order import EventType
-from shopflow.ports import Outgoing
+from shopflow.config import LOOPBACK
+from tests.addresses import free_port
+from tests.lossy_cloud import Faults, lossy
 from tests.sizes import full
-from tests.stack import AppliedStack
+from tests.stack import AppliedStack, applied_stack
 
 
 def test_a_second_up_has_nothing_to_apply(stack: AppliedStack) -> None:
@@ -29,11 +33,48 @@ def test_a_second_up_has_nothing_to_apply(stack: AppliedStack) -> None:
     assert "Terraform" not in text.getvalue()
 
 
+def test_an_up_says_which_cloud_it_uses_and_what_that_lacks(stack: AppliedStack) -> None:
+    port, whole = free_port(), abilities_of(stack.stack.own_endpoint)
+    assert whole == embedded_abilities()
+    with lossy(port, stack.stack.port, Faults(refuse={"GetResourcePolicy"})):
+        abilities = abilities_of(f"http://{LOOPBACK}:{port}")
+    assert str(abilities) == f"{whole}, which has no table policies: the audit log can be changed"
+    assert Module(stack.stack, "", table_policies=abilities.table_policies).variables["table_policies"] == "false"
+    with (
+        lossy(port, stack.stack.port, Faults(refuse={"ExecuteStatement"})),
+        pytest.raises(CommandError, match="PartiQL"),
+    ):
+        abilities_of(f"http://{LOOPBACK}:{port}")
+
+
 @full
 def test_a_second_plan_finds_no_drift(stack: AppliedStack) -> None:
     module = Module(stack.stack, stack.stack.own_endpoint)
     init(module)
     assert "No changes" in run(module, module.changing("plan"))
+
+
+@full
+def test_while_deletion_protection_is_on_destroy_is_refused_and_removes_nothing() -> None:
+    with applied_stack() as stack:
+        module = Module(stack.stack, stack.stack.own_endpoint)
+        init(module)
+        run(module, module.changing("apply", "-auto-approve", "-var=deletion_protection=true"))
+        with pytest.raises(CommandError):
+            run(module, module.changing("destroy", "-auto-approve"))
+        assert (
+            "Deletion protection is on, so nothing was removed." in (stack.stack.folder / "terraform.log").read_text()
+        )
+        assert inspect(stack.config).complete
+
+
+def test_what_refuses_the_tear_down_is_removed_before_everything_else() -> None:
+    terraform = ROOT / "terraform"
+    text = "".join(file.read_text() for file in terraform.glob("*.tf"))
+    made = {".".join(pair) for pair in re.findall(r'^resource "(\w+)" "(\w+)"', text, re.MULTILINE)}
+    made |= {f"module.{name}" for name in re.findall(r'^module "(\w+)"', text, re.MULTILINE)}
+    named = re.findall(r"^    ([\w.]+),$", (terraform / "teardown.tf").read_text(), re.MULTILINE)
+    assert set(named) == made - {"terraform_data.teardown"}
 
 
 def test_every_resource_exists_and_every_consumer_of_the_catalogue_has_its_queues(stack: AppliedStack) -> None:
@@ -47,8 +88,8 @@ def test_every_resource_exists_and_every_consumer_of_the_catalogue_has_its_queue
 def test_the_products_of_the_specification_are_seeded_once(stack: AppliedStack) -> None:
     products = connect(stack.config, PATIENT).products
     restocked = products.restock("PROD-001", 3)
-    assert seed(products) == []
-    found = products.read([product.product_id for product in SEED])
+    assert put(products, read_products()) == []
+    found = products.read([product.product_id for product in read_products()])
     assert found["PROD-001"] == restocked
     assert found.keys() == {"PROD-001", "PROD-002", "PROD-003"}
 
@@ -59,26 +100,3 @@ def test_status_shows_the_resources_and_its_exit_code_says_if_there_are_dead_let
     assert code == (DEAD_LETTERS if inspect(stack.config).dead_letters else OK)
     for shown in ("shopflow-test-orders", "inventory", "Dead letters", "PROD-003", stack.stack.own_endpoint):
         assert shown in text.getvalue()
-
-
-@pytest.fixture
-def empty_queues(stack: AppliedStack) -> AppliedStack:
-    aws = connect(stack.config, PATIENT)
-    for service in stack.config.resources.queue_urls:
-        queue = aws.queue(service)
-        while messages := queue.receive(10, 0):
-            queue.delete(messages)
-    return stack
-
-
-def test_the_report_counts_messages_that_wait_and_messages_in_flight(empty_queues: AppliedStack) -> None:
-    aws = connect(empty_queues.config, PATIENT)
-    before = inspect(empty_queues.config).queues["payment"]
-    batch = [Outgoing(str(number), EventType.INVENTORY_RESERVED, "{}") for number in range(3)]
-    assert aws.topic.publish(batch) == frozenset()
-    received = aws.queue("payment").receive(1, 2)
-    after = inspect(empty_queues.config).queues["payment"]
-    aws.queue("payment").delete([*received, *aws.queue("payment").receive(10, 0)])
-    assert before
-    assert after
-    assert (after.waiting - before.waiting, after.in_flight - before.in_flight) == (2, 1)

@@ -12,6 +12,7 @@ OF_AWS = {
     "ApproximateAgeOfOldestMessage",
     "ApproximateNumberOfMessagesVisible",
     "ConsumedWriteCapacityUnits",
+    "Count",
     "NumberOfMessagesPublished",
     "NumberOfNotificationsDelivered",
     "NumberOfNotificationsFailed",
@@ -20,7 +21,17 @@ OF_AWS = {
     "WriteThrottleEvents",
 }
 """Metrics that AWS reports."""
-OTHER_WORDS = {"Alarms", "GreaterThanThreshold", "Maximum", "QueueName", "Service", "Sum", "TableName", "TopicName"}
+OTHER_WORDS = {
+    "Alarms",
+    "GreaterThanThreshold",
+    "Maximum",
+    "QueueName",
+    "Service",
+    "Stack",
+    "Sum",
+    "TableName",
+    "TopicName",
+}
 
 
 def test_the_metrics_of_alarms_and_dashboard_are_those_of_the_services_and_of_aws() -> None:

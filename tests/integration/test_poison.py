@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from shopflow import jsontext
 from shopflow.catalog import SCHEMAS
-from shopflow.domain.order import EventType, Status, Transition, charge, decline, refuse, reserve
-from shopflow.domain.stock import returned
-from shopflow.messaging.outbox import stored_event
-from shopflow.ports import Outgoing
-from tests.left_behind import HEADERS, committed, publish
+from shopflow.domain.order import EventType, Status
+from tests.left_behind import HEADERS
 from tests.live import Live, breaches_of_dead_letters
 from tests.system import CATALOG
 from tests.waiting import eventually
@@ -79,40 +74,3 @@ def test_poison_is_in_the_dead_letter_queue_within_seconds_and_its_neighbours_ar
     assert live.stock(product) == 90
     with capsys.disabled():
         print(f"\n  {service}: {len(poison)} kinds of poison in the DLQ after {seconds:.1f} s", end=" ")  # noqa: T201
-
-
-def test_the_audit_service_records_a_valid_event_of_an_unknown_order(live: Live) -> None:
-    envelope = example("order.created")
-    live.send("audit", jsontext.dumps(envelope))
-    live.queues_empty()
-    entries = live.aws.audit.trail(envelope["correlationId"])
-    assert envelope["eventId"] in [entry.event.event_id for entry in entries]
-
-
-RESERVED = (EventType.INVENTORY_RESERVED, reserve, ())
-HISTORIES: Mapping[EventType, list[tuple[EventType, Callable[..., Transition], tuple[Any, ...]]]] = {
-    EventType.ORDER_CREATED: [],
-    EventType.INVENTORY_RESERVED: [RESERVED],
-    EventType.INVENTORY_FAILED: [(EventType.INVENTORY_FAILED, refuse, ("None left",))],
-    EventType.PAYMENT_PROCESSED: [RESERVED, (EventType.PAYMENT_PROCESSED, charge, ("TXN-1", Decimal("19.98")))],
-    EventType.PAYMENT_FAILED: [RESERVED, (EventType.PAYMENT_FAILED, decline, ("Card expired",))],
-}
-
-
-@pytest.mark.parametrize("event_type", HISTORIES)
-def test_an_unknown_field_of_a_newer_minor_version_is_accepted_end_to_end(live: Live, event_type: EventType) -> None:
-    order, events = committed(live, live.product(stock=5))
-    for step_type, step, facts in HISTORIES[event_type]:
-        transition = step(order, HEADERS.new(step_type, events[-1]), *facts)
-        taken = {name: -units for name, units in returned(order).items()} if step is reserve else {}
-        live.aws.orders.commit([transition], taken)
-        order = transition.after
-        events.append(stored_event(CATALOG, order))
-    envelope = events[-1].to_json()
-    payload = envelope["payload"] | {"giftWrap": {"paper": "red"}}
-    newer = jsontext.dumps(envelope | {"version": "1.1", "tenant": "T-1", "payload": payload})
-    publish(live, events[:-1])
-    assert not live.aws.topic.publish([Outgoing(events[-1].event_id, event_type, newer)])
-    live.closed([order.order_id])
-    entry = next(entry for entry in live.aws.audit.trail(order.order_id) if entry.event.event_type is event_type)
-    assert (entry.event.version, entry.event.payload["giftWrap"]) == ("1.1", {"paper": "red"})

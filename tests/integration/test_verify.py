@@ -8,8 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-import boto3
-
+from scripts.infra.local_client import local_client
 from scripts.verify import Findings, OrdersTable, order_check
 from shopflow.domain.order import Order
 from shopflow.domain.stock import Product
@@ -68,10 +67,7 @@ def test_the_command_prints_its_conclusion(live: Live, stack: Any) -> None:
 
 
 def _lose_a_unit(live: Live, product_id: str) -> None:
-    client = boto3.session.Session(region_name=live.config.region).client(
-        "dynamodb", endpoint_url=live.config.endpoint_url
-    )
-    client.update_item(
+    local_client("dynamodb", live.config.endpoint_url or "").update_item(
         TableName=live.config.resources.inventory_table,
         Key={"productId": {"S": product_id}},
         UpdateExpression="ADD stock :change",

@@ -80,7 +80,6 @@ def test_an_idle_system_makes_few_requests_and_only_long_polls_and_sweeps() -> N
     ],
 )
 def test_an_item_is_as_large_as_its_names_and_values(item: Any, size: int) -> None:
-    """The emulator's own sizes are what `tests/integration/test_cost.py` compares, and no item there is large."""
     assert item_bytes(item) == size
 
 

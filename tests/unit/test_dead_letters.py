@@ -12,7 +12,7 @@ from shopflow.memory.queues import MemoryDeadLetters, MemoryQueue
 from shopflow.ports import DeadLetter, Message
 from tests.clocks import ManualClock
 from workers import dead_letters
-from workers.dead_letters import MAX_REASONS, Survey, Walk, best_first
+from workers.dead_letters import Survey, Walk
 from workers.dry_run import Judged, Kind, Verdict
 
 
@@ -61,18 +61,6 @@ def test_a_letter_that_is_visible_again_before_the_walk_ends_counts_once() -> No
             met += bodies(batch)
             letters.clock.advance(29)
     assert (met, walk.seen, letters.visible) == (list(range(200)), 200, 200)
-
-
-def test_a_letter_that_was_taken_stays_away_and_one_that_arrives_is_delivered_too() -> None:
-    letters, met = Letters(20), list[int]()
-    with letters.walk() as walk:
-        for batch in walk.batches(10):
-            if not met:
-                letters.redrive(batch[0])
-                walk.took(batch[:1])
-                letters.dlq.send("20")
-            met += bodies(batch)
-    assert (met, letters.visible) == (list(range(21)), 20)
 
 
 def test_letters_are_visible_again_whatever_ends_the_walk() -> None:
@@ -129,15 +117,3 @@ def test_a_survey_groups_letters_by_reason_and_those_that_would_succeed_come_fir
         ("breaks its contract: order ORD-… does not exist", 2),
     ]
     assert (survey.looked_at, survey.would_succeed, survey.would_fail) == (7, 2, 5)
-
-
-def test_a_survey_of_any_number_of_reasons_has_a_bounded_size() -> None:
-    survey = Survey()
-    survey.add(judged(*((Kind.FAILS, f"reason {number}") for number in range(MAX_REASONS + 50))))
-    assert (len(survey.groups), survey.looked_at) == (MAX_REASONS + 1, MAX_REASONS + 50)
-
-
-def test_letters_that_would_succeed_are_shown_first() -> None:
-    kinds = (Kind.BREACH, Kind.UNKNOWN, Kind.DONE, Kind.READY)
-    shown = best_first(judged(*((kind, "") for kind in kinds)), most=3)
-    assert [one.kind for one in shown] == [Kind.READY, Kind.DONE, Kind.UNKNOWN]

@@ -171,21 +171,3 @@ def test_every_alarm_leads_to_its_section_of_the_runbook() -> None:
     anchors = [name for path in SOURCES for name in re.findall(r"\$\{local\.runbook\}([\w-]+)", path.read_text())]
     assert anchors
     assert set(anchors) <= page(DOCS / "operations.md").anchors
-
-
-def test_a_wrong_name_is_found() -> None:
-    text = """# One `title`
-[a](gone.md) [b](#one-title) [c](#two) [d](../docs/architecture.md#gone) [e](https://x.example/gone) ![f](gone.svg)
-[g](../../../etc/hosts) `shopflow/gone.py` `docs/*.svg` `docs/*.md` `gone.tf` `main.tf` `shopflow/aws/` `.env.local`
-`Order.outbox` `Order.gone` `plan()` `gone()` `test_docs` `test_never_written` `OPS_TOKEN` `GONE_TOKEN`
-`make gone` `CLOUD=x make infra-up gone-too` `make` `python -m scripts.gone` `python -m pytest`
-
-    make e2e   # make gone
-
-The core is 12 lines."""
-    source = Page(DOCS / "wrong.md", text)
-    assert wrong_links(source) == ["gone.md", "#two", "../docs/architecture.md#gone", "gone.svg", "../../../etc/hosts"]
-    assert wrong_paths(source) == ["shopflow/gone.py", "docs/*.svg", "gone.tf"]
-    assert wrong_symbols(source) == ["Order.gone", "gone()", "test_never_written", "GONE_TOKEN"]
-    assert wrong_commands(source) == ["scripts/gone", "gone", "gone-too"]
-    assert len(wrong_figures(source)) == 1

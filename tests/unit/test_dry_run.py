@@ -2,101 +2,72 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
-from shopflow.catalog import load_catalog
-from shopflow.clock import HeaderFactory
-from shopflow.config import GatewaySettings
-from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
-from shopflow.domain.order import EventType, Line, Order, create
-from shopflow.errors import Unavailable
-from shopflow.memory.tables import MemoryAuditLog
-from shopflow.messaging.handler import Done, Handler, Outcome
-from shopflow.messaging.outbox import Outbox, stored_event
+from shopflow.messaging.handler import Done
+from shopflow.messaging.outbox import stored_event
 from shopflow.ports import DeadLetter, Message
-from tests.clocks import ManualClock
-from tests.taps import CountingMailer, LedgerGateway
-from tests.twins import wire
-from workers.dry_run import DryRun, Kind, Verdict, WouldAct, judge_events
-from workers.gateway import SimulatedGateway
-from workers.handlers import HANDLERS, WorkerPorts
+from tests.faults.scenarios import EXPIRED, VISA
+from tests.system import CATALOG, CONTRACTS, OUTBOX, System
+from workers.dry_run import DryRun, Kind, Verdict
+from workers.handlers import HANDLERS
 
-CATALOG = load_catalog()
-CONTRACTS = Contracts(CATALOG)
-OUTBOX = Outbox(CATALOG, CONTRACTS)
-PRODUCT = "PROD-001"
-BROKEN = "ORD-00000007"
-VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
 RESERVED = "would publish inventory.reserved"
 CHARGED, NOTIFIED = "would charge $19.98", "would notify the customer"
 
 
 class World:
-    """The real handlers over the twins, with ``stock`` units of the one product."""
+    """The real handlers over the twins, with ``stock`` units of the one product.
+
+    ``reads`` has the keys of each read of the dry run. What concerns the order ``broken`` raises an error there.
+    """
 
     def __init__(self, stock: int = 1000) -> None:
-        clock = ManualClock()
-        self.twins = wire(CATALOG, clock)
-        self.twins.seed({PRODUCT: stock})
-        self.gateway = LedgerGateway(SimulatedGateway(GatewaySettings(0.8, (300, 800), "seed"), lambda _: None))
-        self.mailer = CountingMailer()
-        twins, headers = self.twins, HeaderFactory(clock)
-        self.ports = WorkerPorts(
-            twins.orders, twins.products, twins.audit, lambda: self.gateway, lambda: self.mailer, clock, headers, map
-        )
+        self.system = System({"A": stock}, relay=False, tap=self._tap)
+        self.reads: list[tuple[str, list[str]]] = []
+        self.broken: str | None = None
 
-    def place(self, units: int = 1, payment_method: str = VISA, order_id: str = "ORD-A1B2C3D4") -> Event:
+    def place(self, units: int = 2, payment_method: str = VISA) -> Event:
         """Save an order. Returns its `order.created`."""
-        header = self.ports.headers.new(EventType.ORDER_CREATED)
-        line = Line(PRODUCT, "Name", units, Decimal("9.99"))
-        draft = Order(order_id, "CUST-001", (line,), header.time_ms, header.time_ms, payment_method=payment_method)
-        return stored_event(CATALOG, self.twins.orders.create(create(draft, header)))
-
-    def place_many(self, count: int) -> list[str]:
-        return [CONTRACTS.encode(self.place(order_id=f"ORD-{number:08}")) for number in range(count)]
+        return stored_event(CATALOG, self.system.place({"A": units}, payment_method))
 
     def handle(self, service: str, event: Event) -> list[Event]:
         """The events that the real handler publishes."""
-        outcome = HANDLERS[service](self.ports, OUTBOX).handle([event])[0]
+        outcome = HANDLERS[service](self.system.ports(service), OUTBOX).handle([event])[0]
         assert isinstance(outcome, Done)
         return [CONTRACTS.decode(outcome.publish.text)] if outcome.publish else []
 
-    def judge(self, service: str, bodies: Sequence[str], **ports: Any) -> list[Verdict]:
-        """The verdicts on ``bodies``, with other ``ports`` where they are given."""
-        use = replace(self.ports, **ports)
-        dry_run = DryRun(OUTBOX, use.orders, use.products, use.audit, use.clock)
-        letters = [DeadLetter(Message(str(number), "handle", body, 4), 0, {}) for number, body in enumerate(bodies)]
-        return [one.verdict for one in dry_run.judge(service, letters)]
+    def judge(self, service: str, *letters: Event | str) -> list[Verdict]:
+        ports = self.system.ports("dry run")
+        dry_run = DryRun(OUTBOX, ports.orders, ports.products, ports.audit, ports.clock)
+        bodies = [CONTRACTS.encode(one) if isinstance(one, Event) else one for one in letters]
+        dead = [DeadLetter(Message(str(number), "handle", body, 4), 0, {}) for number, body in enumerate(bodies)]
+        return [one.verdict for one in dry_run.judge(service, dead)]
 
     def state(self, order_id: str) -> object:
         """Everything that a handler can change."""
-        order, product = self.twins.orders.read([order_id]), self.twins.products.read([PRODUCT])
-        return order, product, self.twins.audit.trail(order_id), dict(self.gateway.charges), dict(self.mailer.sent)
+        tables, trail = self.system.tables, self.system.audit.trail(order_id)
+        charges, mails = dict(self.system.gateway.charges), dict(self.system.mailer.sent)
+        return tables.orders.get(order_id), tables.products["A"], trail, charges, mails
+
+    def _tap(self, service: str, method: str, call: partial[Any]) -> Any:
+        if service == "dry run":
+            assert method in ("orders.read", "products.read", "audit.has"), "a dry run writes nothing"
+            keys = [call.args[0]] if method == "audit.has" else list(call.args[0])
+            self.reads.append((method, keys))
+            if self.broken in keys:
+                raise KeyError("lines")
+        return call()
 
 
-class CountingReads:
-    """A table that counts the keys of each read. A read of the key `BROKEN` raises ``error``, if there is one."""
-
-    def __init__(self, table: Any, error: Exception | None = None) -> None:
-        self._table = table
-        self._error = error
-        self.reads: list[int] = []
-
-    def read(self, keys: Collection[str], **options: Any) -> Any:
-        self.reads.append(len(keys))
-        if self._error and BROKEN in keys:
-            raise self._error
-        return self._table.read(keys, **options)
-
-    def commit(self, *_: object) -> None:
-        raise AssertionError("a dry run writes nothing")
+def texts(verdicts: Sequence[Verdict]) -> list[str]:
+    return [one.text.partition(" (")[0].partition(":")[0] for one in verdicts]
 
 
 @pytest.mark.parametrize(
@@ -116,109 +87,49 @@ def test_the_dry_run_says_exactly_when_the_handler_would_act(
     for event in events:
         for service in [one.name for one in CATALOG.consumers if event.event_type in one.consumes] * 2:
             before = world.state(event.order_id)
-            (verdict,) = world.judge(service, [CONTRACTS.encode(event)])
+            (verdict,) = world.judge(service, event)
             assert world.state(event.order_id) == before, "a dry run has no effect"
             events += world.handle(service, event)
             acted = world.state(event.order_id) != before
             assert verdict.kind is (Kind.READY if acted else Kind.DONE), (service, event)
-            judged += [verdict.text] if verdict.text else []
+            judged += texts([verdict]) if verdict.text else []
     recorded = [f"would record {event.event_type}" for event in events]
     assert [text for text in judged if text.startswith("would record")] == recorded
-    assert [text.partition(" (")[0].partition(":")[0] for text in judged if "record" not in text] == effects
-
-
-class Raising(Handler):
-    """Raises ``error``, or says that it would act on the first two of its events."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self._error = error
-
-    def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        raise self._error or WouldAct({event.order_id: f"would move {event.order_id}" for event in events[:2]})
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "text"),
-    [
-        (KeyError("price"), Kind.FAILS, "KeyError: 'price' (at test_dry_run.py:"),
-        (Unavailable("no table"), Kind.UNKNOWN, "no table"),
-    ],
-)
-def test_the_reason_is_what_the_handler_raises(error: Exception, kind: Kind, text: str) -> None:
-    (verdict,) = judge_events(Raising(error), [World().place()])
-    assert (verdict.kind, verdict.text[: len(text)]) == (kind, text)
-
-
-def test_orders_that_the_handler_did_not_reach_are_judged_on_their_own() -> None:
-    events = [World().place(order_id=f"ORD-{number:08}") for number in range(5)]
-    assert [one.text for one in judge_events(Raising(), events)] == [f"would move {one.order_id}" for one in events]
+    assert [text for text in judged if "record" not in text] == effects
 
 
 def test_an_unknown_order_breaks_the_contract_of_every_service_but_audit() -> None:
-    body, empty = CONTRACTS.encode(World().place()), World()
-    unknown = "correlationId: order ORD-A1B2C3D4 does not exist, or its row cannot be read"
-    assert empty.judge("inventory", [body]) == [Verdict(Kind.BREACH, unknown)]
-    assert empty.judge("audit", [body]) == [Verdict(Kind.READY, "would record order.created")]
-
-
-def test_a_service_from_an_overlay_cannot_be_judged() -> None:
-    assert [one.kind for one in World().judge("fraud", ["{}"])] == [Kind.UNKNOWN]
+    event, empty = World().place(), World()
+    unknown = f"correlationId: order {event.order_id} does not exist, or its row cannot be read"
+    assert empty.judge("inventory", event) == [Verdict(Kind.BREACH, unknown)]
+    assert empty.judge("audit", event) == [Verdict(Kind.READY, "would record order.created")]
 
 
 def test_many_messages_are_judged_with_few_reads_and_each_gets_its_own_effect() -> None:
-    world = World(stock=10)
-    bodies = world.place_many(100)
-    orders, products = CountingReads(world.twins.orders), CountingReads(world.twins.products)
-    verdicts = world.judge("inventory", [*bodies[:50], "poison", *bodies[50:]], orders=orders, products=products)
+    world = World(stock=20)
+    events = [world.place() for _ in range(100)]
+    verdicts = world.judge("inventory", *events[:50], "poison", *events[50:])
     assert verdicts.pop(50).kind is Kind.BREACH
-    texts = [one.text.partition(" (")[0] for one in verdicts]
     a_batch = [RESERVED] * 10 + ["would publish inventory.failed"] * 15
-    assert texts == a_batch * 4, "each batch has the whole stock, for nothing is taken"
-    assert (orders.reads, len(products.reads)) == ([25] * 4, 4)
-
-
-class BrokenAuditLog(MemoryAuditLog):
-    def has(self, order_id: str, event_id: str) -> bool:
-        if order_id == BROKEN:
-            raise KeyError("eventId")
-        return super().has(order_id, event_id)
+    assert texts(verdicts) == a_batch * 4, "each batch has the whole stock, for nothing is taken"
+    assert [len(keys) for method, keys in world.reads if method == "orders.read"] == [25] * 4
+    assert len(world.reads) == 8
 
 
 @pytest.mark.parametrize("service", ["inventory", "audit"])
 def test_the_error_of_one_message_is_found_with_few_more_reads_and_is_only_its_own(service: str) -> None:
     world = World()
-    orders = CountingReads(world.twins.orders, KeyError("lines"))
-    verdicts = world.judge(service, world.place_many(25), orders=orders, audit=BrokenAuditLog())
+    events = [world.place() for _ in range(25)]
+    world.broken = events[7].order_id
+    verdicts = world.judge(service, *events)
     assert [one.kind for one in verdicts] == [Kind.FAILS if number == 7 else Kind.READY for number in range(25)]
-    assert len(orders.reads) <= 11
-
-
-def test_a_dependency_that_is_down_is_asked_once_for_each_batch() -> None:
-    world = World()
-    orders = CountingReads(world.twins.orders, Unavailable("no table"))
-    verdicts = world.judge("inventory", world.place_many(50), orders=orders)
-    assert [one.kind for one in verdicts] == [Kind.UNKNOWN] * 25 + [Kind.READY] * 25
-    assert orders.reads == [25, 25]
+    assert sum(method == "orders.read" for method, _ in world.reads) <= 11
 
 
 def test_messages_of_one_order_and_copies_of_one_event_are_all_judged() -> None:
     world = World()
-    created = world.place(2)
-    (reserved,) = world.handle("inventory", created)
-    text, other = CONTRACTS.encode(reserved), CONTRACTS.encode(replace(reserved, causation_id=None))
-    assert [one.text for one in world.judge("payment", [text, text, other])] == [CHARGED] * 3
-    recorded = world.judge("audit", [CONTRACTS.encode(created), text, text])
-    assert [one.text for one in recorded] == ["would record order.created", *["would record inventory.reserved"] * 2]
-
-
-def test_an_event_with_the_id_of_another_is_judged_on_its_own(caplog: pytest.LogCaptureFixture) -> None:
-    world = World()
     created = world.place()
-    world.handle("audit", created)
-    payload = {**created.payload, "orderId": "ORD-ZZZZZZZZ"}
-    forged = replace(created, correlation_id="ORD-ZZZZZZZZ", payload=payload)
-    caplog.clear()
-    with caplog.at_level(logging.INFO):
-        verdicts = world.judge("audit", [CONTRACTS.encode(created), CONTRACTS.encode(forged)])
-    assert [one.kind for one in verdicts] == [Kind.DONE, Kind.READY]
-    assert caplog.records == [], "nothing was recorded"
+    (reserved,) = world.handle("inventory", created)
+    assert texts(world.judge("payment", reserved, reserved, replace(reserved, causation_id=None))) == [CHARGED] * 3
+    recorded = texts(world.judge("audit", created, reserved, reserved))
+    assert recorded == ["would record order.created", *["would record inventory.reserved"] * 2]

@@ -11,7 +11,7 @@ from shopflow.clock import HeaderFactory
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event, payload_of, replay
 from shopflow.domain.order import EventHeader, EventType, IllegalTransition, Order, notify, release
-from shopflow.domain.times import after_cause, to_ms, to_text
+from shopflow.domain.times import to_ms, to_text
 from shopflow.messaging.outbox import stored_event
 from tests.unit.making import T0, charged, declined, header, pending, refused, reserved
 
@@ -53,15 +53,6 @@ def test_a_trail_with_an_event_missing_doubled_or_swapped_does_not_replay(name: 
             replay(trail)
 
 
-def test_no_events_are_no_order() -> None:
-    assert replay([]) is None
-
-
-def test_an_empty_outbox_holds_no_event() -> None:
-    with pytest.raises(ValueError, match="outbox"):
-        stored_event(CATALOG, notify(charged(), T0).after)
-
-
 class FixedClock:
     def __init__(self, now: int) -> None:
         self.now = now
@@ -84,10 +75,6 @@ def test_an_effect_sorts_after_its_cause_however_the_clocks_differ(now: int, cau
 def test_a_moment_survives_its_text_and_texts_sort_as_moments_do(moment: int) -> None:
     assert to_ms(to_text(moment)) == moment
     assert to_text(moment) < to_text(moment + 1)
-
-
-def test_an_events_time_is_now_or_just_after_its_cause() -> None:
-    assert (after_cause(10, None), after_cause(10, 5), after_cause(5, 10)) == (10, 10, 11)
 
 
 def test_every_event_that_the_domain_makes_passes_its_contract_and_comes_back() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import shutil
 import subprocess
@@ -42,23 +41,15 @@ def dependencies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def made(tmp_path: Path, overlay: Path | None = None) -> Path:
+def made(tmp_path: Path, overlay: Path | None = None) -> zipfile.ZipFile:
     file = tmp_path / "some" / "lambda.zip"
     make_package(Package(file, on_lambda()), Progress(), overlay)
-    return file
+    return zipfile.ZipFile(file)
 
 
 def packed_names(tmp_path: Path, overlay: Path | None = None) -> set[str]:
-    with zipfile.ZipFile(made(tmp_path, overlay)) as archive:
+    with made(tmp_path, overlay) as archive:
         return set(archive.namelist())
-
-
-def test_the_same_files_make_the_same_bytes(tmp_path: Path, dependencies: Path) -> None:
-    write(dependencies, "b/c.py", "a.py")
-    first = made(tmp_path).read_bytes()
-    (dependencies / "a.py").chmod(0o700)
-    os.utime(dependencies / "a.py", (10**9, 10**9))
-    assert made(tmp_path).read_bytes() == first
 
 
 def test_it_has_the_services_and_nothing_that_they_do_not_need(tmp_path: Path, dependencies: Path) -> None:
@@ -98,15 +89,24 @@ def test_the_lock_has_the_versions_that_are_tested_here() -> None:
     assert {name: distribution(name).version for name in services} == services
 
 
-def test_the_package_needs_nothing_that_is_not_in_it(tmp_path: Path, dependencies: Path) -> None:
-    """Runs with the packages installed here, and nothing else can be imported."""
+def checks() -> dict[str, str]:
+    """The events that a new version has to answer before Terraform lets it live, by the handler's folder."""
+    events = re.findall(r"check_event += jsonencode\((.+)\)", (ROOT / "terraform" / "compute.tf").read_text())
+    worker, api = (re.sub(r"(\w+) =", r'"\1":', event) for event in events)
+    return {"workers": worker, "api": api}
+
+
+def test_the_package_answers_terraforms_checks_and_needs_nothing_that_is_not_in_it(
+    tmp_path: Path, dependencies: Path
+) -> None:
+    """Runs with the packages installed here, without AWS, and nothing else can be imported."""
     for name in pins(LOCK):
         for file in distribution(name).files or ():
             if not package._LEFT_OUT.match(str(file)) and ".." not in file.parts:
                 (dependencies / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(str(file.locate()), dependencies / file)
     task = tmp_path / "task"
-    with zipfile.ZipFile(made(tmp_path)) as archive:
+    with made(tmp_path) as archive:
         archive.extractall(task)
     names = [service.name for service in load_catalog().consumers]
     program = f"""
@@ -114,8 +114,9 @@ import sys
 sys.path.insert(0, {str(task)!r})
 from api import lambda_handler as api
 from workers import lambda_handler as workers
-api._service()
-print([workers._worker(name).service.name for name in {names}])
+answers = [getattr(workers, name)({checks()["workers"]}, None) for name in {names}]
+assert answers == [{{"batchItemFailures": []}}] * {len(names)}, answers
+print(api.http({checks()["api"]}, None)["statusCode"])
 """
     resources = ("TOPIC_ARN", "ORDERS_TABLE", "INVENTORY_TABLE", "EVENTS_TABLE", "OPEN_ORDERS_INDEX")
     queues = [f"{name.upper()}_QUEUE_URL" for name in names]
@@ -124,4 +125,7 @@ print([workers._worker(name).service.name for name in {names}])
     env |= {"JWT_ISSUER": "https://customers.example", "JWT_AUDIENCE": "shop"}
     command = [sys.executable, "-I", "-S", "-c", program]
     answer = subprocess.run(command, cwd=task, env=env, capture_output=True, text=True)
-    assert (answer.stdout.strip(), answer.stderr) == (str(names), "")
+    assert (answer.stdout.splitlines()[-1:], answer.returncode) == (["200"], 0), answer.stderr
+    wrong = env | {"LOG_FORMAT": "loud"}
+    answer = subprocess.run(command, cwd=task, env=wrong, capture_output=True, text=True)
+    assert "ConfigError: LOG_FORMAT=loud" in answer.stderr, "a wrong setting fails the check"

@@ -15,8 +15,6 @@ from tests.faults.injections import DAY, Instead, lose_the_answer, refuse
 from tests.faults.scenarios import EXPIRED, VISA
 from tests.system import CATALOG, CONTRACTS, System, service_of
 from tests.taps import Crash
-from workers.notification import Notification
-from workers.outbound import MAX_REMEMBERED
 
 CONSUMED = {service.name: service.consumes for service in CATALOG.consumers}
 STOCK = {"A": 100, "B": 100}
@@ -40,11 +38,6 @@ class Fault:
 
 
 def crash(_: partial[Any]) -> Any:
-    raise Crash
-
-
-def crash_after(call: partial[Any]) -> Any:
-    call()
     raise Crash
 
 
@@ -75,14 +68,6 @@ def dead_letters(system: System) -> dict[str, int]:
 # The paths
 
 
-def test_a_paid_order_is_completed() -> None:
-    system = System({"A": 5})
-    order = ends(system, system.place({"A": 2}, VISA), Status.COMPLETED)
-    assert system.tables.products["A"].stock == 3
-    assert order.transaction_id is not None
-    assert system.gateway.charges == system.mailer.sent == {order.order_id: 1}
-
-
 def test_the_log_line_of_every_charge_says_that_the_gateway_is_simulated(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="workers.payment")
     system = System({"A": 5})
@@ -90,29 +75,6 @@ def test_the_log_line_of_every_charge_says_that_the_gateway_is_simulated(caplog:
         system.place({"A": 1}, payment_method)
     assert system.run_until_quiet()
     assert [record.getMessage().partition(" (")[2] for record in caplog.records] == ["simulated gateway)"] * 2
-
-
-def test_an_order_beyond_the_stock_fails_with_a_reason_and_is_not_charged() -> None:
-    system = System({"A": 1})
-    order = ends(system, system.place({"A": 2}, VISA), Status.INVENTORY_FAILED)
-    assert order.failure_reason == "Insufficient stock for Name of A (A): available 1, requested 2"
-    assert (system.tables.products["A"].stock, system.gateway.charges) == (1, {})
-
-
-def test_the_stock_of_a_declined_order_is_released() -> None:
-    system = System({"A": 5, "B": 5})
-    order = ends(system, system.place({"A": 2, "B": 1}, EXPIRED), Status.PAYMENT_FAILED)
-    assert [system.tables.products[name].stock for name in "AB"] == [5, 5]
-    assert order.failure_reason == "Card expired"
-
-
-def test_exactly_as_many_orders_win_as_there_are_units() -> None:
-    system = System({"A": 10})
-    orders = [system.place({"A": 1}, VISA) for _ in range(50)]
-    assert system.run_until_quiet()
-    found = statuses(system, orders)
-    assert (found.count(Status.COMPLETED), found.count(Status.INVENTORY_FAILED)) == (10, 40)
-    assert system.tables.products["A"].stock == 0
 
 
 def test_orders_whose_lines_do_not_fit_into_one_transaction_are_reserved_one_by_one() -> None:
@@ -143,39 +105,6 @@ def test_a_message_that_comes_again_changes_nothing(service: str, payment_method
 
 
 # A fault in the middle of a step
-
-
-@pytest.mark.parametrize(
-    ("service", "payment_method", "nth"),
-    [("order", VISA, 1), ("inventory", VISA, 1), ("payment", VISA, 1), ("inventory", EXPIRED, 2)],
-)
-def test_the_relay_publishes_what_was_committed_but_not_published(service: str, payment_method: str, nth: int) -> None:
-    system = System({"A": 5}, tap=Fault(service, "topic.publish", crash, nth))
-    try:
-        order = system.place({"A": 2}, payment_method, "client-key")
-    except Crash:
-        order = system.place({"A": 2}, payment_method, "client-key")
-    ends(system, order, Status.COMPLETED if payment_method == VISA else Status.PAYMENT_FAILED)
-    assert len(system.tables.orders) == 1
-
-
-@pytest.mark.parametrize("service", ["inventory", "payment", "notification"])
-@pytest.mark.parametrize("instead", [crash, refuse, lose_the_answer])
-def test_a_commit_that_fails_or_whose_answer_is_lost_is_made_once(service: str, instead: Instead) -> None:
-    system = System({"A": 5}, tap=Fault(service, "orders.commit", instead, nth=1))
-    order = ends(system, system.place({"A": 2}, VISA), Status.COMPLETED)
-    assert system.tables.products["A"].stock == 3
-    assert system.gateway.charges == {order.order_id: 1}
-    assert dead_letters(system) == {}
-
-
-def test_a_post_whose_answer_was_lost_makes_one_order() -> None:
-    system = System({"A": 5}, tap=Fault("order", "orders.create", crash_after, nth=1))
-    with pytest.raises(Crash):
-        system.place({"A": 2}, VISA, "client-key")
-    order = system.place({"A": 2}, VISA, "client-key")
-    ends(system, order, Status.COMPLETED)
-    assert list(system.tables.orders) == [order.order_id]
 
 
 def test_payments_wait_while_the_gateway_is_down() -> None:
@@ -282,17 +211,6 @@ def test_an_event_that_nothing_can_follow_is_a_dead_letter_and_the_rest_of_its_b
     assert dead_letters(system) == {"inventory": 1}
 
 
-def test_two_events_of_one_order_in_a_batch_do_not_stop_the_rest_of_the_batch() -> None:
-    system = System(STOCK, relay=False)
-    orders = [system.place({"A": 1}, VISA) for _ in range(5)]
-    [first, *_] = system.queues["inventory"].receive(10, 0)
-    forged = replace(CONTRACTS.decode(first.body), event_id="01KG9YS7G00000000000000001")
-    system.queues["inventory"].send(CONTRACTS.encode(forged))
-    system.clock.advance(61)
-    assert system.run_until_quiet()
-    assert set(statuses(system, orders)) == {Status.COMPLETED}
-
-
 def test_an_order_of_a_product_whose_row_cannot_be_read_waits_for_the_repair_and_is_not_refused() -> None:
     system = System(STOCK)
     order = system.place({"B": 1}, VISA)
@@ -349,14 +267,6 @@ def test_a_mailer_that_sends_but_does_not_answer_is_asked_less_and_less_often() 
     assert 2 <= system.mailer.sent[order.order_id] <= 8
     fault.on = False
     ends(system, order, Status.COMPLETED)
-
-
-def test_the_mails_that_a_process_remembers_are_bounded() -> None:
-    handler = System({"A": 10}).consumers["notification"]._handler
-    assert isinstance(handler, Notification)
-    for number in range(MAX_REMEMBERED + 5):
-        handler._outbound._remember(f"ORD-{number}", object())  # type: ignore[arg-type]
-    assert len(handler._outbound._mailings) == MAX_REMEMBERED
 
 
 # What no queue holds any more

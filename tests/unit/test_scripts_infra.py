@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 from rich.console import Console
 
-from scripts import e2e
+from scripts import e2e, env
 from scripts.console import FAILED, INTERRUPTED, MISUSED, OK, CommandError, Progress, run_command
 from scripts.infra import terraform
 from scripts.infra.clouds import External, LocalStack, choose
 from scripts.infra.emulator import Embedded
-from scripts.infra.stack import API_URL, ROOT, Stack, render_env, stack_for_developer
-from scripts.infra.terraform import PROVIDER, Module, provider_arguments
+from scripts.infra.stack import API_URL, ROOT, Stack, render_env
+from scripts.infra.terraform import Module
 from scripts.package import Package, on_lambda
-from scripts.restock import restock, restock_all, seed
+from scripts.products import put, read_products
+from scripts.restock import restock, restock_all
+from scripts.services import Command
 from shopflow.config import load_config
 from shopflow.domain.stock import Product
 from shopflow.errors import ConfigError, ShopFlowError, Unavailable
 from shopflow.memory.tables import MemoryProducts, Tables
+from tests.addresses import free_port
 
 ENDPOINT = "http://127.0.0.1:4570"
 OUTPUTS = {
+    "name_prefix": "shopflow",
     "region": "us-east-1",
     "topic_arn": "arn:aws:sns:us-east-1:000000000000:shopflow-orders",
     "queue_urls": {"audit": "http://localhost.localstack.cloud:4566/000000000000/shopflow-audit-queue"},
@@ -54,9 +64,36 @@ def test_the_env_file_alone_says_what_a_stack_s_processes_use(stack: Stack) -> N
     assert "AWS_PROFILE" not in env
 
 
-def test_a_stack_keeps_its_port(tmp_path: Path) -> None:
-    stack_for_developer(4570, tmp_path).remember(port=4570)
-    assert [stack_for_developer(port, tmp_path).port for port in (None, 4571)] == [4570, 4571]
+def test_the_env_file_of_a_stack_on_aws_has_no_endpoint_and_no_keys() -> None:
+    env = dotenv_values(stream=io.StringIO(render_env(OUTPUTS, None)))
+    assert [name for name in env if name.startswith("AWS_")] == ["AWS_REGION"]
+    assert env["SHOPFLOW_AUDIT_QUEUE_URL"] == OUTPUTS["queue_urls"]["audit"]  # type: ignore[index]
+    assert env[API_URL] == OUTPUTS["api_url"]
+    assert "SQS_WAIT_SECONDS" not in env
+
+
+@pytest.mark.parametrize(
+    ("outputs", "code", "shown"),
+    [(OUTPUTS, OK, "the stack shopflow in us-east-1 (AWS)"), ({}, FAILED, "Terraform has no outputs. Run")],
+)
+def test_make_env_writes_the_outputs_of_the_state_or_says_that_there_are_none(
+    outputs: dict[str, object],
+    code: int,
+    shown: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "outputs.json").write_text(json.dumps({name: {"value": value} for name, value in outputs.items()}))
+    (tmp_path / "terraform").write_text(f"#!/bin/sh\n[ $* = 'output -json' ]; cat {tmp_path}/outputs.json\n")
+    (tmp_path / "terraform").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setattr(sys, "argv", ["env", f"--file={tmp_path / 'settings'}"])
+    assert run_command(env.main) == code
+    captured = capsys.readouterr()
+    assert shown in captured.out + captured.err
+    assert (tmp_path / "settings").exists() == (code == OK)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +105,7 @@ def test_a_stack_keeps_its_port(tmp_path: Path) -> None:
         ({"AWS_ENDPOINT_URL": ENDPOINT}, None, External),
         ({"AWS_ENDPOINT_URL": ENDPOINT}, "embedded", Embedded),
         ({"AWS_ENDPOINT_URL": ENDPOINT}, "localstack", LocalStack),
+        ({"AWS_ENDPOINT_URL": "http://localhost:4570/"}, "embedded", Embedded),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "embedded", External),
     ],
 )
@@ -80,11 +118,28 @@ def test_the_settings_and_the_last_cloud_choose_the_cloud(
 
 
 def test_functions_and_processes_do_not_share_the_queues(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(e2e, "answers", lambda _: True)
+    monkeypatch.setattr(e2e, "is_order_service", lambda _: True)
     stack.env_file.write_text(render_env(OUTPUTS, ENDPOINT))
     env = stack.environment({})
     with pytest.raises(CommandError, match="Stop them first"), e2e.running_services(load_config(env), env, Progress()):
         pass
+
+
+def test_a_service_that_cannot_start_ends_e2e_with_its_reason(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "import sys; sys.exit(print('audit: its setting is wrong') or 2)"
+    command = Command("audit", "audit", (sys.executable, "-c", program))
+    monkeypatch.setattr(e2e, "service_commands", lambda _: [command])
+    stack.env_file.write_text(render_env({**OUTPUTS, "api_url": None}, ENDPOINT))
+    env = stack.environment({"PORT": str(free_port())})
+    said = "audit: its setting is wrong .*'audit' ended with exit code 2"
+    with pytest.raises(ConfigError, match=said), e2e.running_services(load_config(env), env, Progress()):
+        pass
+
+
+def test_an_overlay_s_path_may_have_blanks_and_quotes(stack: Stack) -> None:
+    overlay = "/home/O'Brien/my # overlay ${HOME}/catalog.json"
+    stack.env_file.write_text(render_env({**OUTPUTS, "catalog_overlay": overlay}, ENDPOINT))
+    assert stack.environment({})["SHOPFLOW_CATALOG_OVERLAY"] == overlay
 
 
 def test_terraform_applies_again_when_anything_of_it_changes(stack: Stack) -> None:
@@ -103,29 +158,48 @@ def test_terraform_applies_again_when_anything_of_it_changes(stack: Stack) -> No
     assert module.fingerprint() != first
 
 
-def test_a_folder_is_used_as_a_mirror_only_if_it_holds_the_provider(tmp_path: Path) -> None:
-    mirror = f"-plugin-dir={tmp_path}"
-    assert mirror not in provider_arguments({"TF_PLUGIN_DIR": str(tmp_path)})
-    (tmp_path / PROVIDER).mkdir(parents=True)
-    assert provider_arguments({"TF_PLUGIN_DIR": str(tmp_path)}) == [mirror]
+EXIST = """
+Error: creating IAM Policy (shopflow-operator): operation error IAM: CreatePolicy, StatusCode: 409, EntityAlreadyExists: it exists.
+
+  with aws_iam_policy.operator,
+  on iam.tf line 71, in resource "aws_iam_policy" "operator":
+
+Error: creating SQS Queue (shopflow-audit-dlq): AccessDenied: no
+
+  with module.consumer["audit"].aws_sqs_queue.dlq,
+
+Error: creating AWS DynamoDB Table (shopflow-events): operation error DynamoDB: ResourceInUseException: Table already exists
+
+  with module.tables.aws_dynamodb_table.this["events"],
+"""  # noqa: E501
 
 
-def test_an_apply_shows_how_far_it_is_and_why_it_failed(stack: Stack) -> None:
-    output = """\
-Plan: 2 to add, 0 to change, 0 to destroy.
-module.bus.aws_sqs_queue.a: Creating...
-module.bus.aws_sqs_queue.a: Still creating... [10s elapsed]
-module.bus.aws_sqs_queue.a: Creation complete after 25s [id=a]
-Error: creating Queue: it is full"""
-    shown: list[str] = []
+def test_what_an_earlier_call_made_is_imported_with_its_id(stack: Stack) -> None:
+    stack.folder.mkdir()
+    (stack.folder / "terraform.log").write_text(EXIST)
+    assert terraform.existing(Module(stack, ENDPOINT)) == {
+        "aws_iam_policy.operator": "arn:aws:iam::000000000000:policy/shopflow-operator",
+        'module.tables.aws_dynamodb_table.this["events"]': "shopflow-events",
+    }
+
+
+TERRAFORM = """
+import signal, sys
+signal.signal(signal.SIGINT, lambda *_: sys.exit("the state is saved"))
+print("a: Still creating...", flush=True)
+signal.pause()
+"""
+
+
+def test_after_a_ctrl_c_terraform_saves_its_state(stack: Stack) -> None:
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
     module = Module(stack, ENDPOINT)
     module.folder.mkdir(parents=True)
-    with pytest.raises(CommandError, match="Terraform failed: creating Queue: it is full"):
-        terraform.run(module, ["sh", "-c", f"echo '{output}'; exit 1"], shown.append)
-    assert shown == [
-        "0 of 2 done: bus.aws_sqs_queue.a still creating",
-        "1 of 2 done: bus.aws_sqs_queue.a creation complete",
-    ]
+    with pytest.raises(KeyboardInterrupt):
+        terraform.run(module, [sys.executable, "-c", TERRAFORM], interrupt)
+    assert (stack.folder / "terraform.log").read_text().endswith("the state is saved\n")
 
 
 def raising(error: BaseException) -> int:
@@ -137,6 +211,12 @@ def raising(error: BaseException) -> int:
     [
         (CommandError("Something is wrong: " + "do this. " * 40), FAILED, "Something is wrong: " + "do this. " * 40),
         (ConfigError("X is not set."), MISUSED, "X is not set."),
+        (
+            Unavailable("no"),
+            FAILED,
+            "AWS does not answer as it should. 'make infra-up' starts a local one. (no)",
+        ),
+        (OSError(28, "No space left"), FAILED, "OSError: [Errno 28] No space left. DEBUG=1 shows where."),
         (KeyboardInterrupt(), INTERRUPTED, ""),
     ],
 )
@@ -151,7 +231,7 @@ def test_one_product_that_cannot_be_restocked_does_not_stop_the_others_and_an_ou
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     products, text = MemoryProducts(Tables()), io.StringIO()
-    seed(products)
+    put(products, read_products())
     error: ShopFlowError = ShopFlowError("its row is malformed: received")
 
     def failing(product_id: str, units: int) -> Product | None:
@@ -174,16 +254,71 @@ def test_one_product_that_cannot_be_restocked_does_not_stop_the_others_and_an_ou
         restock_all(products, units, progress)
 
 
-def test_make_help_lists_every_target_for_people() -> None:
-    text = (ROOT / "Makefile").read_text()
-    phony = re.search(r"\.PHONY:((?:.*\\\n)*.*)", text)
-    assert phony
-    described = set(re.findall(r"^([a-z0-9-]+):.*## ", text, re.MULTILINE))
-    assert set(phony[1].replace("\\\n", " ").split()) - {"lint", "terraform-check"} == described
+def test_make_help_fits_a_screen() -> None:
+    lines = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(lines) < 24
+    assert [line for line in lines if len(line) > 80] == []
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make in a folder that holds the Makefile alone."""
+    (folder / "Makefile").write_text((ROOT / "Makefile").read_text())
+    return subprocess.run(["make", "-s", *arguments], cwd=folder, capture_output=True, text=True)
+
+
+def test_a_virtual_environment_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
+    """As on Debian without python3-venv."""
+    broken = tmp_path / "broken-python"
+    broken.write_text(f'#!/bin/sh\ncase "$*" in *venv*) exit 1;; esac\nexec "{sys.executable}" "$@"\n')
+    broken.chmod(0o755)
+    ran = make(tmp_path, f"PYTHON={broken}", ".venv/bin/python")
+    assert ran.stderr.splitlines()[0].startswith(f"{broken} cannot make virtual environments: on Debian and Ubuntu")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
+    for name in ("requirements.txt", "requirements/services.txt", "requirements/jwt.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    again = make(tmp_path, f"PYTHON={broken}", ".venv/.run")
+    assert again.stdout == ".venv is half made, or of an old Python: making it again\n"
+    assert not (tmp_path / ".venv").exists()
 
 
 def test_the_example_of_an_env_file_names_every_variable_that_the_configuration_reads() -> None:
     read = re.findall(r'(?:env\.get\(|\(env, )"([A-Z]\w+)"', (ROOT / "shopflow" / "config.py").read_text())
-    named = re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    example = (ROOT / ".env.example").read_text()
+    named = re.findall(r"^#(\w+)=", example, re.MULTILINE)
+    assert dotenv_values(stream=io.StringIO(example)) == {}, "no value of the example may reach a real stack"
     assert len(read) > 10
     assert set(read) - {"AWS_DEFAULT_REGION", "SHOPFLOW_ENV_FILE"} <= set(named)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("new.json", '[{"productId": "PROD-9", "productName": "Lamp", "price": 9.90, "stock": 4}]'),
+        ("new.csv", "productId,productName,price,stock\nPROD-9,Lamp,9.90,4\n"),
+    ],
+)
+def test_products_come_from_a_json_or_a_csv_file(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert read_products(tmp_path / name) == [Product("PROD-9", "Lamp", Decimal("9.90"), 4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("PROD-9,Lamp,9.90,4\nPROD-9,Lamp,9.90,4", "a productId is there twice"),
+        ("PROD-8,Lamp,9.90,4\nPROD-9,Lamp,9.905,4", "product 2 must have .*more than two decimals"),
+        ("PROD-9,Lamp,-1,4", "price -1"),
+        ("PROD-9,Lamp,9.90,-4", "stock -4"),
+        ("PROD-9,Lamp,9.90,4.5", "stock from 0"),
+        ("PROD-9,,9.90,4", "something visible"),
+        ("PROD-9,Lamp,9.90", "stock from 0"),
+    ],
+)
+def test_a_file_with_a_wrong_product_is_refused_as_a_whole(tmp_path: Path, row: str, reason: str) -> None:
+    file = tmp_path / "new.csv"
+    file.write_text(f"productId,productName,price,stock\n{row}\n")
+    with pytest.raises(CommandError, match=reason):
+        read_products(file)

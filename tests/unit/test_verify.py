@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -12,11 +12,11 @@ from scripts.console import FAILED, OK
 from scripts.verify import Findings, OrderCheck, check_dead_letters, conclusion
 from shopflow.domain.order import EventType, Order
 from shopflow.memory.queues import MemoryDeadLetters, MemoryQueue
-from shopflow.ports import AuditEntry, DeadLetter
+from shopflow.ports import AuditEntry
 from tests.clocks import ManualClock
 from tests.system import System
+from tests.unit.api.shop import judged_by_name
 from workers import dead_letters
-from workers.dry_run import Judged, Kind, Verdict
 from workers.gateway import transaction_id
 
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
@@ -28,13 +28,6 @@ def finished() -> tuple[System, Order]:
     placed = [system.place({"A": units}, method) for units, method in ((2, VISA), (1, EXPIRED), (99, VISA))]
     assert system.run_until_quiet()
     return system, system.tables.orders[placed[0].order_id]
-
-
-def unfinished() -> System:
-    """A system that has one order and did nothing for it yet."""
-    system = System({"A": 9})
-    system.place({"A": 2}, VISA)
-    return system
 
 
 def take_a_unit(system: System) -> None:
@@ -102,14 +95,6 @@ def test_a_missing_event_is_in_flight_while_messages_wait_and_a_breach_when_none
     assert found(check(system)) == ({4}, set())
 
 
-def test_an_unfinished_order_is_in_flight_unless_it_finishes_before_the_second_look() -> None:
-    breached, in_flight = found(check(unfinished()))
-    assert not breached
-    assert 1 in in_flight
-    system = unfinished()
-    assert found(check(system, lambda: system.run_until_quiet())) == (set(), set())
-
-
 def test_an_order_that_nothing_will_finish_is_a_breach_after_the_relay_has_looked_at_it() -> None:
     system = System({"A": 9}, relay=False)
     order = system.place({"A": 2}, VISA)
@@ -147,13 +132,9 @@ def check_letters(*bodies: str) -> Findings:
     for body in bodies:
         dlq.send(body)
 
-    def judge(_: str, letters: Sequence[DeadLetter]) -> list[Judged]:
-        poison, work = Verdict(Kind.BREACH, "not JSON"), Verdict(Kind.READY, "would charge $9.99")
-        return [Judged(one, poison if one.message.body == "poison" else work) for one in letters]
-
     findings = Findings()
     letters = MemoryDeadLetters(dlq, MemoryQueue(clock, "queue"))
-    check_dead_letters("payment", letters, judge, findings, lambda _: None)
+    check_dead_letters("payment", letters, judged_by_name, findings, lambda _: None)
     return findings
 
 

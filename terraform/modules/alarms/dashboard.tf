@@ -7,22 +7,22 @@ locals {
   others    = sort(setsubtract(keys(var.consumers), concat(local.steps, local.last))) # from an overlay
   consumers = [for service in concat(local.steps, local.others, local.last) : service if contains(keys(var.consumers), service)]
 
-  width  = floor(24 / (2 + length(local.consumers)))
-  height = 5
-  top    = 3
-  order  = ["Service", "order"]
+  width    = floor(24 / (2 + length(local.consumers)))
+  height   = 5
+  top      = 3
+  by_order = ["Stack", var.name_prefix, "Service", "order"]
 
   columns = concat(
     [
       [
-        { title = "API: requests, errors", metrics = [concat([local.own_metrics, "Requests"], local.order), concat([local.own_metrics, "Errors"], local.order)], stat = "Sum" },
-        { title = "API: latency, ms", metrics = [for stat in ["p50", "p99"] : concat([local.own_metrics, "LatencyMs"], local.order, [{ stat = stat, label = stat }])], stat = "p99" },
+        { title = "API: requests, errors", metrics = [concat([local.own_metrics, "Requests"], local.by_order), concat([local.own_metrics, "Errors"], local.by_order)], stat = "Sum" },
+        { title = "API: latency, ms", metrics = [for stat in ["p50", "p99"] : concat([local.own_metrics, "LatencyMs"], local.by_order, [{ stat = stat, label = stat }])], stat = "p99" },
         { title = "API: refused by DynamoDB", metrics = [for name in values(var.tables) : ["AWS/DynamoDB", "WriteThrottleEvents", "TableName", name, { label = name }]], stat = "Sum" },
       ],
       [
         { title = "Topic: published", metrics = [["AWS/SNS", "NumberOfMessagesPublished", "TopicName", var.topic_name]], stat = "Sum" },
         { title = "Topic: delivered, failed", metrics = [for metric in ["NumberOfNotificationsDelivered", "NumberOfNotificationsFailed"] : ["AWS/SNS", metric, "TopicName", var.topic_name]], stat = "Sum" },
-        { title = "Relay: republished", metrics = [concat([local.own_metrics, "Republished"], local.order)], stat = "Sum" },
+        { title = "Relay: republished", metrics = [concat([local.own_metrics, "Republished"], local.by_order)], stat = "Sum" },
       ],
     ],
     [
@@ -32,8 +32,8 @@ locals {
           ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", var.consumers[service].queue, { label = "oldest, s", yAxis = "right" }],
         ] },
         { title = "${service}: handled, failed, in the wrong queue", stat = "Sum", metrics = concat(
-          [for metric in ["Handled", "Failed", "Misrouted"] : [local.own_metrics, metric, "Service", service]],
-          [[local.own_metrics, "BatchMs", "Service", service, { stat = "p99", yAxis = "right" }]],
+          [for metric in ["Handled", "Failed", "Misrouted"] : [local.own_metrics, metric, "Stack", var.name_prefix, "Service", service]],
+          [[local.own_metrics, "BatchMs", "Stack", var.name_prefix, "Service", service, { stat = "p99", yAxis = "right" }]],
         ) },
         { title = "${service}: dead letters", stat = "Maximum", metrics = [
           ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", var.consumers[service].dlq, { label = "dead letters" }],
@@ -44,8 +44,8 @@ locals {
 
   shared = [
     { title = "Open orders, and the age of the oldest", stat = "Maximum", metrics = [
-      concat([local.own_metrics, "OpenOrders"], local.order),
-      concat([local.own_metrics, "OldestOpenOrderSeconds"], local.order, [{ yAxis = "right" }]),
+      concat([local.own_metrics, "OpenOrders"], local.by_order),
+      concat([local.own_metrics, "OldestOpenOrderSeconds"], local.by_order, [{ yAxis = "right" }]),
     ] },
     { title = "Write units used, by table", stat = "Sum", metrics = [for name in values(var.tables) : ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", name, { label = name }]] },
   ]

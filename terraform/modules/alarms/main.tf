@@ -3,6 +3,7 @@
 locals {
   # The namespace of the metrics that the services report, as log lines in CloudWatch's embedded metric format.
   own_metrics = "ShopFlow"
+  order       = { Stack = var.name_prefix, Service = "order" }
   runbook     = "What to do: docs/operations.md#"
 
   # Three for each consumer.
@@ -58,19 +59,47 @@ locals {
     }
   }
 
-  function_alarms = {
-    for service, function in var.functions : "${service}-function-throttled" => {
-      description = "Lambda starts the ${service} function less often than asked: the limit of concurrent executions, of the account or of the function, is reached. ${local.runbook}throttles"
-      namespace   = "AWS/Lambda"
-      metric_name = "Throttles"
-      dimensions  = { FunctionName = function }
-      statistic   = "Sum"
-      period      = 300
-      threshold   = var.thresholds.throttled_requests
+  function_alarms = merge([
+    for service, function in var.functions : {
+      "${service}-function-throttled" = {
+        description = "Lambda starts the ${service} function less often than asked: the limit of concurrent executions, of the account or of the function, is reached. ${local.runbook}throttles"
+        namespace   = "AWS/Lambda"
+        metric_name = "Throttles"
+        dimensions  = { FunctionName = function }
+        statistic   = "Sum"
+        period      = 300
+        threshold   = var.thresholds.throttled_requests
+      }
+      "${service}-function-errors" = {
+        description = "The ${service} function raised an error, was stopped at its timeout, or could not start. What it had received comes again, until it is a dead letter. ${local.runbook}function-errors"
+        namespace   = "AWS/Lambda"
+        metric_name = "Errors"
+        dimensions  = { FunctionName = function }
+        statistic   = "Sum"
+        period      = 300
+        threshold   = 0
+      }
+    }
+  ]...)
+
+  # These also count requests that no function answered.
+  http_api_alarms = {
+    for id in var.http_api_ids : "http-api-errors" => {
+      description = "API Gateway answers more than ${var.thresholds.api_error_percent} % of the requests with 5xx: customers cannot order. ${local.runbook}api-errors"
+      threshold   = var.thresholds.api_error_percent
+      expression  = "IF(requests > 0, 100 * FILL(errors, 0) / requests, 0)"
+      label       = "Requests answered with 5xx, %"
+      inputs = {
+        for name, metric in { requests = "Count", errors = "5xx" } :
+        name => { namespace = "AWS/ApiGateway", metric_name = metric, dimensions = { ApiId = id }, period = 300 }
+      }
     }
   }
 
-  order_service_alarms = {
+  # Where no service runs, none reports: the silence of the relay would raise an alarm.
+  order_service_alarms = { for name, alarm in local.alarms_of_running_services : name => alarm if var.services_run }
+
+  alarms_of_running_services = {
     api-errors = {
       description         = "The API answers more than ${var.thresholds.api_error_percent} % of its requests with an error of its own (5xx): customers cannot order. ${local.runbook}api-errors"
       evaluation_periods  = 5
@@ -80,14 +109,14 @@ locals {
       label               = "Requests answered with an error, %"
       inputs = {
         for metric in ["Requests", "Errors"] :
-        lower(metric) => { namespace = local.own_metrics, metric_name = metric, dimensions = { Service = "order" }, period = 60 }
+        lower(metric) => { namespace = local.own_metrics, metric_name = metric, dimensions = local.order, period = 60 }
       }
     }
     api-latency = {
       description         = "One in a hundred requests to the API takes more than ${var.thresholds.api_latency_p99_ms} ms, though it waits only for DynamoDB and SNS. ${local.runbook}api-latency"
       namespace           = local.own_metrics
       metric_name         = "LatencyMs"
-      dimensions          = { Service = "order" }
+      dimensions          = local.order
       percentile          = "p99"
       period              = 60
       evaluation_periods  = 5
@@ -98,7 +127,7 @@ locals {
       description        = "An order has been unfinished for more than ${var.thresholds.open_order_seconds} s, or the relay has not run for 10 minutes. ${local.runbook}open-orders-stuck"
       namespace          = local.own_metrics
       metric_name        = "OldestOpenOrderSeconds"
-      dimensions         = { Service = "order" }
+      dimensions         = local.order
       statistic          = "Maximum"
       period             = 300
       evaluation_periods = 2
@@ -109,7 +138,7 @@ locals {
       description         = "The relay keeps publishing events that were committed but are not in the audit log. After a crash that is its job; again and again it means that SNS refuses them or that the audit service is behind. ${local.runbook}relay-republishing"
       namespace           = local.own_metrics
       metric_name         = "Republished"
-      dimensions          = { Service = "order" }
+      dimensions          = local.order
       statistic           = "Sum"
       period              = 300
       evaluation_periods  = 3
@@ -120,7 +149,7 @@ locals {
 }
 
 resource "aws_cloudwatch_metric_alarm" "this" {
-  for_each = merge(local.queue_alarms, local.table_alarms, local.function_alarms, local.order_service_alarms)
+  for_each = merge(local.queue_alarms, local.table_alarms, local.function_alarms, local.http_api_alarms, local.order_service_alarms)
 
   alarm_name          = "${var.name_prefix}-${each.key}"
   alarm_description   = each.value.description

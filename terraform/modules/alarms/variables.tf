@@ -1,5 +1,5 @@
 variable "name_prefix" {
-  description = "First part of the name of every alarm, of the topic and of the dashboard."
+  description = "First part of the name of every alarm, of the topic and of the dashboard; the services' metrics have it as the dimension Stack."
   type        = string
 }
 
@@ -32,6 +32,17 @@ variable "functions" {
   description = "Names of the Lambda functions, by service; empty if the services do not run on Lambda."
   type        = map(string)
   default     = {}
+}
+
+variable "http_api_ids" {
+  description = "The id of the HTTP API; empty if the API does not run on Lambda."
+  type        = list(string)
+  default     = []
+}
+
+variable "services_run" {
+  description = "Whether the services run and write their metrics to CloudWatch's logs: only then is their silence an alarm."
+  type        = bool
 }
 
 variable "thresholds" {

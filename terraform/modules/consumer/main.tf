@@ -1,4 +1,4 @@
-# How a service gets its events: topic → subscription → queue → (after 3 receives) dead-letter queue.
+# How a service gets its events: topic → subscription → queue → (after too many receives) dead-letter queue.
 #
 # Policies are attributes of the queues and name them by constructed ARNs. The provider waits about 25 s for each queue
 # and for each policy that is a resource of its own, so the chain of resources is kept short: DLQ, then queue.
@@ -65,7 +65,7 @@ resource "aws_sqs_queue" "dlq" {
 
 resource "aws_sqs_queue" "this" {
   name                       = local.queue_name
-  visibility_timeout_seconds = 60
+  visibility_timeout_seconds = var.visibility_seconds
   message_retention_seconds  = 7 * local.day_seconds
   receive_wait_time_seconds  = 20
   max_message_size           = local.max_message_bytes
@@ -75,7 +75,7 @@ resource "aws_sqs_queue" "this" {
 
   redrive_policy = jsonencode({
     deadLetterTargetArn = aws_sqs_queue.dlq.arn
-    maxReceiveCount     = 3
+    maxReceiveCount     = var.max_receives
   })
 }
 

@@ -14,6 +14,18 @@ variable "event_types" {
   default     = null
 }
 
+variable "visibility_seconds" {
+  description = "Seconds that a received message is hidden, unless the receiver says otherwise."
+  type        = number
+  default     = 60
+}
+
+variable "max_receives" {
+  description = "Receives after which a message goes to the dead-letter queue."
+  type        = number
+  default     = 3
+}
+
 variable "require_tls" {
   description = "Refuse calls to the queues that do not come over TLS."
   type        = bool

@@ -9,8 +9,8 @@ variable "description" {
 }
 
 variable "function" {
-  description = "The function that answers requests: the output of modules/lambda-function."
-  type        = object({ function_name = string, invoke_arn = string })
+  description = "The alias of the function that answers requests: an output of modules/lambda-function."
+  type        = object({ name = string, function_name = string, invoke_arn = string })
 }
 
 variable "requests_per_second" {

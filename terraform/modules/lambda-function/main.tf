@@ -1,4 +1,7 @@
 # One function from the package that holds all services, and its log group.
+#
+# What invokes the function invokes its alias. An apply publishes a version, invokes it once, and moves the alias to it
+# only if it answered: a version that cannot read its settings, or cannot be imported, never gets a message.
 
 resource "aws_cloudwatch_log_group" "this" {
   #checkov:skip=CKV_AWS_158:CloudWatch encrypts every log itself
@@ -9,7 +12,7 @@ resource "aws_cloudwatch_log_group" "this" {
 
 resource "aws_lambda_function" "this" {
   #checkov:skip=CKV_AWS_50:Traces are OpenTelemetry's; the messages carry their context
-  #checkov:skip=CKV_AWS_115:The event-source mapping and the API's throttle bound concurrency; a reservation would take it from others
+  #checkov:skip=CKV_AWS_115:The event-source mapping and the API's throttle bound concurrency; an account may have none to reserve
   #checkov:skip=CKV_AWS_116:A failed message goes to the DLQ of its queue; the next sweep finds what a failed one missed
   #checkov:skip=CKV_AWS_117:It calls only public endpoints of AWS, over TLS, and listens on no port
   #checkov:skip=CKV_AWS_173:Encrypted with the AWS-managed key of Lambda
@@ -24,6 +27,9 @@ resource "aws_lambda_function" "this" {
   source_code_hash = filebase64sha256(var.package)
   memory_size      = var.memory_mb
   timeout          = var.timeout_seconds
+  publish          = true
+
+  reserved_concurrent_executions = coalesce(var.reserved_concurrency, -1) # -1: what the account has left
 
   environment {
     variables = var.environment
@@ -33,4 +39,21 @@ resource "aws_lambda_function" "this" {
     log_format = "Text" # the services write JSON themselves
     log_group  = aws_cloudwatch_log_group.this.name
   }
+}
+
+resource "aws_lambda_invocation" "check" {
+  count = var.check_event == null ? 0 : 1
+
+  function_name = aws_lambda_function.this.function_name
+  qualifier     = aws_lambda_function.this.version
+  input         = var.check_event
+}
+
+resource "aws_lambda_alias" "live" {
+  name             = "live"
+  description      = "The version that is invoked"
+  function_name    = aws_lambda_function.this.function_name
+  function_version = coalesce(var.pinned_version, aws_lambda_function.this.version)
+
+  depends_on = [aws_lambda_invocation.check]
 }

@@ -52,3 +52,21 @@ variable "log_retention_days" {
   description = "Days that log lines are kept."
   type        = number
 }
+
+variable "check_event" {
+  description = "An event, as JSON, that every new version must answer before it gets the alias, without any effect; null for no check."
+  type        = string
+  default     = null
+}
+
+variable "pinned_version" {
+  description = "The version that keeps the alias; null for the newest."
+  type        = string
+  default     = null
+}
+
+variable "reserved_concurrency" {
+  description = "Executions at once that are kept for this function, and at most allowed; null for the account's common pool."
+  type        = number
+  default     = null
+}

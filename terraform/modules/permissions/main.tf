@@ -60,7 +60,17 @@ locals {
     )
   }
 
-  other_statements = { order = [local.count_messages], notification = local.send_mail }
+  other_statements = {
+    order = concat([local.count_messages], [
+      for arn in var.ops_token_parameter_arn[*] : {
+        Sid      = "ReadOperatorsToken"
+        Effect   = "Allow"
+        Action   = "ssm:GetParameter"
+        Resource = arn
+      }
+    ])
+    notification = local.send_mail
+  }
 
   send_mail = [
     for mail in var.mail[*] : {

@@ -45,3 +45,9 @@ variable "functions" {
   type        = map(object({ log_group_arn = string }))
   default     = {}
 }
+
+variable "ops_token_parameter_arn" {
+  description = "ARN of the SSM parameter with the operator's token; null without one."
+  type        = string
+  default     = null
+}

@@ -49,6 +49,8 @@ resource "aws_dynamodb_table" "this" {
 
 # Nobody can change or delete an entry of the audit log, whatever their rights. Only an INSERT adds one: it never replaces.
 resource "aws_dynamodb_resource_policy" "events" {
+  count = var.policies ? 1 : 0
+
   resource_arn = aws_dynamodb_table.this["events"].arn
 
   policy = jsonencode({

@@ -9,6 +9,6 @@ output "open_orders_index" {
 }
 
 output "events_policy" {
-  description = "The resource policy of the events table, as JSON."
-  value       = aws_dynamodb_resource_policy.events.policy
+  description = "The resource policy of the events table, as JSON; null without one."
+  value       = one(aws_dynamodb_resource_policy.events[*].policy)
 }

@@ -13,6 +13,11 @@ variable "deletion_protection" {
   type        = bool
 }
 
+variable "policies" {
+  description = "Give the table of events a resource policy."
+  type        = bool
+}
+
 variable "kms_key_arn" {
   description = "ARN of the customer-managed key that encrypts the tables; null for the AWS-managed one."
   type        = string

@@ -4,6 +4,16 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+# The guard would refuse the removal after the test.
+override_resource {
+  target = terraform_data.teardown
+  values = { output = false }
+}
+
+variables {
+  alarm_emails = ["ops@example.com"]
+}
+
 run "a_stack_on_aws_is_protected_and_watched" {
   assert {
     condition = alltrue(flatten([

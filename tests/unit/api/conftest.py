@@ -18,12 +18,3 @@ def shop() -> Shop:
 def client(shop: Shop) -> Iterator[Client]:
     with serving(shop) as server:
         yield Client(server)
-
-
-@pytest.fixture(scope="module")
-def short_flow() -> Iterator[None]:
-    """The flow ends by itself soon, so that its answer can be read whole."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("api.streams.FlowStream.limit_ms", 20)
-        patch.setattr("api.streams.WAIT_SECONDS", 0.02)
-        yield

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
@@ -17,14 +17,14 @@ from api.pollers import OrderPoller, QueuePoller
 from api.service import ApiPorts, build
 from shopflow.catalog import load_catalog
 from shopflow.clock import Clock, SystemClock
-from shopflow.domain.order import Order, Transition, notify
+from shopflow.domain.order import Order, notify
 from shopflow.domain.stock import Product
-from shopflow.errors import Unavailable
-from shopflow.memory.queues import MemoryBacklogs, MemoryDeadLetters, MemoryQueue, MemoryTopic
-from shopflow.memory.tables import MemoryAuditLog, MemoryOrders
-from shopflow.ports import AuditEntry, DeadLetter, OpenOrder, Outgoing
+from shopflow.memory.queues import MemoryBacklogs, MemoryDeadLetters, MemoryQueue
+from shopflow.ports import DeadLetter
 from shopflow.telemetry import SILENT, Telemetry
 from tests.conformance.samples import an_event, an_order, charged, made, reserved
+from tests.faults.injections import Instead
+from tests.taps import Tapped
 from tests.twins import wire
 from workers.dry_run import Judged, Kind, Verdict
 
@@ -41,95 +41,36 @@ QUICK = Limits(
 )
 
 
-class CountingOrders:
-    """Orders in memory that can fail, lose an answer or wait; ``reads`` has the ids of each read."""
-
-    def __init__(self, orders: MemoryOrders) -> None:
-        self._orders = orders
-        self.unavailable = False
-        self.lose_answer = False
-        self.bug: Exception | None = None
-        self.create_gate: threading.Event | None = None
-        self.reads: list[tuple[str, ...]] = []
-
-    def create(self, order: Order) -> Order:
-        if self.bug:
-            raise self.bug
-        if self.unavailable:
-            raise Unavailable("PutItem order: secret details of the endpoint")
-        if self.create_gate:
-            assert self.create_gate.wait(10)
-        if self.lose_answer:
-            self._orders.create(order)  # the first try: stored, its answer lost, so the client library tries again
-        return self._orders.create(order)
-
-    def read(self, order_ids: Collection[str]) -> dict[str, Order]:
-        if self.unavailable:
-            raise Unavailable("BatchGetItem")
-        self.reads.append(tuple(order_ids))
-        return self._orders.read(order_ids)
-
-    def commit(self, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:
-        self._orders.commit(transitions, stock)
-
-    def commit_each(self, transitions: Sequence[Transition]) -> dict[str, Exception]:
-        return self._orders.commit_each(transitions)
-
-    def open_orders(self) -> Iterator[OpenOrder]:
-        return self._orders.open_orders()
-
-
-class CountingAuditLog(MemoryAuditLog):
-    """An audit log in memory that can be unavailable; ``queries`` has the order of each query."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.queries: list[str] = []
-        self.unavailable = False
-
-    def trail(self, order_id: str) -> list[AuditEntry]:
-        if self.unavailable:
-            raise Unavailable("Query events")
-        self.queries.append(order_id)
-        return super().trail(order_id)
-
-
 def judged_by_name(_: str, letters: Sequence[DeadLetter]) -> list[Judged]:
     """A verdict by the first word of the message: ``poison`` breaks its contract, anything else can be processed."""
     breach, ready = Verdict(Kind.BREACH, "not JSON"), Verdict(Kind.READY, "would charge $9.99")
     return [Judged(one, breach if one.message.body.startswith("poison") else ready) for one in letters]
 
 
-class BreakableTopic:
-    def __init__(self, topic: MemoryTopic) -> None:
-        self._topic = topic
-        self.broken: Exception | None = None
-
-    def publish(self, batch: Sequence[Outgoing]) -> frozenset[str]:
-        if self.broken:
-            raise self.broken
-        return self._topic.publish(batch)
-
-
 @dataclass
 class Shop:
-    """The service on its ports, and a queue that gets every event. ``clock`` is the service's and the queues'."""
+    """The service on its ports, and a queue that gets every event. ``clock`` is the service's and the queues'.
+
+    ``instead`` of a call, by method ("orders.create"), a test can do something else.
+    """
 
     clock: Clock = field(default_factory=SystemClock)
     ops_token: str | None = OPS_TOKEN
     telemetry: Telemetry = SILENT
     customer_of: CustomerOf = anybody
+    instead: dict[str, Instead] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         twins = wire(CATALOG, self.clock)
         self.tables, self.products, self.queues, self.dlqs = twins.tables, twins.products, twins.queues, twins.dlqs
-        self.orders, self.audit = CountingOrders(twins.orders), CountingAuditLog()
+        self.calls: list[tuple[str, Any]] = []
+        self.orders, self.audit = self._tapped("orders", twins.orders), self._tapped("audit", twins.audit)
+        self.topic = self._tapped("topic", twins.topic)
         self._queue = MemoryQueue(self.clock, "every-event")
         twins.topic.subscribe(self._queue)
-        self.topic = BreakableTopic(twins.topic)
         self.backlogs = MemoryBacklogs(self.queues, self.dlqs)
         for product in (HEADPHONES, KEYBOARD):
-            self.products.seed(product)
+            self.products.put(product)
         self.ports = ApiPorts(self.orders, self.products, self.audit, self.topic, self.backlogs, self.dead_letters)
         self.restart()
 
@@ -144,6 +85,25 @@ class Shop:
             judge=judged_by_name,
             telemetry=self.telemetry,
         )
+
+    def fail(self, method: str, error: Exception) -> None:
+        """Let each call of ``method`` fail from now on."""
+
+        def instead(_: partial[Any]) -> Any:
+            raise error
+
+        self.instead[method] = instead
+
+    def asked(self, method: str) -> list[Any]:
+        """The first argument of each call of ``method`` so far."""
+        return [argument for name, argument in self.calls if name == method]
+
+    def _tapped(self, name: str, port: object) -> Any:
+        return Tapped(port, "order", name, self._tap)
+
+    def _tap(self, service: str, method: str, call: partial[Any]) -> Any:
+        self.calls.append((method, call.args[0] if call.args else None))
+        return self.instead.get(method, partial.__call__)(call)
 
     def order_poller(self, clock: Clock) -> OrderPoller:
         """A poller without a thread."""

@@ -8,12 +8,14 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 
 from api.http_message import Endpoint, Request, Response, Stream
-from api.http_server import BoundedServer, Connections
+from api.http_server import BoundedServer
 from tests.unit.api.shop import QUICK, Client, Shop, ask, serving
 from tests.unit.api.test_http import ORDER, get, post, statuses, talking, until_closed
 from tests.waiting import eventually
@@ -33,34 +35,16 @@ def many(client: Client, count: int, data: bytes = b"") -> Iterator[list[socket.
         yield connections
 
 
-@contextmanager
-def admitted(connections: Connections, count: int) -> Iterator[list[socket.socket]]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        assert all(connections.admit(each) for each in sockets)
-        yield sockets
+def gated(shop: Shop) -> threading.Event:
+    """Every order waits until it is set."""
+    gate = threading.Event()
 
+    def create(call: partial[Any]) -> Any:
+        assert gate.wait(10)
+        return call()
 
-def test_the_connection_that_has_waited_longest_goes_first() -> None:
-    connections = Connections(2)
-    with admitted(connections, 2) as (first, second), socket.socket() as third:
-        assert connections.waiting(first)  # its next request is a new wait
-        assert connections.admit(third)
-        assert connections.waiting(first)
-        assert not connections.waiting(second)
-
-
-def test_a_client_that_takes_some_of_its_answer_begins_a_new_wait() -> None:
-    connections = Connections(2)
-    with admitted(connections, 2) as (slow, deaf), socket.socket() as other:
-        for each in (slow, deaf):
-            connections.working(each)
-        assert not connections.admit(other)  # who is being worked for is never displaced
-        for each in (slow, deaf, slow):
-            assert connections.waiting(each, socket.SHUT_RDWR)
-        assert connections.admit(other)
-        assert connections.waiting(slow)
-        assert not connections.waiting(deaf)
+    shop.instead["orders.create"] = create
+    return gate
 
 
 @pytest.mark.parametrize("part", [b"G", get()[:-2], post()[:-1]])
@@ -100,7 +84,7 @@ def test_a_displaced_client_that_has_begun_a_request_gets_a_408(shop: Shop) -> N
 
 
 def test_when_every_connection_is_worked_for_a_new_one_gets_a_503(shop: Shop) -> None:
-    gate = shop.orders.create_gate = threading.Event()
+    gate = gated(shop)
     with serving(shop, replace(SMALL, connections=2)) as server:
         client = Client(server)
         with many(client, 2, post(ORDER, "Connection: close")) as busy:
@@ -113,7 +97,7 @@ def test_when_every_connection_is_worked_for_a_new_one_gets_a_503(shop: Shop) ->
 
 
 def test_stopping_finishes_the_request_in_flight_and_takes_no_more_connections(shop: Shop) -> None:
-    gate = shop.orders.create_gate = threading.Event()
+    gate = gated(shop)
     server = BoundedServer("127.0.0.1", 0, shop.parts.api, QUICK)
     server.start()
     client = Client(server)
@@ -135,7 +119,7 @@ def test_stopping_finishes_the_request_in_flight_and_takes_no_more_connections(s
 
 
 def test_stopping_does_not_wait_for_ever(shop: Shop) -> None:
-    gate = shop.orders.create_gate = threading.Event()
+    gate = gated(shop)
     server = BoundedServer("127.0.0.1", 0, shop.parts.api, replace(QUICK, drain_seconds=0.1))
     server.start()
     with talking(Client(server)) as connection:

@@ -19,7 +19,7 @@ from shopflow.errors import Unavailable
 from tests.clocks import ManualClock
 from tests.unit.api.shop import SAMPLE, Client, Shop
 from tests.unit.api.test_lambda import event
-from tests.unit.test_wording import PYTHONS
+from tests.unit.test_text import PYTHONS
 
 ITEMS = {"items": SAMPLE["items"]}
 HOUR = 3600

@@ -70,22 +70,6 @@ def test_a_connection_is_used_again_after_answers_and_errors(client: Client) -> 
     connection.close()
 
 
-def test_pipelined_requests_are_answered_in_turn(client: Client, shop: Shop) -> None:
-    answer = exchange(client, post() + get("/nowhere") + post(ORDER, "Connection: close"))
-    assert statuses(answer) == [201, 404, 201]
-    assert len(shop.saved) == 2
-
-
-def test_an_unusual_request_line_is_understood(client: Client) -> None:
-    for line, status in (
-        ("GET /health HTTP/1.0", 200),
-        ("GET http://x/health?a=b HTTP/1.1", 200),
-        ("OPTIONS * HTTP/1.1", 204),
-    ):
-        answer = exchange(client, f"{line}\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-        assert statuses(answer) == [status], line
-
-
 def chunked(
     body: bytes, end: bytes = b"\r\n", *, size: int = 7, extension: bytes = b"", framed: bytes | None = None
 ) -> bytes:
@@ -182,16 +166,6 @@ def test_needless_encoding_of_a_path_makes_no_difference_and_other_encoding_stay
         assert client.get(path).error == "Order not found: ORD-00000000"
     for path in ("/orders%2FORD-0", "/%6Frders%3F", "/%zz", "/%", "/%E4", "/static/%2e%2e/routes.py"):
         assert client.get(path).error.startswith("no such ")
-
-
-def test_an_empty_line_after_a_body_is_ignored(client: Client) -> None:
-    assert statuses(exchange(client, post() + b"\r\n" + get("/health", "Connection: close"))) == [201, 200]
-    assert statuses(exchange(client, b"\r\n" + get("/health", "Connection: close"))) == [200]
-
-
-def test_json_is_recognised(client: Client) -> None:
-    for media_type in ("application/json", "Application/JSON;charset=UTF-8", 'application/json; charset="utf-8"'):
-        assert client.ask("POST", "/orders", ORDER, {"Content-Type": media_type}).status == 201
 
 
 def test_the_largest_body_is_read_and_a_client_that_sends_more_sees_why_it_is_refused(client: Client) -> None:

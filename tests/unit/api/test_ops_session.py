@@ -68,16 +68,6 @@ def test_without_the_token_it_is_401_and_nothing_changes(
     assert shop.queues["payment"].depth().waiting == 0
 
 
-def test_the_operator_gets_the_page_and_anybody_else_the_one_to_sign_in(client: Client) -> None:
-    stranger, operator = client.get("/ops"), client.get("/ops", AS_OPERATOR)
-    assert (stranger.status, operator.status) == (401, 200)
-    assert stranger.text != operator.text
-    for answer in (stranger, operator):
-        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-        assert answer.headers["Cache-Control"] == "no-store"
-        assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
-
-
 def test_a_session_is_of_one_browser_ends_after_its_time_and_cannot_be_extended() -> None:
     clock = ManualClock()
     with serving(Shop(clock)) as server, serving(Shop(clock, ops_token=OPS_TOKEN.upper())) as other:
@@ -97,14 +87,6 @@ def test_a_session_is_of_one_browser_ends_after_its_time_and_cannot_be_extended(
         assert client.ask("DELETE", "/ops/session").headers["Set-Cookie"] == cleared
 
 
-def test_a_body_without_a_token_is_a_400_that_shows_the_right_form(client: Client) -> None:
-    bodies: list[Any] = [{}, {"token": ""}, {"token": 1}, [], {"token": "x" * 513}, {"token": "x", "more": 1}]
-    for body in bodies:
-        answer = client.ask("POST", "/ops/session", body)
-        assert answer.status == 400
-        assert '{"token": "…"}' in answer.error
-
-
 def test_wrong_tokens_are_limited_and_the_right_one_always_works() -> None:
     clock = ManualClock()
     with serving(Shop(clock)) as server:
@@ -121,18 +103,11 @@ def test_wrong_tokens_are_limited_and_the_right_one_always_works() -> None:
 
 
 @pytest.mark.parametrize("token", ["\u20ac\u20ac", "\xe4", "\ud800", "\xff\u0100"])
-@pytest.mark.parametrize("header", [("authorization", "Bearer {}"), ("cookie", "ops=9.{}")])
-def test_a_header_of_any_text_is_a_wrong_token_and_no_error(token: str, header: tuple[str, str]) -> None:
-    name, value = header
-    with pytest.raises(HttpError) as refused:
-        Sessions(OPS_TOKEN, ManualClock()).check(Head("GET", "/ops", {name: (value.format(token),)}))
-    assert refused.value.status == 401
-
-
-def test_a_token_that_is_not_ascii_works_too() -> None:
-    token = "schl\xfcssel-\u20ac-schl\xfcssel"  # noqa: S105 - of this test
-    for value in (token.encode().decode("latin-1"), token):  # as a socket and as Lambda delivers it
-        Sessions(token, ManualClock()).check(Head("GET", "/ops", {"authorization": (f"Bearer {value}",)}))
+def test_a_header_of_any_text_is_a_wrong_token_and_no_error(token: str) -> None:
+    for headers in ({"authorization": (f"Bearer {token}",)}, {"cookie": (f"ops=9.{token}",)}):
+        with pytest.raises(HttpError) as refused:
+            Sessions(OPS_TOKEN, ManualClock()).check(Head("GET", "/ops", headers))
+        assert refused.value.status == 401
 
 
 def test_without_a_token_configured_there_is_no_operator() -> None:

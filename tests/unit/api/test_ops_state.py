@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.ops.state import MAX_SHOWN, State, awaited_services
+from api.ops.state import awaited_services
 from shopflow.domain.order import Order, Status, notify
 from tests.clocks import ManualClock
 from tests.conformance.samples import an_order, charged, made, reserved
@@ -42,17 +42,6 @@ def test_the_operator_sees_queues_and_dead_letters_and_the_orders_open_for_over_
             {"orderId": older, "status": "INVENTORY_RESERVED", "ageSeconds": 61, "waitsFor": ["payment"]},
         ],
     }
-
-
-def test_of_very_many_open_orders_all_are_counted_and_only_the_oldest_are_read_and_shown(shop: Shop) -> None:
-    clock = ManualClock()
-    for number in range(300):
-        shop.orders.create(replace(an_order(), order_id=f"ORD-{number:08}", opened_at=clock.now - 120_000 + number))
-    shop.orders.reads.clear()
-    shown = State(shop.orders, dict, clock).view()["openOrders"]
-    assert shown["total"] == 300
-    assert [one["orderId"] for one in shown["oldest"]] == [f"ORD-{number:08}" for number in range(MAX_SHOWN)]
-    assert [len(ids) for ids in shop.orders.reads] == [MAX_SHOWN]
 
 
 def _in(status: Status, **fields: Any) -> Order:

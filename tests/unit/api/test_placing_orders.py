@@ -7,11 +7,14 @@ from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from api.caches import ProductCache
 from api.placing import MAX_PROBES, order_id
 from shopflow.errors import Unavailable
+from tests.clocks import ManualClock
 from tests.conformance.samples import made, refused
 from tests.unit.api.shop import HEADPHONES, SAMPLE, Client, Shop, serving
 
@@ -37,7 +40,7 @@ def test_an_order_is_saved_published_and_answered(client: Client, shop: Shop) ->
 
 
 def test_lines_of_the_same_product_are_merged_and_money_has_two_decimals(client: Client, shop: Shop) -> None:
-    shop.products.seed(replace(HEADPHONES, product_id="PROD-050", price=Decimal("50.00")))
+    shop.products.put(replace(HEADPHONES, product_id="PROD-050", price=Decimal("50.00")))
     products = ["PROD-002", "PROD-050", "PROD-002"]
     answer = client.post({"customerId": "CUST-001", "items": [{"productId": each, "quantity": 1} for each in products]})
     items = [(item["productId"], item["quantity"]) for item in answer.json["items"]]
@@ -129,7 +132,7 @@ def test_the_address_is_in_the_record_of_the_order_and_nowhere_else(
 
 
 def test_an_order_that_cannot_be_processed_is_not_saved(client: Client, shop: Shop) -> None:
-    shop.products.seed(replace(HEADPHONES, product_id="PROD-GOLD", price=Decimal("9999999999.99")))
+    shop.products.put(replace(HEADPHONES, product_id="PROD-GOLD", price=Decimal("9999999999.99")))
     unknown = client.post(item(productId="PROD-404"))
     assert (unknown.status, unknown.error) == (404, "Product not found: PROD-404")
     too_expensive = client.post(item(productId="PROD-GOLD", quantity=1000))
@@ -169,12 +172,23 @@ def test_a_malformed_key_is_refused_by_name(client: Client, shop: Shop) -> None:
 
 
 def test_a_put_that_succeeded_but_lost_its_answer_makes_one_order(client: Client, shop: Shop) -> None:
-    shop.orders.lose_answer = True
+    shop.instead["orders.create"] = lambda call: [call(), call()][1]  # the AWS client tries again by itself
     answer = client.post()
     assert answer.status == 201
     assert "Idempotent-Replayed" not in answer.headers
     assert [order.order_id for order in shop.saved] == [answer.json["orderId"]]
     assert len(shop.published()) == 1
+
+
+def test_a_product_is_read_once_a_second_and_a_missing_one_each_time(shop: Shop) -> None:
+    products, clock = mock.Mock(wraps=shop.products), ManualClock()
+    cache = ProductCache(products, clock)
+    for seconds, wanted in ((0.999, ["PROD-001"]), (0.001, ["PROD-001", "PROD-009"]), (-500, ["PROD-001"])):
+        assert cache.read(wanted) == {"PROD-001": HEADPHONES}
+        clock.advance(seconds)
+    cache.read(["PROD-001"])  # a clock that is set back makes nothing last longer
+    asked = [list(call.args[0]) for call in products.read.call_args_list]
+    assert asked == [["PROD-001"], ["PROD-009"], ["PROD-001"], ["PROD-001"]]
 
 
 def test_an_id_that_another_key_has_taken_is_passed_over_and_never_overwritten(client: Client, shop: Shop) -> None:
@@ -191,20 +205,19 @@ def test_an_id_that_another_key_has_taken_is_passed_over_and_never_overwritten(c
 
 
 def test_an_unreachable_table_is_a_503_that_says_when_to_try_again(client: Client, shop: Shop) -> None:
-    shop.orders.unavailable = True
-    answer = client.post()
-    assert answer.status == 503
-    assert answer.headers["Retry-After"] == "1"
-    assert "secret" not in answer.error
-    assert client.get("/orders/ORD-00000000").status == 503
+    for method in ("orders.create", "orders.read"):
+        shop.fail(method, Unavailable("secret details of the endpoint"))
+    for answer in (client.post(), client.get("/orders/ORD-00000000")):
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert "secret" not in answer.error
 
 
 @pytest.mark.parametrize("failure", [Unavailable("SNS is down"), RuntimeError("a surprise")])
 def test_a_saved_order_whose_publish_failed_is_placed(client: Client, shop: Shop, failure: Exception) -> None:
-    shop.topic.broken = failure
+    shop.fail("topic.publish", failure)
     answer = client.post(idempotency_key="key-1")
     assert answer.status == 201
-    shop.topic.broken = None
+    shop.instead.clear()
     assert client.post(idempotency_key="key-1").json == answer.json
     assert shop.published() == []  # only the relay publishes it now
     shop.parts.relay.look_at(answer.json["orderId"], None, shop.clock.now_ms())
@@ -212,7 +225,7 @@ def test_a_saved_order_whose_publish_failed_is_placed(client: Client, shop: Shop
 
 
 def test_a_bug_is_a_500_without_its_traceback(client: Client, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
-    shop.orders.bug = RuntimeError("the secret of the machine")
+    shop.fail("orders.create", RuntimeError("the secret of the machine"))
     answer = client.post()
     assert (answer.status, answer.error) == (500, "internal error")
     assert "the secret of the machine" in caplog.text

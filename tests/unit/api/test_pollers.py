@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 
-from api.pollers import (
-    MAX_POLLED,
-    MAX_TRAIL_PAUSE_MS,
-    NEWS_MS,
-    ORDER_POLL_SECONDS,
-    SETTLING_MS,
-    Change,
-    OrderPoller,
-    Poller,
-    Watch,
-)
+from api.pollers import MAX_POLLED, ORDER_POLL_SECONDS, SETTLING_MS, Change, Poller, Watch
 from shopflow.domain.order import Order, notify
 from shopflow.errors import Unavailable
-from shopflow.ports import AuditEntry
 from tests.clocks import ManualClock
 from tests.conformance.samples import a_placed_order, an_event, charged, made, refused, reserved
 from tests.unit.api.shop import Shop
@@ -36,19 +27,18 @@ class Polled:
         self.shop = shop
         self.clock = ManualClock()
         self.changes: list[Change] = []
-        self.poller = OrderPoller(shop.orders, shop.audit, self.clock, in_background=lambda _: None)
+        self.poller = shop.order_poller(self.clock)
 
     def poll(self, times: int = 1) -> None:
         for _ in range(times):
             self.poller.poll()
             self.clock.advance(ORDER_POLL_SECONDS)
 
-    def polls_read(self, times: int = 1) -> tuple[list[tuple[str, ...]], list[str]]:
+    def polls_read(self, times: int = 1) -> tuple[list[list[str]], list[str]]:
         """The ids of each read of orders, and of each read of a trail, of the next polls."""
-        self.shop.orders.reads.clear()
-        self.shop.audit.queries.clear()
+        self.shop.calls.clear()
         self.poll(times)
-        return self.shop.orders.reads, self.shop.audit.queries
+        return [sorted(ids) for ids in self.shop.asked("orders.read")], self.shop.asked("audit.trail")
 
     def recorded(self, order: Order) -> Order:
         self.shop.audit.insert([an_event(order)], stored_at=order.updated_at)
@@ -64,11 +54,6 @@ class Polled:
         watch = Watch(order)
         self.poller.subscribe(watch)
         return watch
-
-    def paid(self, order: Order) -> Order:
-        """The order, paid and its customer notified, all recorded."""
-        paid = self.recorded(made(self.shop.orders, charged(self.recorded(made(self.shop.orders, reserved(order))))))
-        return made(self.shop.orders, notify(paid, paid.updated_at + 1))
 
     def listen(self) -> None:
         self.poller.subscribe(self.changes.append)
@@ -92,28 +77,10 @@ def test_fifty_trackers_of_idle_orders_cost_one_read_a_poll_and_no_query(shop: S
     orders = [polled.recorded(a_placed_order(shop.orders)) for _ in range(50)]
     watches = [polled.watched(order) for order in [*orders, orders[0]]]
     polled.poll()
-    assert polled.polls_read(5) == ([tuple(sorted(order.order_id for order in orders))] * 5, [])
+    assert polled.polls_read(5) == ([sorted(order.order_id for order in orders)] * 5, [])
     polled.recorded(made(shop.orders, refused(orders[0])))
     assert polled.polls_read()[1] == [orders[0].order_id]
     assert watches[0].snapshot is watches[-1].snapshot
-
-
-def test_a_trail_is_read_when_its_order_changes_and_until_the_entry_is_there(shop: Shop, polled: Polled) -> None:
-    order = polled.recorded(a_placed_order(shop.orders))
-    watch = polled.watched(order)
-    assert len(polled.polls_read(3)[1]) == 1
-    taken = made(shop.orders, reserved(order))
-    assert len(polled.polls_read()[1]) == 1
-    polled.recorded(taken)
-    polled.poll()
-    assert [entry.event.event_type for entry in watch.snapshot.entries] == ["order.created", "inventory.reserved"]
-    assert polled.polls_read(5)[1] == []
-
-
-def test_the_pauses_between_reads_of_an_incomplete_trail_grow(shop: Shop, polled: Polled) -> None:
-    polled.watched(a_placed_order(shop.orders))
-    at_the_longest_pause = 100 * ORDER_POLL_SECONDS * 1000 / MAX_TRAIL_PAUSE_MS
-    assert at_the_longest_pause <= len(polled.polls_read(100)[1]) <= at_the_longest_pause + 4
 
 
 def test_a_finished_order_is_read_once_more_and_then_left_alone(shop: Shop, polled: Polled) -> None:
@@ -130,41 +97,8 @@ def test_a_finished_order_is_read_once_more_and_then_left_alone(shop: Shop, poll
     assert polled.polls_read(5) == ([], [])
 
 
-def test_a_listener_hears_of_accepted_and_of_watched_orders(shop: Shop, polled: Polled) -> None:
-    polled.listen()
-    order = polled.accepted()
-    polled.poll()
-    assert polled.heard() == ["PENDING", "order.created"]
-    polled.recorded(made(shop.orders, reserved(order)))
-    polled.poll()
-    assert polled.heard() == ["INVENTORY_RESERVED", "inventory.reserved"]
-    polled.watched(polled.recorded(a_placed_order(shop.orders)))
-    polled.poll()
-    assert "PENDING" in polled.heard()
-    polled.poll(3)
-    assert polled.heard() == []
-
-
-def test_what_happened_long_before_the_first_read_is_not_reported(shop: Shop, polled: Polled) -> None:
-    order = polled.accepted()
-    polled.clock.now = order.created_at + NEWS_MS + 1
-    polled.poller.accept(order)
-    polled.listen()
-    polled.poll()
-    assert polled.heard() == ["PENDING"]
-
-
-def test_an_order_that_was_finished_before_anybody_listened_costs_one_read(shop: Shop, polled: Polled) -> None:
-    order = polled.accepted()
-    polled.clock.now = polled.paid(order).updated_at + 60_000
-    polled.poller.accept(order)
-    polled.listen()
-    assert polled.polls_read(5) == ([(order.order_id,)], [])
-    assert polled.heard() == []
-
-
 def test_in_a_flood_the_first_orders_are_followed_to_their_end_and_later_ones_take_their_places(
-    polled: Polled,
+    shop: Shop, polled: Polled
 ) -> None:
     polled.listen()
     first = [polled.accepted() for _ in range(MAX_POLLED)]
@@ -172,39 +106,37 @@ def test_in_a_flood_the_first_orders_are_followed_to_their_end_and_later_ones_ta
     for _ in range(MAX_POLLED):
         polled.accepted()
     [read], _ = polled.polls_read()
-    assert set(read) == {order.order_id for order in first}
-    polled.paid(first[0])
+    assert read == sorted(order.order_id for order in first)
+    paid = polled.recorded(made(shop.orders, charged(polled.recorded(made(shop.orders, reserved(first[0]))))))
+    made(shop.orders, notify(paid, paid.updated_at + 1))
     polled.poll(UNTIL_SETTLED + 2)
     later = polled.accepted()
     [read], _ = polled.polls_read()
-    assert set(read) == {order.order_id for order in [*first[1:], later]}
+    assert read == sorted(order.order_id for order in [*first[1:], later])
 
 
 def test_an_unavailable_table_is_read_again_and_loses_no_news(shop: Shop, polled: Polled) -> None:
     polled.listen()
     polled.accepted()
-    shop.audit.unavailable = True
+    shop.fail("audit.trail", Unavailable("Query events"))
     with pytest.raises(Unavailable):
         polled.poll()
-    shop.audit.unavailable = False
+    shop.instead.clear()
     polled.clock.advance(1)
     polled.poll()
     assert polled.heard() == ["PENDING", "order.created"]
 
 
-def test_an_unreadable_trail_does_not_hide_other_orders(
-    shop: Shop, polled: Polled, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_trail_does_not_hide_other_orders(shop: Shop, polled: Polled) -> None:
     orders = sorted((a_placed_order(shop.orders) for _ in range(2)), key=lambda order: order.order_id)
     watches = [polled.watched(polled.recorded(order)) for order in orders]
-    readable = shop.audit.trail
 
-    def trail(order_id: str) -> list[AuditEntry]:
-        if order_id == orders[0].order_id:
+    def trail(call: partial[Any]) -> Any:
+        if call.args[0] == orders[0].order_id:
             raise ValueError("an item that nobody can read")
-        return readable(order_id)
+        return call()
 
-    monkeypatch.setattr(shop.audit, "trail", trail)
+    shop.instead["audit.trail"] = trail
     polled.poll()
     assert [len(watch.snapshot.entries) for watch in watches] == [0, 1]
 

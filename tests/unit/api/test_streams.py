@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
@@ -27,18 +26,15 @@ from shopflow.domain.order import Order
 from shopflow.errors import Unavailable
 from tests.clocks import ManualClock
 from tests.conformance.samples import (
-    a_declined_order,
     a_placed_order,
     an_event,
     an_order,
     charged,
-    header,
     made,
     refused,
-    released,
     reserved,
 )
-from tests.unit.api.shop import CATALOG, Client, Shop, serving
+from tests.unit.api.shop import Client, Shop, serving
 from tests.waiting import eventually
 
 Watched = Callable[..., list[Any]]
@@ -100,14 +96,6 @@ def test_a_happy_order_is_shown_to_its_end(shop: Shop, watched: Watched) -> None
         "status COMPLETED",
         "done COMPLETED",
     ]
-
-
-def test_a_declined_order_is_done_only_when_its_release_is_recorded(shop: Shop, watched: Watched) -> None:
-    order = a_declined_order(shop.orders)
-    recorded(shop, *(replace(order, outbox=header(event_type)) for event_type in order.trail))
-    release = released(order)
-    messages = watched(order, lambda: None, lambda: made(shop.orders, release), lambda: recorded(shop, release.after))
-    assert texts(messages)[-2:] == ["inventory.released", "done PAYMENT_FAILED"]
 
 
 def test_an_order_is_done_when_its_customer_is_notified_or_after_a_while(shop: Shop, watched: Watched) -> None:
@@ -180,28 +168,6 @@ def test_stopping_ends_the_streams(shop: Shop) -> None:
             list(messages)  # it ends
 
 
-def test_the_flow_shows_queues_and_orders_that_are_placed_or_watched(client: Client, shop: Shop) -> None:
-    with streaming(client, "/flow/stream") as (_, response):
-        messages = messages_of(response)
-        shown = next(messages)
-        assert (shown["type"], list(shown["queues"])) == ("queues", [service.name for service in CATALOG.consumers])
-        assert shown["queues"]["payment"] == {"waiting": 0, "inFlight": 0, "deadLetters": 0}
-        shop.dlqs["payment"].send("poison")
-        assert first(messages, "queues")["queues"]["payment"]["deadLetters"] == 1
-
-        order = shop.tables.orders[client.post().json["orderId"]]
-        recorded(shop, order)
-        assert first(messages, "status") == {"type": "status", "orderId": order.order_id, "status": "PENDING"}
-        event = first(messages, "event")
-        assert (event["eventId"], event["eventType"]) == (an_event(order).event_id, "order.created")
-        made(shop.orders, reserved(order))
-        assert first(messages, "status")["status"] == "INVENTORY_RESERVED"
-
-        watched = shop.orders.create(replace(an_order(), order_id="ORD-00000001"))
-        with streaming(client, f"/orders/{watched.order_id}/stream"):
-            assert first(messages, "status")["orderId"] == watched.order_id
-
-
 def test_polling_ends_with_the_last_watcher_and_begins_again_with_the_next(client: Client) -> None:
     def threads() -> int:
         return sum(thread.name == "poller" for thread in threading.enumerate())
@@ -212,23 +178,6 @@ def test_polling_ends_with_the_last_watcher_and_begins_again_with_the_next(clien
             next(messages_of(response))
             assert threads() == 2
         eventually(lambda: threads() == 0)
-
-
-def test_the_flow_ends_at_its_time_limit_and_sends_heartbeats_until_then(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("api.streams.WAIT_SECONDS", 0)
-    clock, released = ManualClock(), []
-
-    def hung_up(_: float) -> bool:
-        clock.advance(HEARTBEAT_MS / 1000)
-        return False
-
-    stream = FlowStream(shop.order_poller(clock), shop.queue_poller(), clock, hung_up, lambda: released.append(True))
-    pieces = list(stream)
-    stream.close()
-    assert pieces == [HEARTBEAT] * (FlowStream.limit_ms // HEARTBEAT_MS - 1)
-    assert released == [True]
 
 
 def test_a_client_that_reads_too_slowly_misses_the_oldest_messages(shop: Shop) -> None:

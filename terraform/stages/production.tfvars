@@ -1,0 +1,3 @@
+# The stage for customers, beside aws.tfvars: terraform apply -var-file=aws.tfvars -var-file=stages/production.tfvars
+name_prefix = "shopflow"
+compute     = "lambda"

@@ -1,0 +1,214 @@
+"""The first `make infra-up` ends with a working stack, whatever answer is lost and whichever process is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from scripts.console import Progress
+from scripts.infra import lifecycle
+from scripts.infra.emulator import Embedded
+from scripts.infra.stack import ROOT, Stack
+from scripts.infra.terraform import Module, init, run
+from shopflow.config import LOOPBACK
+from tests.addresses import free_port
+from tests.lossy_cloud import Faults, lossy
+from tests.sizes import full
+from tests.stack import AppliedStack
+from tests.waiting import eventually
+
+ROLES = {"CreateRole", "CreatePolicy", "PutRolePolicy"}
+CREATE = {*ROLES, "CreateTable", "PutResourcePolicy", "CreateQueue", "CreateTopic", "Subscribe"}
+"""The calls that make the resources of Terraform's state, one for each."""
+SOURCES = ("scripts", "shopflow", "workers", "api", "schemas", "terraform", "Makefile", "requirements.txt")
+AT_ONCE = 6
+"""First starts side by side. Each waits 50 s for the provider, and needs 13 s of a processor and half a GiB."""
+UP_SECONDS = 600
+EVERYTHING = "make, Python, Terraform and the emulator"
+
+
+@pytest.fixture
+def providers(stack: AppliedStack, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the provider, so that nothing is downloaded."""
+    folder = stack.stack.folder / "terraform-data" / "providers"
+    monkeypatch.setenv("TF_PLUGIN_DIR", str(folder))
+    return folder
+
+
+class BehindAProxy(Embedded):
+    """The emulator, for callers that reach it through a proxy."""
+
+    def __init__(self, stack: Stack, proxy: int) -> None:
+        super().__init__(stack)
+        self._proxy = proxy
+
+    def start(self, progress: Progress) -> None:
+        super().start(progress)
+        self.endpoint = f"http://{LOOPBACK}:{self._proxy}"
+
+
+@full
+def test_every_create_call_may_lose_its_answer(providers: Path, tmp_path: Path) -> None:
+    """All in one start: each repeated call finds its own resource, and the start uses all that it finds."""
+    stack, proxy = Stack("lossy", tmp_path, tmp_path / "env", free_port(), "shopflow"), free_port()
+    cloud, faults = BehindAProxy(stack, proxy), Faults(lose={*CREATE, "SetTopicAttributes"})
+    with lossy(proxy, stack.port, faults), mock.patch.object(lifecycle, "choose", return_value=cloud):
+        try:
+            lifecycle.up(stack, {}, Progress())
+            module = Module(stack, cloud.endpoint)
+            init(module)
+            assert "No changes" in run(module, module.changing("plan"))
+        finally:
+            cloud.kill()
+    resources = json.loads((tmp_path / "terraform.tfstate").read_text())["resources"]
+    made = [instance for one in resources if one["mode"] == "managed" for instance in one["instances"]]
+    assert len([operation for operation, *_ in faults.lost if operation in CREATE]) == len(made) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Kills ``victim`` when the first start prints ``moment``."""
+
+    moment: str
+    victim: str
+
+    def __str__(self) -> str:
+        return f"{self.victim} at {self.moment!r}"
+
+
+KILLS = [
+    Kill("aws_sns_topic_subscription", "the emulator"),
+    Kill("this still creating", EVERYTHING),
+    Kill("dlq creation complete", "Terraform"),
+    Kill("dlq still creating", "Python"),
+    Kill(" 9 of ", "the emulator"),
+    Kill(" 1 of ", EVERYTHING),
+    Kill("Applying Terraform", "Terraform"),
+    Kill("Preparing Terraform", "make"),
+    Kill("✔ Starting a local cloud", EVERYTHING),
+    Kill("Starting a local cloud", "Python"),
+]
+
+
+@full
+def test_every_process_may_be_killed_at_any_moment(providers: Path, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        folders = [tmp_path / str(number) for number in range(len(KILLS))]
+        problems = list(pool.map(problem_after, KILLS, folders))
+    assert {str(kill): problem for kill, problem in zip(KILLS, problems, strict=True) if problem} == {}
+
+
+def problem_after(kill: Kill, folder: Path) -> str:
+    """What is wrong after a first start with ``kill`` and `make e2e` after it; empty if nothing is."""
+    clone = Clone(folder)
+    try:
+        clone.start_and_kill(kill)
+        again = clone.make("e2e")
+        if again.returncode != 0:
+            return again.stdout + again.stderr
+        if len(terraforms := [process for process in clone.processes() if "terraform" in process.args]) > 0:
+            return f"left over: {terraforms}"
+        return ""
+    finally:
+        clone.remove()
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    pid: int
+    parent: int
+    args: str
+
+
+class Clone:
+    """A fresh clone with a stack of its own, and the virtual environment of the tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        for name in SOURCES:
+            source = ROOT / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy2
+            copy(source, folder / name)
+        (folder / ".venv").symlink_to(sys.prefix)
+        without = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
+        ports = {"SHOPFLOW_PORT": str(free_port()), "PORT": str(free_port())}
+        self._env = without | ports | {"PYTHONDONTWRITEBYTECODE": "1"}
+        stack = folder / ".local" / "dev"
+        self._emulator = Embedded(Stack("dev", stack, folder / "env", int(self._env["SHOPFLOW_PORT"]), "shopflow"))
+
+    def start_and_kill(self, kill: Kill) -> None:
+        command = self._command("infra-up")
+        process = subprocess.Popen(
+            command, cwd=self.folder, env=self._env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        with process:
+            assert process.stdout is not None
+            seen = []
+            for line in process.stdout:
+                seen.append(line)
+                if kill.moment in line:
+                    break
+            else:
+                raise AssertionError(f"It ended without {kill.moment!r}: {''.join(seen)}")
+            for pid in eventually(lambda: self._victims(process.pid, kill.victim)):
+                os.kill(pid, signal.SIGKILL)
+            if kill.victim not in ("make", EVERYTHING):
+                process.stdout.read()
+
+    def make(self, target: str) -> subprocess.CompletedProcess[str]:
+        command = self._command(target)
+        return subprocess.run(
+            command, cwd=self.folder, env=self._env, capture_output=True, text=True, timeout=UP_SECONDS
+        )
+
+    def processes(self) -> list[Process]:
+        """Those that run in this folder or have a file of it in their command."""
+        return [process for process in _processes() if str(self.folder) in process.args]
+
+    def remove(self) -> None:
+        self._emulator.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _command(self, target: str) -> list[str]:
+        return ["make", "--no-print-directory", "-o", ".venv/.run", target]
+
+    def _victims(self, make: int, victim: str) -> list[int]:
+        emulator = [self._emulator.process.pid] if self._emulator.process else []
+        below = list(_descendants(make))
+        if victim == EVERYTHING:
+            return [make, *(process.pid for process in below), *emulator]
+        if victim == "the emulator":
+            return emulator
+        if victim == "make":
+            return [make]
+        word = {"Python": "-m scripts.infra", "Terraform": "terraform apply"}[victim]
+        return [process.pid for process in below if word in process.args and "/bin/sh" not in process.args]
+
+
+def _processes() -> list[Process]:
+    answer = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+    rows = [row.split(maxsplit=2) for row in answer.stdout.splitlines()]
+    return [Process(int(pid), int(parent), args) for pid, parent, args in rows if args]
+
+
+def _descendants(pid: int) -> Iterator[Process]:
+    children: dict[int, list[Process]] = {}
+    for process in _processes():
+        children.setdefault(process.parent, []).append(process)
+    waiting = [pid]
+    while waiting:
+        found = children.get(waiting.pop(), [])
+        yield from found
+        waiting += [process.pid for process in found]
