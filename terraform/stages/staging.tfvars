@@ -2,3 +2,5 @@
 name_prefix         = "shopflow-staging"
 compute             = "lambda"
 deletion_protection = false
+public              = true        # anybody may order
+payment_gateway     = "simulated" # takes no money

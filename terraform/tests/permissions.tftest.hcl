@@ -172,7 +172,7 @@ run "only_the_notification_service_may_send_mail_and_only_from_its_address" {
         Sid       = "SendMail"
         Effect    = "Allow"
         Action    = "ses:SendEmail"
-        Resource  = ["arn:aws:ses:us-east-1:123456789012:identity/shop.example"]
+        Resource  = ["arn:aws:ses:eu-west-1:123456789012:identity/shop.example"]
         Condition = { StringEquals = { "ses:FromAddress" = "orders@shop.example" } }
       }]
     }
