@@ -27,7 +27,7 @@ from shopflow.catalog import load_catalog
 from shopflow.config import CREDENTIALS, LOOPBACK, load_config
 from tests.addresses import address, answers, free_port
 from tests.iam.rights import Place, Right, granted_by, needed_by
-from tests.live import QUICK, Live, quick_commands, sqs_client
+from tests.live import QUICK, Live, quick_commands
 from tests.stack import AppliedStack, applied_stack
 from tests.waiting import eventually
 
@@ -189,8 +189,9 @@ def _guard(applied: AppliedStack, folder: Path) -> Guarded:
     calls.mkdir()
     config = load_config(env)
     services: dict[str, Services] = {}
-    live = Live(config, connect(config, PATIENT), Services([], env, LogFiles(folder)), sqs_client(config))
     session = boto3.session.Session(region_name=config.region)
+    sqs = session.client("sqs", endpoint_url=config.endpoint_url)  # with an administrator's credentials
+    live = Live(config, connect(config, PATIENT), Services([], env, LogFiles(folder)), sqs)
     guard = Guarded(live, Place(config.region, ACCOUNT), applied.stack.name_prefix, env, services, calls, session)
     for command in quick_commands(load_catalog()):
         services[command.service] = Services([command], guard.environment(command.service), LogFiles(folder / "logs"))
