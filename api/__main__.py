@@ -6,7 +6,8 @@ import argparse
 import sys
 
 from api.service import NAME, run
-from shopflow.config import adopt_environment, configured_catalog, load_config
+from shopflow.config import configured_catalog, load_config
+from shopflow.environment import adopt_environment
 from shopflow.errors import ConfigError
 from shopflow.log import start_logging
 

@@ -31,7 +31,8 @@ from api.http_message import (
 )
 from api.service import NAME, Parts, build, ports_on
 from shopflow.aws.parameters import operators_token
-from shopflow.config import adopt_environment, configured_catalog, load_config
+from shopflow.config import configured_catalog, load_config
+from shopflow.environment import adopt_environment
 from shopflow.log import start_logging
 from shopflow.telemetry import telemetry_of
 from workers.lambda_handler import LAST_TRY_SECONDS, Context

@@ -32,8 +32,9 @@ from scripts.infra.stack import (
 from scripts.services import ORDER, Command, LogFiles, Services
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import Aws, connect
-from shopflow.config import CREDENTIALS, Config
+from shopflow.config import Config
 from shopflow.domain.stock import Product
+from shopflow.environment import CREDENTIALS
 
 QUIET = Progress(Console(quiet=True))
 START_SECONDS = 60

@@ -23,8 +23,9 @@ import boto3
 from boto3.dynamodb.types import TypeSerializer
 
 from shopflow.aws.calls import PATIENT
-from shopflow.config import adopt_environment, load_config
+from shopflow.config import load_config
 from shopflow.domain.times import to_text
+from shopflow.environment import adopt_environment
 from shopflow.ports import Charge
 from workers.gateway import SimulatedGateway
 

@@ -12,10 +12,11 @@ from rich.table import Table
 from scripts.console import OK, CommandError, new_console, parser_of, plain_table, run_command
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
-from shopflow.config import adopt_environment, load_config
+from shopflow.config import load_config
 from shopflow.domain.event import is_transition
 from shopflow.domain.order import LEGAL_TRAILS, Order
 from shopflow.domain.times import to_text
+from shopflow.environment import adopt_environment
 from shopflow.log import printable
 from shopflow.ports import AuditEntry
 

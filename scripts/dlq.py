@@ -30,8 +30,9 @@ from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.catalog import Catalog
 from shopflow.clock import SystemClock
-from shopflow.config import adopt_environment, configured_catalog, load_config, read_environment
+from shopflow.config import configured_catalog, load_config
 from shopflow.contracts import Contracts
+from shopflow.environment import adopt_environment, read_environment
 from shopflow.log import printable
 from shopflow.messaging.outbox import Outbox
 from shopflow.ports import MAX_BATCH_ENTRIES, DeadLetter, DeadLetters

@@ -21,7 +21,8 @@ from scripts.infra.emulator import Embedded
 from scripts.infra.stack import ROOT, Stack, passed_on, port_is_taken, stack_for_developer
 from scripts.infra.terraform import PASSED_ON, provider_arguments
 from scripts.services import url_of
-from shopflow.config import ENDPOINT, ENV_FILE, belongs_to_a_local_aws, load_config, read_env_file, read_environment
+from shopflow.config import load_config
+from shopflow.environment import ENDPOINT, ENV_FILE, belongs_to_a_local_aws, read_env_file, read_environment
 from shopflow.errors import ConfigError
 from shopflow.listeners import taken
 

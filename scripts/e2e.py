@@ -27,8 +27,9 @@ from scripts.infra.stack import API_URL, ROOT, answers
 from scripts.services import LogFiles, Services, check_settings, service_commands, url_of
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
-from shopflow.config import Config, adopt_environment, configured_catalog, load_config
+from shopflow.config import Config, configured_catalog, load_config
 from shopflow.domain.order import LEGAL_TRAILS, EventType, Status
+from shopflow.environment import adopt_environment
 from shopflow.errors import ConfigError
 from shopflow.ports import Products
 

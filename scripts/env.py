@@ -12,7 +12,7 @@ from typing import Any
 from scripts.console import OK, CommandError, last_line, parser_of, run_command
 from scripts.infra.stack import ROOT, render_env, write_atomically
 from scripts.infra.terraform import require_terraform
-from shopflow.config import ENV_FILE
+from shopflow.environment import ENV_FILE
 
 ABOUT = """\
 Write the settings of the services from the outputs of the state that terraform/ was initialised with.

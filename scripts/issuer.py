@@ -14,7 +14,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from scripts.console import OK, number_up_to, parser_of, run_command
-from shopflow.config import LOOPBACK
+from shopflow.environment import LOOPBACK
 
 ABOUT = """\
 Issue a token for a customer, and serve the key that it is checked with until Ctrl-C. Every start makes another key.

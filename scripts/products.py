@@ -15,10 +15,11 @@ from scripts.console import OK, CommandError, parser_of, plain_table, run_comman
 from shopflow import jsontext
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
-from shopflow.config import adopt_environment, load_config
+from shopflow.config import load_config
 from shopflow.domain.money import money
 from shopflow.domain.stock import Product
 from shopflow.domain.text import flaw
+from shopflow.environment import adopt_environment
 from shopflow.ports import Products
 
 FILE = Path(__file__).with_name("products.json")

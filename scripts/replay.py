@@ -33,11 +33,12 @@ from shopflow.aws.items import ATTRIBUTES
 from shopflow.aws.queues import attributes_of
 from shopflow.aws.wiring import Aws, connect
 from shopflow.catalog import ServiceSpec
-from shopflow.config import adopt_environment, configured_catalog, load_config, read_environment
+from shopflow.config import configured_catalog, load_config
 from shopflow.contracts import Contracts
 from shopflow.domain.order import Order
 from shopflow.domain.text import unsendable
 from shopflow.domain.times import to_text
+from shopflow.environment import adopt_environment, read_environment
 from shopflow.errors import ContractBreach
 from shopflow.invariants import TRAIL, Breach, as_replayed, check_trail, rebuilt
 

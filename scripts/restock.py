@@ -8,7 +8,8 @@ from scripts.console import FAILED, OK, CommandError, Progress, parser_of, run_c
 from scripts.products import MAX_UNITS, read_products
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
-from shopflow.config import adopt_environment, load_config
+from shopflow.config import load_config
+from shopflow.environment import adopt_environment
 from shopflow.errors import ConfigError, ShopFlowError, Unavailable
 from shopflow.ports import Products
 

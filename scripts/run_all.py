@@ -18,7 +18,8 @@ from scripts.console import FAILED, MISUSED, OK, parser_of, run_command
 from scripts.infra.stack import answers
 from scripts.services import ORDER, Command, Lines, Services, check_settings, parse_scale, service_commands, url_of
 from shopflow.catalog import Catalog
-from shopflow.config import Config, configured_catalog, load_config, read_environment
+from shopflow.config import Config, configured_catalog, load_config
+from shopflow.environment import read_environment
 from shopflow.log import JsonFormatter, TextFormatter
 from shopflow.supervision import STOP_SECONDS
 

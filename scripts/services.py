@@ -21,7 +21,8 @@ from scripts.infra.stack import ROOT
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.catalog import Catalog
-from shopflow.config import LOOPBACK, SUPERVISOR_FD, Config
+from shopflow.config import Config
+from shopflow.environment import LOOPBACK, SUPERVISOR_FD
 from shopflow.errors import ConfigError
 from shopflow.listeners import taken
 from shopflow.supervision import STOP_SECONDS

@@ -15,7 +15,7 @@ from pathlib import Path
 from scripts.console import OK, CommandError, Progress, last_line, run_command
 from scripts.infra.stack import ROOT, passed_on
 from scripts.infra.terraform import PASSED_ON, provider_arguments, require_terraform
-from shopflow.config import NO_AWS_FILES
+from shopflow.environment import NO_AWS_FILES
 
 MODULE = ROOT / "terraform"
 DATA = ROOT / ".local" / "check" / "terraform-data"

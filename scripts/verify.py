@@ -25,9 +25,10 @@ from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import Aws, connect
 from shopflow.catalog import Catalog
 from shopflow.clock import Clock, SystemClock
-from shopflow.config import Config, adopt_environment, configured_catalog, load_config
+from shopflow.config import Config, configured_catalog, load_config
 from shopflow.contracts import Contracts
 from shopflow.domain.order import Order
+from shopflow.environment import adopt_environment
 from shopflow.errors import Unavailable
 from shopflow.invariants import (
     INVARIANTS,

@@ -6,7 +6,7 @@ import socket
 
 import requests
 
-from shopflow.config import LOOPBACK
+from shopflow.environment import LOOPBACK
 
 
 def free_port() -> int:

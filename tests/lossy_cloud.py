@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
-from shopflow.config import LOOPBACK
+from shopflow.environment import LOOPBACK
 
 UNKNOWN = b'{"__type": "UnknownOperationException"}'
 ANSWER_SECONDS = 30

@@ -21,7 +21,8 @@ from scripts.infra.lifecycle import config_of, down, up
 from scripts.infra.stack import ROOT, Stack, render_env, write_atomically
 from scripts.infra.terraform import Module
 from scripts.products import read_products
-from shopflow.config import CREDENTIALS, Config
+from shopflow.config import Config
+from shopflow.environment import CREDENTIALS
 from tests.addresses import free_port
 
 FOLDER = ROOT / ".local" / "test"

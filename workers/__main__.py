@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from shopflow.config import adopt_environment, configured_catalog, load_config
+from shopflow.config import configured_catalog, load_config
+from shopflow.environment import adopt_environment
 from shopflow.errors import ConfigError
 from workers.handlers import HANDLERS
 from workers.process import run_worker

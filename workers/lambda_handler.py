@@ -12,7 +12,8 @@ from functools import cache, partial
 from threading import Event as Flag
 from typing import Any, Protocol
 
-from shopflow.config import adopt_environment, configured_catalog, load_config
+from shopflow.config import configured_catalog, load_config
+from shopflow.environment import adopt_environment
 from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.deferred import OUTAGE
 from shopflow.ports import Message, Queue

@@ -9,7 +9,8 @@ from examples.fraud.service import FLAGGED, NAME, Fraud
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.catalog import Catalog
-from shopflow.config import Config, adopt_environment, configured_catalog, load_config
+from shopflow.config import Config, configured_catalog, load_config
+from shopflow.environment import adopt_environment
 from shopflow.errors import ConfigError
 from workers.process import run_worker
 

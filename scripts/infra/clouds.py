@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from scripts.console import CommandError, Progress, last_line
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import HEALTH_PATH, ROOT, Stack, answers, port_is_taken, wait_until_healthy
-from shopflow.config import canonical
+from shopflow.environment import canonical
 from shopflow.errors import ConfigError
 from shopflow.listeners import taken
 

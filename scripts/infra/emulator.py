@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from scripts.console import CommandError, Progress, last_line
 from scripts.infra.stack import Stack, passed_on, port_is_taken, wait_until_healthy
-from shopflow.config import LOOPBACK
+from shopflow.environment import LOOPBACK
 from shopflow.listeners import taken
 
 STOP_SECONDS = 30

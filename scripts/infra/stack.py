@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import requests
 
 from scripts.console import Progress
-from shopflow.config import CREDENTIALS, ENDPOINT, ENV_FILE, LOOPBACK, environment_of, read_env_file
+from shopflow.environment import CREDENTIALS, ENDPOINT, ENV_FILE, LOOPBACK, environment_of, read_env_file
 
 ROOT = Path(__file__).resolve().parents[2]
 HEALTH_PATH = "/_localstack/health"

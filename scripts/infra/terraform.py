@@ -23,7 +23,7 @@ from typing import Any, TextIO
 from scripts.console import CommandError, Progress, last_line
 from scripts.infra.stack import ROOT, Stack, passed_on
 from scripts.package import Package
-from shopflow.config import NO_AWS_FILES
+from shopflow.environment import NO_AWS_FILES
 
 PROVIDER = "registry.terraform.io/hashicorp/aws"
 MAIL_FROM = "orders@shopflow.example"

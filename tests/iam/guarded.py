@@ -24,7 +24,8 @@ from scripts.services import ORDER, LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.catalog import load_catalog
-from shopflow.config import CREDENTIALS, LOOPBACK, load_config
+from shopflow.config import load_config
+from shopflow.environment import CREDENTIALS, LOOPBACK
 from tests.addresses import address, answers, free_port
 from tests.iam.rights import Place, Right, granted_by, needed_by
 from tests.live import QUICK, Live, quick_commands

@@ -10,9 +10,9 @@ import signal
 
 import requests
 
-from shopflow.config import CREDENTIALS
 from shopflow.domain.event import Event
 from shopflow.domain.order import EventType, Status
+from shopflow.environment import CREDENTIALS
 from tests.commands import Ran, run_module
 from tests.faults.injections import poison_for
 from tests.iam.guarded import Guarded

@@ -11,7 +11,7 @@ import pytest
 from scripts import doctor
 from scripts.doctor import Level, examine
 from scripts.infra.stack import Stack
-from shopflow.config import LOOPBACK
+from shopflow.environment import LOOPBACK
 from tests.addresses import free_port
 from tests.infra.test_errors import NO_ENGINE, put
 

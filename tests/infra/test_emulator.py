@@ -15,7 +15,7 @@ from scripts.console import CommandError, Progress
 from scripts.infra.emulator import Embedded
 from scripts.infra.local_client import local_client
 from scripts.infra.stack import HEALTH_PATH, Stack, answers, port_is_taken
-from shopflow.config import LOOPBACK
+from shopflow.environment import LOOPBACK
 from tests.addresses import free_port
 from tests.waiting import eventually
 

@@ -18,7 +18,7 @@ import pytest
 from scripts.console import Progress
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import ROOT, Stack, stack_for_developer
-from shopflow.config import LOOPBACK
+from shopflow.environment import LOOPBACK
 from tests.addresses import address, free_port
 from tests.commands import COMMAND_SECONDS, Ran
 from tests.sizes import full

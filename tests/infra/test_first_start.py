@@ -21,7 +21,7 @@ from scripts.infra import lifecycle
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import ROOT, Stack
 from scripts.infra.terraform import Module, init, run
-from shopflow.config import LOOPBACK
+from shopflow.environment import LOOPBACK
 from tests.addresses import free_port
 from tests.lossy_cloud import Faults, lossy
 from tests.sizes import full

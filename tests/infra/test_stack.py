@@ -19,7 +19,7 @@ from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import connect
 from shopflow.catalog import load_catalog
-from shopflow.config import LOOPBACK
+from shopflow.environment import LOOPBACK
 from tests.addresses import free_port
 from tests.lossy_cloud import Faults, lossy
 from tests.sizes import full

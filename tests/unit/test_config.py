@@ -13,17 +13,8 @@ from botocore.exceptions import ClientError
 
 from scripts.infra.stack import ROOT
 from shopflow.aws.parameters import operators_token
-from shopflow.config import (
-    ENDPOINT,
-    MIN_TOKEN_CHARACTERS,
-    SUPERVISOR_FD,
-    TokenSettings,
-    adopt_environment,
-    canonical,
-    environment_of,
-    load_config,
-    on_loopback,
-)
+from shopflow.config import MIN_TOKEN_CHARACTERS, TokenSettings, load_config
+from shopflow.environment import ENDPOINT, SUPERVISOR_FD, adopt_environment, canonical, environment_of, on_loopback
 from shopflow.errors import ConfigError
 from workers.gateway import gateway_of
 
