@@ -15,13 +15,13 @@ variable "event_types" {
 }
 
 variable "visibility_seconds" {
-  description = "Seconds that a received message is hidden, unless the receiver says otherwise."
+  description = "Seconds that a received message is hidden, unless the receiver says otherwise: 0 to 43,200."
   type        = number
   default     = 60
 }
 
 variable "max_receives" {
-  description = "Receives after which a message goes to the dead-letter queue."
+  description = "Receives after which a message goes to the dead-letter queue: 1 to 1,000."
   type        = number
   default     = 3
 }

@@ -39,12 +39,12 @@ variable "environment" {
 }
 
 variable "memory_mb" {
-  description = "Memory in MiB. The share of a processor grows with it: 1769 MiB is one processor."
+  description = "Memory in MiB: 128 to 10,240. The share of a processor grows with it: 1769 MiB is one processor."
   type        = number
 }
 
 variable "timeout_seconds" {
-  description = "Seconds after which Lambda stops an invocation."
+  description = "Seconds after which Lambda stops an invocation: 1 to 900."
   type        = number
 }
 
