@@ -98,7 +98,7 @@ Judge = Callable[[str, Sequence[DeadLetter]], list[Judged]]
 
 
 class WouldAct(Contention):
-    """Raised in place of an effect. To the handler nothing was done, and a retry would not help.
+    """Raised in place of an effect. To the handler it means that nothing was written.
 
     ``effects``: what the handler was about to do, by order id. It did not get to the other orders.
     """
@@ -109,7 +109,7 @@ class WouldAct(Contention):
 
 
 class HasEffect(Contention):
-    """Raised in place of a write of what is there already."""
+    """Raised in place of a write that would change nothing."""
 
 
 class DryRun:
@@ -220,7 +220,7 @@ def _place(error: Exception) -> str:
 
 
 def _port(**methods: Callable[..., Any]) -> Any:
-    """A port with what the handlers call of it, and nothing else: no other effect can slip through."""
+    """A port with only the methods that the handlers call, so that no other effect is possible."""
     return SimpleNamespace(**methods)
 
 
