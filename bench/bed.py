@@ -161,7 +161,7 @@ class Bench:
             }
             process = Embedded(self.stack).process
             if process is None:
-                raise CommandError("The local cloud has ended. Its log is in .local/bench/emulator/emulator.log")
+                raise CommandError("The local AWS has ended. Its log is in .local/bench/emulator/emulator.log")
             yield Bed(config, connect(config, PATIENT), env, process.pid, folder)
         finally:
             Embedded(self.stack).kill()

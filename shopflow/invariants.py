@@ -211,11 +211,11 @@ def _check_replay(order: Order, trail: Sequence[Event]) -> Iterator[Breach]:
 
 
 _NO_HISTORY = (IllegalTransition, LookupError, ValueError, TypeError, ArithmeticError, AttributeError)
-"""What `replay` raises when the events are not a legal history, or when a payload is malformed."""
+"""What `replay` raises when the events are not a legal trail, or when a payload is malformed."""
 
 
 def rebuilt(trail: Sequence[Event]) -> Order | None:
-    """The order that the events add up to. None: there are none, or they are not a legal history."""
+    """The order that the events add up to. None: there are none, or they are not a legal trail."""
     try:
         return replay(trail)
     except _NO_HISTORY:

@@ -96,8 +96,8 @@ KILLS = [
     Kill(" 1 of ", EVERYTHING),
     Kill("Applying Terraform", "Terraform"),
     Kill("Preparing Terraform", "make"),
-    Kill("✔ Starting a local cloud", EVERYTHING),
-    Kill("Starting a local cloud", "Python"),
+    Kill("✔ Starting a local AWS", EVERYTHING),
+    Kill("Starting a local AWS", "Python"),
 ]
 
 
