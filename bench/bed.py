@@ -1,4 +1,4 @@
-"""A local AWS of the benchmark's own, and ShopFlow or the bare reference on it as a user would start them."""
+"""A local AWS of the benchmark's own. ShopFlow or the bare reference runs on it as a user would start it."""
 
 from __future__ import annotations
 
