@@ -124,7 +124,7 @@ QUICK = {
     "SQS_VISIBILITY_SECONDS": "5",
     "LOG_FORMAT": "json",
 }
-"""So that what a killed worker had received comes again in 5 s, not in 60."""
+"""With this the messages of a killed worker come again in 5 s, not in 60."""
 
 
 def quick_commands(catalog: Catalog, scale: Mapping[str, int] | None = None) -> list[Command]:
