@@ -57,7 +57,7 @@ MOMENT_SECONDS = 2.0
 MAX_COUNTS = 3
 """How often the units are counted. A difference that stays the same is a breach; one that changes is in flight."""
 RELAY_SECONDS = 2 * FIRST_LOOK_SECONDS
-"""At this age of an order the relay has looked at it once."""
+"""An order of this age has had a look of the relay."""
 DEAD_LETTERS = 5
 CLOSING = 1
 ONLY_TESTS_SEE = 7

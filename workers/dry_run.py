@@ -163,7 +163,9 @@ class DryRun:
 
 
 def _batches(events: Mapping[str, Event]) -> Iterator[dict[str, Event]]:
-    """At most `MAX_EVENTS` at a time, with no order and no event id twice: a handler would skip the second one."""
+    """``events`` in batches of at most `MAX_EVENTS`. In a batch each order and event id is there once: a handler would
+    skip the second.
+    """
     while events:
         batch: dict[str, Event] = {}
         ids: set[str] = set()

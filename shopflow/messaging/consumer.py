@@ -133,7 +133,7 @@ class Consumer:
 
     @property
     def seconds_to_retry(self) -> float:
-        """Until the next try of a deferred message; infinite when there is none."""
+        """The seconds until the next try of a deferred message; infinite when there is none."""
         next_due = self._deferred.next_due()
         return math.inf if next_due is None else max(0.0, max(next_due, self._retry_at) - self._now())
 

@@ -175,7 +175,7 @@ class Relay:
         return left | failed
 
     def _measure(self, opened_at: Sequence[int], now: int) -> None:
-        """For the alarms: orders that stay open, and events that had to be published again."""
+        """Report the metrics of the alarms: orders that stay open, and events that had to be published again."""
         oldest_seconds = max(0, now - min(opened_at, default=now)) // 1000
         self._metrics.put(
             OpenOrders=len(opened_at), OldestOpenOrderSeconds=oldest_seconds, Republished=self._republished
