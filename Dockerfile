@@ -5,7 +5,7 @@
 
 FROM python:3.11.14-slim-bookworm AS python
 
-# A stage of its own: pip's leavings stay behind.
+# A stage of its own, so that the image has none of pip's own files.
 FROM python AS packages
 COPY requirements/services.lock /
 RUN pip install --no-cache-dir --require-hashes --only-binary=:all: --target=/packages \
@@ -19,7 +19,7 @@ COPY schemas schemas
 COPY shopflow shopflow
 COPY workers workers
 COPY api api
-# Now, since nobody may write here later on.
+# Compile now, because the service's user may not write here.
 RUN python -m compileall -q .
 ENV PYTHONPATH=/packages \
     PYTHONUNBUFFERED=1 \
@@ -28,7 +28,7 @@ ENV PYTHONPATH=/packages \
     PORT=3000
 USER 10001:10001
 EXPOSE 3000
-# The API's. A worker listens on no port, so it runs without (--no-healthcheck).
+# For the API. A worker listens on no port, so run it with --no-healthcheck.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health')"]
 # No shell in between: SIGTERM reaches the service, which finishes what is in flight and exits 0.

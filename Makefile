@@ -6,10 +6,10 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 SCAN := $(VENV)/scan/.done
 BENCH := $(VENV)/.bench
-export PRODUCT UNITS ID SEEDS FIRST PARTS QUICK ALL # as variables of the environment no value can be mistaken for shell code
+export PRODUCT UNITS ID SEEDS FIRST PARTS QUICK ALL # commands read them from the environment: no value can run as shell code
 export PYTHONUTF8 := 1
 export PIP_USER := 0
-# what would make Python or pip look or write elsewhere, or behave otherwise
+# These would make Python or pip read or write elsewhere, or behave differently.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONINSPECT PYTHONOPTIMIZE PYTHONWARNINGS PYTHONIOENCODING PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
@@ -128,13 +128,13 @@ test-full: $(DEV) $(SCAN) ##+ every test, with every seed, crash, mutant and att
 sim: $(DEV) ##+ all services through storms of faults over in-memory twins: make sim SEEDS=100000 (FIRST=1000)
 	@$(PY) -m tests.faults.simulation $${SEEDS:+"--seeds=$$SEEDS"} $${FIRST:+"--first=$$FIRST"}
 
-mutants: $(DEV) ##+ put deliberate faults into the code, one at a time: which test catches each
+mutants: $(DEV) ##+ put deliberate faults into the code, one at a time, and show which test catches each
 	@$(PY) -m tests.faults.catch_mutants
 
 crash-matrix: $(DEV) ##+ kill a real process before and after every call that it makes (about 20 minutes)
 	@$(PY) -m tests.faults.crash_matrix_live
 
-screenshots: $(DEV) ##+ the pictures of the README, taken anew of real orders in Chromium
+screenshots: $(DEV) ##+ take the README's pictures again, of real orders in Chromium
 	@$(PY) -m pytest -q tests/browser/screenshots.py
 
 bench: $(BENCH) ##+ speed beside a bare reference, into docs/bench (half an hour; PARTS="run-all start-up", QUICK=1)

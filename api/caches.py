@@ -10,14 +10,14 @@ from shopflow.domain.stock import Product
 from shopflow.ports import Products
 
 MAX_AGE_MS = 1000
-"""An eventually consistent read promises nothing fresher."""
+"""An eventually consistent read may be as old."""
 MAX_PRODUCTS = 1000
 
 
 class ProductCache:
     """The products as ``POST /orders`` sees them: at most `MAX_AGE_MS` old. Thread-safe.
 
-    It keeps only products that exist. So a flood of invented ids displaces no real product, and a new product is known
+    It keeps only products that exist. So a flood of invented ids displaces no real product, and a new product is found
     at once.
     """
 

@@ -12,7 +12,7 @@ from typing import Any
 from api.http_message import HttpError, Request
 
 CustomerOf = Callable[[Request], str | None]
-"""The id of the customer who sent a request; None: whoever the body names. Raises `HttpError` 401 or `Unavailable`."""
+"""The id of the customer who sent a request; None: as the body says. Raises `HttpError` 401 or `Unavailable`."""
 
 
 def anybody(_: Request) -> None:
@@ -20,7 +20,7 @@ def anybody(_: Request) -> None:
 
 
 def of_authorizer(request: Request) -> str:
-    """The customer in the claims that API Gateway found. A request without them came past its authorizer."""
+    """The customer in the claims that API Gateway found. A request without claims has bypassed the authorizer."""
     if request.claims is None:
         raise unauthorised("send your token: Authorization: Bearer …")
     return customer_in(request.claims)

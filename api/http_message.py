@@ -1,7 +1,7 @@
 """HTTP requests and responses as values, and what a request must be beyond what h11 checks.
 
-h11 accepts a bare LF, a folded header and a repeated length. Other parsers read those differently, and request
-smuggling lives on such differences, so each of them is a 400 here.
+h11 accepts a bare LF, a folded header and a repeated length. Other parsers read those differently. Request smuggling
+uses such differences, so each of them is a 400 here.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Request:
     """A request that was received whole.
 
     ``hung_up(seconds)`` waits that long at most and returns whether the connection is about to end: the client has
-    closed it, or the server is stopping. ``claims``: those of its token, if something in front of us has checked that.
+    closed it, or the server is stopping. ``claims``: those of its token, if an authorizer has checked it already.
     """
 
     head: Head
@@ -110,7 +110,7 @@ class Response:
 
 
 class HttpError(Exception):
-    """A request that is answered with an error. ``close``: we cannot tell where the next request would begin."""
+    """A request that is answered with an error. ``close``: we cannot find the start of the next request."""
 
     def __init__(
         self, status: HTTPStatus, message: str, headers: Mapping[str, str] | None = None, *, close: bool = False
@@ -135,7 +135,7 @@ class Endpoint:
 
 class Application(Protocol):
     def endpoint(self, method: str, path: str) -> Endpoint:
-        """Who answers. Raises `HttpError` 404 for an unknown path, 405 with Allow for an unknown method."""
+        """What answers. Raises `HttpError` 404 for an unknown path, 405 with Allow for an unknown method."""
         ...
 
 

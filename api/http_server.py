@@ -79,7 +79,7 @@ class Connections:
     wait, however often a byte of it arrives. An answer starts a new wait whenever the client takes some of it. A
     connection whose request is being processed is never displaced.
 
-    To end a connection we shut down one side of its socket. Without its receiving side, its thread reads what has
+    To end a connection we shut down its socket. If only the receiving side is shut down, the thread reads what has
     arrived, then the end of the input, and can still answer. With both sides shut down it can do nothing more.
     """
 
@@ -94,7 +94,7 @@ class Connections:
         """Add ``connection``, which now waits for its client. False: there is no room."""
         with self._changed:
             full = len(self._open) - len(self._displaced) >= self._max_open
-            # Displaced connections are about to leave. The second bound is for a machine too slow to close them.
+            # Displaced connections are about to leave. The second bound is for a machine that closes them too slowly.
             if (full and not self._displace_oldest()) or len(self._open) >= 2 * self._max_open:
                 return False
             self._open.add(connection)
@@ -446,7 +446,7 @@ def _too_late() -> Response:
 
 
 def _refuse(client: socket.socket) -> None:
-    """Answer 503 to a client for whom there is no room, if that takes no waiting, and close the connection."""
+    """Answer 503 to a client that there is no room for, if it can be sent without waiting, and close the connection."""
     busy = HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", {"Retry-After": "1"}).response
     http = h11.Connection(h11.SERVER)
     head, body = http.send(_response_head(busy, close=True)), http.send(h11.Data(data=cast("bytes", busy.body)))

@@ -38,7 +38,7 @@ from shopflow.telemetry import telemetry_of
 from workers.lambda_handler import LAST_TRY_SECONDS, Context
 
 OVERLAP_MS = 10_000
-"""Swept again each time, because a schedule is not exact to the second. Looking at an order twice has no effect."""
+"""Swept again each time, because a schedule is not exact to the second. A second look at an order has no effect."""
 NO_STREAMS = "there are no streams here: ask for the order and its events again instead"
 
 

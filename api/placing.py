@@ -1,7 +1,8 @@
-"""Placing an order: one write, whatever is lost or repeated on the way.
+"""Placing an order: one write, whatever request or answer is lost or repeated.
 
 Every order has an idempotency key: the client's, or one generated for it. The order's id is a hash of that key. So when
-the id is taken, the order under it shows why: a put whose answer was lost, a client's retry, or a collision of ids.
+the id is taken, the order that has it shows why: an insert whose answer was lost, a client's retry, or a collision of
+ids.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class OrderRequest:
 
     @property
     def hash(self) -> str:
-        """128 bits of SHA-256, equal for equal requests, also for those of before a request could have an ``email``."""
+        """128 bits of SHA-256. Without an ``email`` they are the same as before that field existed."""
         parts = [self.customer_id, list(self.quantities.items()), self.payment_method]
         text = jsontext.dumps(parts if self.email is None else [*parts, self.email])
         return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:HASH_BYTES]).decode().rstrip("=")

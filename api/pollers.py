@@ -20,16 +20,16 @@ log = logging.getLogger(__name__)
 ORDER_POLL_SECONDS = 0.2
 QUEUE_POLL_SECONDS = 1.0
 MAX_POLLED = 50
-"""Recent orders polled at a time for listeners. In a flood some are followed to their end, and others not at all."""
+"""Recent orders polled at a time for listeners. In a flood some orders are followed to their end, others not at all."""
 RECENT_MS = 120_000
 """An order that was accepted longer ago is polled only for those who watch it."""
 MIN_TRAIL_PAUSE_MS, MAX_TRAIL_PAUSE_MS = 200, 2_000
-"""Between two reads of a trail that lacks an entry."""
+"""The pause between two reads of a trail that lacks an entry."""
 SETTLING_MS = 2_000
 """How long an order is polled after its legal trail is complete: until its customer is notified, and services that
 were added have recorded their events."""
 NEWS_MS = 10_000
-"""What happened longer before the first read of an order is not reported as a change."""
+"""Events that are older than this when an order is first read are not reported as changes."""
 
 S = TypeVar("S")
 InBackground = Callable[[Callable[[], None]], object]

@@ -20,11 +20,11 @@ from shopflow.domain.order import Order, Status
 MAX_ORDER_STREAMS = 100
 MAX_FLOW_STREAMS = 50
 MAX_UNSENT = 1000
-"""Messages kept for a client that reads too slowly. Beyond, the oldest are dropped."""
+"""Messages kept for a client that reads too slowly. When there are more, the oldest are dropped."""
 HEARTBEAT_MS = 15_000
 HEARTBEAT = b": still here\n\n"
 WAIT_SECONDS = 0.5
-"""Between two checks whether the client is still there."""
+"""The time between two checks whether the client is still there."""
 
 Message = dict[str, Any]
 HungUp = Callable[[float], bool]

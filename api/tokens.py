@@ -22,7 +22,7 @@ ALGORITHMS = ("RS256", "RS384", "RS512")
 KEYS_MS = 3_600_000
 """How long the issuer's keys are used before they are read again."""
 PAUSE_MS = 10_000
-"""Between two reads of the keys. A client can name keys that do not exist, as many as it wants."""
+"""The least time between two reads of the keys: a client can name any number of keys that do not exist."""
 READ_SECONDS = 2.0
 MAX_BYTES = 256 * 1024
 

@@ -97,7 +97,7 @@ def flow_event_view(entry: AuditEntry) -> dict[str, Any]:
 
 
 def backlog_view(backlog: Backlog) -> dict[str, int]:
-    """One service's messages. A dead letter that somebody is looking at (in flight) still counts."""
+    """One service's messages. A dead letter that is in flight, because somebody inspects it, still counts."""
     return {
         "waiting": backlog.queue.waiting,
         "inFlight": backlog.queue.in_flight,

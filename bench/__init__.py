@@ -1,1 +1,1 @@
-"""How fast ShopFlow is, beside a bare reference that works the original's way: `python -m bench --help`."""
+"""How fast ShopFlow is, beside a bare reference, which does the same in the simplest way: `python -m bench --help`."""

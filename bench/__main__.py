@@ -22,7 +22,7 @@ PARTS = {
 }
 """Each is a module of this package with a function ``measure(bench) -> Result``."""
 WIDTH = 120
-"""Of a table that goes to a file."""
+"""The width of a table that goes to a file."""
 ABOUT = """\
 Measure ShopFlow on a local AWS of the benchmark's own, in .local/bench. No other stack is touched. Use a machine that
 does nothing else. The full run takes about half an hour.

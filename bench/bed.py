@@ -1,4 +1,4 @@
-"""A local AWS of the benchmark's own, and ShopFlow or the bare reference on it as a user would start them."""
+"""A local AWS of the benchmark's own. ShopFlow or the bare reference runs on it as a user would start it."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class Bench:
             }
             process = Embedded(self.stack).process
             if process is None:
-                raise CommandError("The local cloud has ended. Its log is in .local/bench/emulator/emulator.log")
+                raise CommandError("The local AWS has ended. Its log is in .local/bench/emulator/emulator.log")
             yield Bed(config, connect(config, PATIENT), env, process.pid, folder)
         finally:
             Embedded(self.stack).kill()

@@ -23,7 +23,7 @@ from shopflow.messaging.consumer import RETRY
 
 Steps = Generator[simpy.Event, Any, None]
 Kind = Literal["new", "release", "hot release"]
-"""Of a message: an order to reserve, a declined one whose stock to release, the same on the hot product's row."""
+"""What a message asks for: reserve a new order, release a declined one, or release one of the hot product."""
 
 TITLE = "Capacity: what many orders a second need"
 ORDERS_A_SECOND, SECONDS = 10_000, 20
@@ -37,17 +37,17 @@ HOT, STOCK_SHARE = 0.6, 0.15
 CPU_MS = {"order": 3.59, "inventory": 2.16, "payment": 3.38, "notification": 2.77, "audit": 2.48}
 """Processor time an order, by service: measured on 2026-11-22 at commit d33a0d8. Threads of a process share a core."""
 AWS = {"receive": 10, "read": 5, "write": 6, "transact": 20, "conflict": 10, "publish": 20, "delete": 10}
-"""Milliseconds a call from a machine in the same region: assumed."""
+"""Assumed milliseconds for a call from a machine in the same region."""
 GATEWAY_MS = (300, 800)
 MESSAGES = {"inventory": 1 + DECLINED, "payment": 1, "notification": 1, "audit": 3 + DECLINED}
-"""That a service receives for one order."""
+"""How many messages a service receives for one order."""
 QUOTAS = (
     ("SNS messages", 3 + DECLINED, 30_000),
     ("orders table: write units", 5, 40_000),
     ("index open-orders: write units", 2, 40_000),
     ("events table: write units", 3, 40_000),
 )
-"""What an order takes of it, and AWS's default quota a second for a new account in us-east-1."""
+"""A quota, how much of it an order uses, and its default a second for a new account in us-east-1."""
 NOTES = (
     f"Computed: full batches, orders of one line, {DECLINED:.0%} declined, a reserve of {HEADROOM - 1:.0%}. "
     "Milliseconds for a call of AWS, assumed: " + ", ".join(f"{name} {ms}" for name, ms in AWS.items()) + ".",

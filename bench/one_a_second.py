@@ -36,7 +36,7 @@ def measure(bench: Bench) -> Result:
 
 
 def _figures(bed: Bed, side: str, orders: int) -> tuple[float, ...]:
-    """In the order of `FIGURES`."""
+    """The values, in the order of `FIGURES`."""
     with SIDES[side](bed):
         placed = place_one_a_second(bed, orders)
         ended = wait_for_ends(bed, [one.order_id for one in placed])

@@ -1,4 +1,4 @@
-"""The bare reference: the same services, written the original's way. `python -m bench.original SERVICE`
+"""The bare reference: the same services in their simplest form. `python -m bench.original SERVICE`
 
 Each service is one process. A worker receives up to ten messages, handles them at the same time, and receives again
 when the slowest is done. It makes one SNS, SQS or DynamoDB call for each message and each step. It checks no contract,

@@ -51,7 +51,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def table_of(result: Result) -> Table:
-    """For a terminal."""
+    """The result as a table for a terminal."""
     table = Table("", "", *result.columns, title=result.title, title_justify="left", box=SIMPLE)
     for column in table.columns[2:]:
         column.justify = "right"

@@ -25,7 +25,7 @@ Show one order: its record, its audit trail, and where its time went.
 
   make check-order ID=ORD-A1B2C3D4
 
-Reads the tables themselves, so it works while the Order Service is down.
+Reads the tables, not the API, so it works while the Order Service is down.
 """
 
 

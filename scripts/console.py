@@ -23,7 +23,7 @@ OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 
 MIN_WIDTH = 80
-"""Columns of a table on a terminal that is narrower, or says nothing sensible (COLUMNS=0)."""
+"""The least columns of a table, also when the terminal is narrower or reports no width (COLUMNS=0)."""
 
 
 def new_console(**options: Any) -> Console:
@@ -137,7 +137,7 @@ def last_line(text: str) -> str:
 
 
 def number_up_to(most: int) -> Callable[[str], int]:
-    """An argument type for argparse: a whole number from 1 to ``most``."""
+    """An argument type for argparse: an integer from 1 to ``most``."""
 
     def number(text: str) -> int:
         value = int(text)

@@ -65,7 +65,7 @@ def examine(stack: Stack, exported: Mapping[str, str]) -> Iterator[Finding]:
     """All findings about this machine. ``exported``: the variables of the shell that are not empty."""
     yield _python()
     yield from _terraform(stack, exported)
-    yield from _local_cloud(stack, exported)
+    yield from _local_aws(stack, exported)
     yield from _settings()
     yield from _disk()
     yield from _ignored(exported, read_env_file(stack.env_file))
@@ -111,9 +111,9 @@ def _provider(stack: Stack, exported: Mapping[str, str]) -> Finding:
     return Finding(Level.GOOD, "Terraform's registry answers")
 
 
-def _local_cloud(stack: Stack, exported: Mapping[str, str]) -> Iterator[Finding]:
+def _local_aws(stack: Stack, exported: Mapping[str, str]) -> Iterator[Finding]:
     if endpoint := exported.get(ENDPOINT):
-        yield Finding(Level.NOTE, f"{ENDPOINT} is exported: 'make infra-up' uses the local cloud at {endpoint}")
+        yield Finding(Level.NOTE, f"{ENDPOINT} is exported: 'make infra-up' uses the local AWS at {endpoint}")
     if exported.get("CLOUD") == LocalStack.kind:
         yield _docker()
     elif process := Embedded(stack).process:

@@ -17,8 +17,8 @@ from shopflow.environment import ENV_FILE
 ABOUT = """\
 Write the settings of the services from the outputs of the state that terraform/ was initialised with.
 
-Without AWS_ENDPOINT_URL they are those of real AWS, with no endpoint and no keys: credentials come from boto3's usual
-chain. With it they are those of a local AWS.
+Without AWS_ENDPOINT_URL the settings are for real AWS, with no endpoint and no keys: credentials come from boto3's
+usual chain. With AWS_ENDPOINT_URL they are for a local AWS.
 
 exit codes: 0 written, 1 Terraform has no outputs, 2 a wrong argument
 """

@@ -17,7 +17,7 @@ from shopflow.domain.times import to_text
 
 FILE = ROOT / ".local" / "operator.log"
 MAX_SHOWN = 2000
-"""Characters of an entry on stderr. An entry can name thousands of messages; the file has all of them."""
+"""Characters of a line on stderr. A line can name thousands of messages; the file has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class OperatorLog:
         return cls(Path(env.get("SHOPFLOW_OPERATOR_LOG") or FILE))
 
     def record(self, action: str, **what: Any) -> None:
-        """Log an action. Call it before the action, so that a crash hides none; log the result as a second entry."""
+        """Log an action. Call it before the action, so that a crash cannot hide it; log the result as a second line."""
         line = jsontext.dumps({"time": to_text(SystemClock().now_ms()), "operator": os_user(), "action": action} | what)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -36,7 +36,7 @@ AWS_SERVICES = ("dynamodb", "ses", "sns", "sqs", "ssm")
 """The services that shopflow.aws calls."""
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
-"""Lambda's name of each architecture, and the name in Python's packages."""
+"""Lambda's name for each architecture, and the name in Python's packages."""
 OLDEST_GLIBC = 17
 """Packages for any Linux are built for glibc 2.17 or later (manylinux2014). Lambda has 2.26 up to Python 3.11 and 2.34
 from 3.12 on. (AWS Lambda developer guide, "Lambda runtimes".)"""
@@ -48,7 +48,7 @@ _LEFT_OUT = re.compile(
     r"bin/|(.*/)?(__pycache__/|\.)|(overlay/)?schemas/(examples|released)/|[^/]*\.dist-info/(RECORD|INSTALLER|REQUESTED)$"
     rf"|botocore/data/(?!({'|'.join(AWS_SERVICES)})/)[^/]*/"
 )
-"""What no service needs, and what says where and how a package was installed."""
+"""Files that no service needs, and files that say where and how a package was installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Target:
 
     @property
     def runtime(self) -> str:
-        """Lambda's name of it."""
+        """Lambda's name for it."""
         return f"python{self.python}"
 
 
@@ -74,7 +74,7 @@ def on_lambda(python: str = "3.13", architecture: str = "x86_64") -> Target:
 
 
 def on_this_machine() -> Target:
-    """The Python that runs this. The embedded local cloud runs functions with it too."""
+    """The Python that runs this. The embedded local AWS runs functions with it too."""
     architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
     return Target(f"{sys.version_info.major}.{sys.version_info.minor}", architecture, ())
 

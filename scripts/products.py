@@ -32,8 +32,8 @@ List the products of a stack, or put those of a file into it.
   python -m scripts.products put                   the three of scripts/products.json
   python -m scripts.products put products.csv      with the columns productId, productName, price and stock
 
-A new product gets the stock in the file. One that is there gets its name and price from the file and keeps its stock:
-`python -m scripts.restock` adds to it. When a row of the file is wrong, nothing is written.
+A new product gets the stock in the file. One that exists gets its name and price from the file and keeps its stock:
+`python -m scripts.restock` adds to the stock. When a row of the file is wrong, nothing is written.
 
 exit codes: 0 done, 1 the file or a product is wrong, 2 a wrong argument or setting
 """

@@ -44,7 +44,7 @@ from shopflow.invariants import TRAIL, Breach, as_replayed, check_trail, rebuilt
 
 MAX_PER_SECOND = 500
 ABOUT = """\
-Rebuild orders from their events in the audit log. Nothing else is needed for it.
+Rebuild orders from their events in the audit log, and from nothing else.
 
   python -m scripts.replay ORD-A1B2C3D4                  rebuilt, beside its record (also: make replay ID=ORD-…)
   python -m scripts.replay ORD-A1B2C3D4 --at 2026-01-31T12:00:00
@@ -112,7 +112,7 @@ def show_order_at(aws: Aws, order_id: str, at_ms: int, console: Console) -> int:
     console.print(trail_table(until))
     order = rebuilt([entry.event for entry in until])
     if order is None:
-        raise CommandError(f"{order_id}: these events are not a legal history, so they add up to no order.")
+        raise CommandError(f"{order_id}: these events are not a legal trail, so they add up to no order.")
     console.print(record_table(order))
     console.print(f"{order_id} at {to_text(at_ms)}, after {len(until)} of its {len(trail)} events.")
     return OK

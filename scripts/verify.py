@@ -1,6 +1,6 @@
 """Check every invariant on the live stack: `python -m scripts.verify --help`.
 
-What breaks an invariant at first may be work that is not finished. It is a breach only if it is still there a moment
+What breaks an invariant at first may be unfinished work. It is a breach only if it still breaks the invariant a moment
 later and nothing can correct it any more: no message in a queue, no look of the relay.
 """
 
@@ -57,7 +57,7 @@ MOMENT_SECONDS = 2.0
 MAX_COUNTS = 3
 """How often the units are counted. A difference that stays the same is a breach; one that changes is in flight."""
 RELAY_SECONDS = 2 * FIRST_LOOK_SECONDS
-"""At this age of an order the relay has looked at it once."""
+"""An order of this age has had a look of the relay."""
 DEAD_LETTERS = 5
 CLOSING = 1
 ONLY_TESTS_SEE = 7
@@ -68,10 +68,10 @@ Check that nothing was lost and nothing done twice: every order, product and dea
   make verify                        also: python -m scripts.verify
 
 Whatever breaks an invariant is checked again after a moment. It is called in flight if it may still correct itself:
-messages wait in the queues, the order has changed meanwhile, the relay has not looked at it yet, or only the relay has
-to close it, which it does while the Order Service runs. Otherwise it is a breach. So the result is exact when the
-system is quiet. An order that stays open because its message is a dead letter is a breach: 'make dlq' says why it is
-there.
+messages wait in the queues, the order has changed meanwhile, the relay has not looked at the order yet, or only the
+relay's close is left, which happens while the Order Service runs. Otherwise it is a breach. So the result is exact
+when the system is quiet. An order that stays open because its message is a dead letter is a breach: 'make dlq' says why
+the message is there.
 
 Charges are computed again from the orders' idempotency keys and PAYMENT_SEED, which must not have changed since. Reads
 every order with its trail, and every dead letter, which is hidden meanwhile; writes nothing. Exit code 0: everything
@@ -123,7 +123,7 @@ class OrdersTable(Orders, EveryOrder, Protocol): ...
 
 @dataclass(slots=True)
 class Findings:
-    """``breaches``: nothing can correct them; ``in_flight``: they may correct themselves.
+    """``breaches``: nothing will correct them; ``in_flight``: unfinished work may still correct them.
 
     ``unread_orders``: orders that could not be checked; ``unseen_letters``: about how many dead letters were not.
     """

@@ -33,9 +33,9 @@ class ServiceSpec:
     """A service: its title, its colour in a terminal, and the event types that its queue receives.
 
     ``module``: how to run it (``python -m module``); None for ShopFlow's own services. ``threads``: consumers in one
-    process. A service that waits for others needs several; one that works gets full batches with one.
-    ``batch_window_seconds``: how long a consumer lets messages collect after a batch that was not full. A service that
-    nobody waits for then needs fewer calls.
+    process. A service that mostly waits, as for a gateway, needs several. Any other gets fuller batches with one.
+    ``batch_window_seconds``: how long a consumer lets messages collect after a batch that was not full, so that it
+    needs fewer calls. It is for a service that nobody waits for.
     """
 
     name: str
@@ -69,7 +69,8 @@ class Catalog:
 def load_catalog(overlay: Path | None = None) -> Catalog:
     """Read the catalogue and an ``overlay``, if any.
 
-    Raises ``OSError``, ``ValueError`` or ``KeyError`` when one is missing or malformed, or an entry would change.
+    Raises ``OSError``, ``ValueError`` or ``KeyError`` when one is missing or malformed, or when the overlay has
+    an entry that the catalogue has already.
     """
     raw = jsontext.loads((SCHEMAS / "catalog.json").read_text())
     added = jsontext.loads(overlay.read_text()) if overlay else {}

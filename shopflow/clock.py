@@ -35,7 +35,7 @@ class HeaderFactory:
         self._random_bytes = random_bytes
 
     def new(self, event_type: EventType, cause: Event | None = None, trace_parent: str | None = None) -> EventHeader:
-        """The header of an event caused by ``cause``. Its timestamp, also in its ULID, is later than the cause's.
+        """The header of an event caused by ``cause``. Its timestamp (and so its ULID) is later than the cause's.
 
         It belongs to the trace of its cause; without a cause, to the trace ``trace_parent``.
         """

@@ -35,9 +35,9 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """The simulated payment gateway: the share of charges accepted (0-1), its latency, and the key of its draws.
+    """The simulated payment gateway: the share of charges accepted (0-1), its latency, and the seed of its decisions.
 
-    ``asked_for``: a setting names it, or the cloud is a local one. Nobody shall give goods away by a forgotten setting.
+    ``asked_for``: a setting names it, or it is on a local AWS. A forgotten setting must not give goods away.
     """
 
     success_rate: float
@@ -193,7 +193,7 @@ def _tokens(env: Mapping[str, str]) -> TokenSettings | None:
         return None
     if not re.fullmatch(r"(https://|http://127\.0\.0\.1:)[^\s?#]+", issuer) or not audiences:
         raise ConfigError(
-            "JWT_ISSUER must be an https address (or on 127.0.0.1), and JWT_AUDIENCE one name or more, by commas."
+            "JWT_ISSUER must be an https address (or on 127.0.0.1), and JWT_AUDIENCE names with commas between them."
         )
     return TokenSettings(issuer, audiences)
 

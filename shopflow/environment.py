@@ -23,7 +23,7 @@ ENDPOINT = "AWS_ENDPOINT_URL"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 """A local AWS wants credentials and accepts any."""
 NO_AWS_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-"""So that nothing in ~/.aws has an effect."""
+"""They keep ~/.aws from having an effect."""
 DEFAULT_REGION = "us-east-1"
 LOOPBACK = "127.0.0.1"
 LOCAL_NAMES = ("localhost", LOOPBACK, "::1", "localhost.localstack.cloud")

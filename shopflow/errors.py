@@ -58,7 +58,7 @@ class MalformedRow(ShopFlowError):
 
 
 class Unavailable(ShopFlowError):
-    """A dependency did not answer in time, or failed itself. Whether it did its work is unknown."""
+    """A dependency did not answer in time, or had an internal error. Whether it did its work is unknown."""
 
 
 class Contention(Unavailable):

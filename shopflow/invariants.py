@@ -27,7 +27,7 @@ INVARIANTS: Mapping[int, str] = {
 class Breach:
     """One invariant that one subject breaks: an order, a product, a queue or an event.
 
-    ``may_pass``: unfinished work looks the same, so it is a breach only once the system is quiet.
+    ``may_pass``: unfinished work looks the same, so it counts as a breach only when the system is quiet.
     """
 
     invariant: int
@@ -87,7 +87,7 @@ class HeldUnits:
 
 
 def check_levels(products: Collection[Product]) -> Iterator[Breach]:
-    """Breaches at any time: a stock below zero."""
+    """The breaches that no unfinished work explains: a stock below zero."""
     for product in products:
         if product.stock < 0:
             yield Breach(2, product.product_id, f"its stock is {product.stock}")
@@ -113,16 +113,16 @@ def check_order(order: Order, trail: Sequence[Event], charges: Sequence[Charge])
 
 
 def only_lacks_its_close(order: Order, trail: Sequence[Event]) -> bool:
-    """Whether every effect of the order is made and its last event is recorded, so that only the relay is to act."""
+    """Whether nothing is left to do but the relay's close: every effect is made, and the last event is recorded."""
     recorded = order.outbox is None or any(event.event_id == order.outbox.event_id for event in trail)
     return recorded and replace(order, outbox=None).is_finished
 
 
 def as_replayed(order: Order) -> Order:
-    """``order`` without what no event records: what a replay of its whole trail must give.
+    """``order`` without the fields that no event records. A replay of its whole trail must give the same.
 
     Only the Notification Service writes COMPLETED and ``notified_at``. Events are kept for ever, so no event has the
-    address. The rest is for idempotency and the relay.
+    e-mail address. The other fields are for idempotency and for the relay.
     """
     status = Status.PAYMENT_PROCESSED if order.status is Status.COMPLETED else order.status
     order = replace(order, status=status, notified_at=None, outbox=None, superseded=None, opened_at=None)
@@ -130,7 +130,10 @@ def as_replayed(order: Order) -> Order:
 
 
 def charged_as_expected(order: Order, transaction_id: str) -> list[Charge]:
-    """The charges of ``order`` at a gateway with one transaction for each key, when its ledger cannot be read."""
+    """The charges that ``order`` must have at a gateway that makes one transaction for each key.
+
+    For a gateway whose charges cannot be read.
+    """
     return [Charge(transaction_id, order.total_amount)] if order.status in _CHARGED else []
 
 
@@ -183,7 +186,7 @@ def check_trail(order: Order, whole_trail: Sequence[Event]) -> Iterator[Breach]:
 
 
 def _lacks_only(types: Sequence[str], whole: Sequence[str]) -> bool:
-    """Whether ``types`` is ``whole`` without some: those may still be on their way to the audit log."""
+    """Whether ``types`` is ``whole`` with some left out: those may still be on their way to the audit log."""
     rest = iter(whole)
     return all(event_type in rest for event_type in types)
 
@@ -208,11 +211,11 @@ def _check_replay(order: Order, trail: Sequence[Event]) -> Iterator[Breach]:
 
 
 _NO_HISTORY = (IllegalTransition, LookupError, ValueError, TypeError, ArithmeticError, AttributeError)
-"""What `replay` raises when the events are not a legal history, or when a payload is malformed."""
+"""What `replay` raises when the events are not a legal trail, or when a payload is malformed."""
 
 
 def rebuilt(trail: Sequence[Event]) -> Order | None:
-    """The order that the events add up to. None: there are none, or they are not a legal history."""
+    """The order that the events add up to. None: there are none, or they are not a legal trail."""
     try:
         return replay(trail)
     except _NO_HISTORY:

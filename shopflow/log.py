@@ -1,4 +1,4 @@
-"""Log lines: JSON for machines, coloured text on a terminal. Each carries service, and orderId and eventId if any."""
+"""Log lines: JSON for machines, coloured text on a terminal. Each names its service, and its order and event if any."""
 
 from __future__ import annotations
 

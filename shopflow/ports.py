@@ -1,4 +1,4 @@
-"""The ports: what ShopFlow needs from the outside. Each method is one call, or one call a page.
+"""The ports: what ShopFlow needs from the outside. Each method is one call, or one call for each page.
 
 `shopflow.aws` and `shopflow.memory` both implement them and pass the same conformance suite. Every method may raise
 `Unavailable` (no answer, outcome unknown) or `Contention` (refused, nothing written).
@@ -28,7 +28,7 @@ QUEUE_RETENTION_SECONDS, DLQ_RETENTION_SECONDS = 7 * _DAY_SECONDS, 14 * _DAY_SEC
 """How long the queues keep a message (terraform/modules/consumer). SQS counts from the first sending, also in the
 dead-letter queue. So a message older than the longer of the two is deleted everywhere."""
 MAX_VISIBILITY_SECONDS = 12 * 3600
-"""SQS: from the receive, however often it is extended."""
+"""SQS: the longest time that a message can be hidden after a receive, however often that is extended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class OpenOrder:
 
 
 def check_transaction(transitions: Sequence[Transition], stock: Mapping[str, int]) -> None:
-    """Raise ``ValueError`` for what does not fit into one `Orders.commit`."""
+    """Raise ``ValueError`` if this does not fit into one `Orders.commit`."""
     if len(transitions) + len(stock) > MAX_TRANSACTION_ITEMS:
         raise ValueError(
             f"{len(transitions)} orders and {len(stock)} products are more than {MAX_TRANSACTION_ITEMS} items"
@@ -101,7 +101,7 @@ class Products(Protocol):
     def read(self, product_ids: Collection[str], *, consistent: bool = True) -> dict[str, Product]:
         """The products that exist among ``product_ids``, by id.
 
-        Raises `MalformedRow` when one exists but cannot be read: saying "does not exist" would be untrue.
+        Raises `MalformedRow` when one exists but cannot be read: to leave it out would say that it does not exist.
         """
         ...
 

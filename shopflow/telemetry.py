@@ -126,7 +126,7 @@ class NoTracing:
 
 
 def well_formed(trace_parent: str | None) -> str | None:
-    """``trace_parent`` if it is well formed, else None: a malformed one would be passed on for ever."""
+    """``trace_parent`` if it is well formed, else None: otherwise a malformed one would be passed on for ever."""
     return trace_parent if trace_parent and _KNOWN_VERSION.fullmatch(trace_parent) else None
 
 

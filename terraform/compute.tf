@@ -79,7 +79,7 @@ locals {
       description     = "Publishes what was committed but never published"
       handler         = "api.lambda_handler.relay"
       timeout_seconds = 60 * local.relay_minutes
-      check_event     = null # it would have an effect
+      check_event     = null # an invocation would have an effect
       environment     = { RELAY_INTERVAL_SECONDS = tostring(60 * local.relay_minutes) }
     }
   } : {}

@@ -68,7 +68,7 @@ variable "catalog_overlay" {
 }
 
 variable "trusted_services" {
-  description = "The AWS services that run ShopFlow's services and so may take on their roles."
+  description = "The AWS services that run ShopFlow's services, and so may assume their roles."
   type        = set(string)
   default     = ["lambda.amazonaws.com"]
   nullable    = false
@@ -147,7 +147,7 @@ variable "service_alarms" {
 }
 
 variable "alarm_thresholds" {
-  description = "The values above which an alarm is raised: seconds that the oldest message of a queue has waited; the same as a warning before SQS deletes it at 7 days; percent of requests that the API answers with an error of its own; milliseconds that 99 of 100 requests take at most; requests throttled in 5 minutes; seconds that the oldest open order has been unfinished."
+  description = "The values above which an alarm is raised. oldest_message_seconds: how long a message has waited. expiring_message_seconds: the same, as a warning before SQS deletes it after 7 days. api_error_percent: requests that the API answers with 5xx. api_latency_p99_ms: what 99 of 100 requests take at most. throttled_requests: in 5 minutes. open_order_seconds: how long the oldest open order has been unfinished."
   nullable    = false
   default     = {}
 
@@ -220,7 +220,7 @@ variable "lambda_memory_mb" {
 }
 
 variable "worker_concurrency" {
-  description = "Most batches of one queue that are handled at once."
+  description = "The most batches of one queue that are handled at the same time."
   type        = number
   default     = 10
   nullable    = false
@@ -250,7 +250,7 @@ variable "jwt_authorizer" {
 
   validation {
     condition     = var.jwt_authorizer == null ? true : can(regex("^(https://|http://127\\.0\\.0\\.1:)[^\\s?#]+$", var.jwt_authorizer.issuer)) && length(var.jwt_authorizer.audience) > 0
-    error_message = "jwt_authorizer needs an issuer, which is an https address (on a local cloud also one on loopback), and at least one audience."
+    error_message = "jwt_authorizer needs an issuer, which is an https address (on a local AWS also one on loopback), and at least one audience."
   }
 }
 
@@ -273,7 +273,7 @@ variable "disable_execute_api_endpoint" {
 }
 
 variable "api_throttles" {
-  description = "Requests a second, and at once above that, of the operator's page (ops) and of each kind of stream. They come out of api_requests_per_second."
+  description = "Throttles of the operator's page (ops) and of each kind of stream. rate: requests a second; burst: requests at once above that. They count towards api_requests_per_second, too."
   nullable    = false
   default     = {}
 
@@ -306,7 +306,7 @@ variable "service_settings" {
 
   validation {
     condition     = length(setsubtract(keys(var.service_settings), local.services)) == 0
-    error_message = "service_settings names a service that there is not: the services are those of schemas/catalog.json, and relay."
+    error_message = "service_settings names a service that does not exist: the services are those of schemas/catalog.json, and relay."
   }
 
   validation {
@@ -337,14 +337,14 @@ variable "ops_token_parameter" {
 }
 
 variable "reserved_concurrency" {
-  description = "Executions at once that are kept for the API and for the relay, and at most allowed; null for the account's common pool. AWS keeps 100 of the account's limit for all other functions."
+  description = "Concurrent executions that are reserved for the API and for the relay, and that are also their limit; null for the account's common pool. AWS keeps 100 of the account's limit for all other functions."
   type        = object({ order = optional(number), relay = optional(number) })
   default     = {}
   nullable    = false
 }
 
 variable "pinned_versions" {
-  description = "Functions that stay at a version, by service, such as { order = \"3\" }: so that consumers are rolled out before producers, or to roll back one service. The output live_versions says what runs."
+  description = "The version at which a function stays, by service, such as { order = \"3\" }: to roll out consumers before producers, or to roll back one service. The output live_versions says what runs."
   type        = map(string)
   default     = {}
   nullable    = false

@@ -113,7 +113,7 @@ def item_bytes(item: Item | None) -> int:
 
 
 def write_units(before: Item | None, after: Item | None) -> int:
-    """Of a write to a table: one for each KB of the larger of the item before and after, at least 1.
+    """The units of a write to a table: one for each KB of the larger of the item before and after, at least 1.
 
     A write whose condition fails leaves the item as it was, and is charged too.
     """
@@ -121,14 +121,14 @@ def write_units(before: Item | None, after: Item | None) -> int:
 
 
 def index_write_units(before: Item | None, after: Item | None) -> int:
-    """Of an index whose entry (None: it has none) changes. A changed key removes one entry and writes another."""
+    """The units of an index whose entry (None: it has none) changes. A changed key removes one and writes one."""
     if before == after:
         return 0
     return sum(write_units(None, entry) for entry in (before, after) if entry is not None)
 
 
 def read_units(size_bytes: int, *, consistent: bool) -> float:
-    """Of one item read, or of all items of a query or scan together. Nothing found is charged like 4 KB."""
+    """The units of one item read, or of all items of a query or scan. When nothing is found, it costs as 4 KB."""
     units = max(1, math.ceil(size_bytes / READ_UNIT_BYTES))
     return units if consistent else units / 2
 

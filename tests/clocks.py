@@ -17,7 +17,7 @@ class ManualClock:
 
 
 class SkewedClock:
-    """``clock`` with so many milliseconds added (negative: behind)."""
+    """``clock`` with that many milliseconds added (negative: it is behind)."""
 
     def __init__(self, clock: ManualClock, ahead_ms: int) -> None:
         self._clock = clock

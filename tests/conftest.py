@@ -48,7 +48,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderByFold
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Of ``-n auto``: one more than there are cores, since tests of running services wait now and then."""
+    """How many processes ``-n auto`` means: one more than cores, because tests of running services often wait."""
     return (os.cpu_count() or 1) + 1
 
 

@@ -25,7 +25,7 @@ from tests.twins import wire
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
 ORDERS = 100
 DOWN_THE_CHAIN = ("inventory", "payment", "notification", "audit")
-"""The order in which services find full batches: each works on all that the one before it left."""
+"""The order of services in which all batches are full: each works on everything that the one before it left."""
 DAY_SECONDS = 24 * 3600
 MAX_SWEEPS = 5
 REQUIRED = ("TOPIC_ARN", "ORDERS_TABLE", "INVENTORY_TABLE", "EVENTS_TABLE", "OPEN_ORDERS_INDEX")
@@ -34,7 +34,7 @@ SETTINGS = load_config({f"SHOPFLOW_{name}": "any" for name in REQUIRED})
 
 
 class Counted:
-    """A system under a meter, with a clock that the test turns."""
+    """A system under a meter, with a clock that the test advances."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -61,7 +61,7 @@ class Counted:
 
 
 def at_saturation(payment_methods: Sequence[str]) -> Usage:
-    """Of one order, when one-line orders, one for each payment method, are placed at once: every batch is full."""
+    """The usage of one order when one-line orders, one for each payment method, come at once: all batches are full."""
     counted = Counted()
     counted.system.place_together({"PROD-001": 1}, payment_methods)
     counted.work_off(DOWN_THE_CHAIN)
@@ -70,9 +70,9 @@ def at_saturation(payment_methods: Sequence[str]) -> Usage:
 
 
 def at_one_a_second(orders: int = 20) -> Usage:
-    """Of one order, when each one-line order ends before the next one is placed: every batch holds one message.
+    """The usage of one order when each one-line order ends before the next one comes: every batch holds one message.
 
-    Except for a service with a batch window: it finds what that many seconds have brought.
+    A service with a batch window is the exception: its batches hold the messages of that many seconds.
     """
     counted = Counted()
     windows = {name: CATALOG.services[name].batch_window_seconds for name in DOWN_THE_CHAIN}

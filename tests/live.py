@@ -78,7 +78,7 @@ class Live:
             return list(pool.map(lambda items: self.place(items, patient=patient), orders))
 
     def mails_to(self, address: str) -> list[dict[str, Any]]:
-        """What the local cloud's Amazon SES was given for ``address``."""
+        """What the local AWS's Amazon SES was given for ``address``."""
         sent = requests.get(f"{self.config.endpoint_url}/_ministack/ses/messages", timeout=10).json()["messages"]
         return [mail for mails in sent.values() for mail in mails if mail["To"] == [address]]
 
@@ -124,7 +124,7 @@ QUICK = {
     "SQS_VISIBILITY_SECONDS": "5",
     "LOG_FORMAT": "json",
 }
-"""So that what a killed worker had received comes again in 5 s, not in 60."""
+"""With this the messages of a killed worker come again in 5 s, not in 60."""
 
 
 def quick_commands(catalog: Catalog, scale: Mapping[str, int] | None = None) -> list[Command]:

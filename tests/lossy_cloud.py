@@ -1,4 +1,4 @@
-"""A proxy in front of a local cloud, which loses answers and refuses calls."""
+"""A proxy in front of a local AWS, which loses answers and refuses calls."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ MIN_HIDE_SECONDS = 120
 SLOWEST_PER_SECOND = 50
 """Letters stay hidden for as long as a walk at this pace takes. A slower walk receives some of them again."""
 WAIT_SECONDS = 1
-"""How long to wait for another letter before the queue counts as finished. A long poll asks every server of SQS."""
+"""How long to wait for another letter before the queue counts as finished. Not 0: only a long poll asks every server of
+SQS."""
 BATCH = 100
 """Letters in memory with their bodies at one time: 25 MB at most."""
 MAX_HIDDEN = 100_000
@@ -32,8 +33,8 @@ class Walk:
     """One pass through a dead-letter queue, in a ``with`` block.
 
     Each letter stays hidden until the block ends, so the queue delivers the next ones and each letter comes once. Then
-    all become visible again, except those that were passed to `took`; if that fails, by themselves after
-    ``hide_seconds``. Only ids and receipt handles are kept.
+    all become visible again, except those that were passed to `took`. If that fails, they become visible by themselves
+    after ``hide_seconds``. Only ids and receipt handles are kept.
 
     ``hide_seconds``: up to 43,200; None: by the depth of the queue. ``show`` gets the progress as text, once a second.
     ``depth``: approximate number of letters at the start; ``seen``: letters received so far; ``ended``: the queue had

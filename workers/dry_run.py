@@ -98,7 +98,7 @@ Judge = Callable[[str, Sequence[DeadLetter]], list[Judged]]
 
 
 class WouldAct(Contention):
-    """Raised in place of an effect. To the handler nothing was done, and a retry would not help.
+    """Raised in place of an effect. To the handler it means that nothing was written.
 
     ``effects``: what the handler was about to do, by order id. It did not get to the other orders.
     """
@@ -109,7 +109,7 @@ class WouldAct(Contention):
 
 
 class HasEffect(Contention):
-    """Raised in place of a write of what is there already."""
+    """Raised in place of a write that would change nothing."""
 
 
 class DryRun:
@@ -163,7 +163,9 @@ class DryRun:
 
 
 def _batches(events: Mapping[str, Event]) -> Iterator[dict[str, Event]]:
-    """At most `MAX_EVENTS` at a time, with no order and no event id twice: a handler would skip the second one."""
+    """``events`` in batches of at most `MAX_EVENTS`. In a batch each order and event id is there once: a handler would
+    skip the second.
+    """
     while events:
         batch: dict[str, Event] = {}
         ids: set[str] = set()
@@ -220,7 +222,7 @@ def _place(error: Exception) -> str:
 
 
 def _port(**methods: Callable[..., Any]) -> Any:
-    """A port with what the handlers call of it, and nothing else: no other effect can slip through."""
+    """A port with only the methods that the handlers call, so that no other effect is possible."""
     return SimpleNamespace(**methods)
 
 

@@ -23,7 +23,7 @@ from workers.payment import Mapper, Payment
 class WorkerPorts:
     """What the handlers need. ``each`` maps a call over the events of a batch.
 
-    Only the service that uses it makes the gateway or the mailer: without their settings no other service fails.
+    The gateway and the mailer are made only in the service that uses them, so no other service needs their settings.
     """
 
     orders: Orders

@@ -18,7 +18,7 @@ from shopflow.ports import MAX_TRANSACTION_ITEMS, Orders, Outgoing, Products
 log = logging.getLogger(__name__)
 
 _MAX_PLANS = 10
-"""Plans for one batch. After that, other consumers of the same products go first."""
+"""How often a batch is planned. After that, other consumers of the same products go first."""
 
 
 class Inventory(Handler):
@@ -78,7 +78,7 @@ class Inventory(Handler):
         return {order.order_id: outcome for order, outcome in zip(orders, outcomes, strict=True)}
 
     def _commit(self, orders: Sequence[Order], causes: Mapping[str, Event]) -> list[tuple[Transition, Outgoing]]:
-        """Check phase and reserve phase, for all orders or none. Raises `Conflict` after a lost race."""
+        """Plan and commit all of ``orders`` or none. Raises `Conflict` after a lost race."""
         wanted = {line.product_id for order in orders for line in order.lines}
         products = self._products.read(wanted)
         declined = [order for order in orders if order.status is Status.PAYMENT_FAILED]

@@ -59,7 +59,7 @@ class Delivered:
 
     @property
     def response(self) -> BatchResponse:
-        """The answer to Lambda: messages that were not deleted have failed. They come again after their visibility
+        """The answer to Lambda: messages that were not deleted have failed, and come again after their visibility
         timeout.
         """
         return {"batchItemFailures": [{"itemIdentifier": message.message_id} for message in self._undeleted]}

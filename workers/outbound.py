@@ -13,7 +13,7 @@ from shopflow.messaging.retry import Backoff
 from shopflow.ports import Mail, Mailer
 
 MAX_REMEMBERED = 10_000
-"""Orders remembered. The oldest is forgotten first; its customer may then get the mail again."""
+"""Orders remembered. The oldest is forgotten first. Its customer may then get the mail again."""
 AGAIN = Backoff(first_seconds=60, factor=2, most_seconds=3600)
 """The delay before the next mail when the mailer did not say whether it sent the last. That is about seven mails in an
 hour instead of two hundred."""

@@ -1,4 +1,4 @@
-"""The Payment Service: charges reserved orders, and only those."""
+"""The Payment Service: charges orders whose stock is reserved, and no others."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ class Payment(Handler):
 def checked(answer: object, amount: Decimal) -> Charge | Decline:
     """The gateway's ``answer`` to a charge of ``amount``, in a form that can be stored and published.
 
-    A decline is valid whatever its reason says; the reason is cut to what an event can carry. Raises `BadAnswer` for a
-    charge of another amount, and for anything that is neither a charge nor a decline.
+    A decline is valid whatever its reason is; the reason is cut to a length that an event can carry. Raises `BadAnswer`
+    for a charge of another amount, and for anything that is neither a charge nor a decline.
     """
     if isinstance(answer, Decline):
         return Decline(one_line(answer.reason, MAX_REASON_CHARS) or NO_REASON)

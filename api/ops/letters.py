@@ -24,14 +24,14 @@ MAX_REDRIVEN = 100
 MAX_ID_CHARACTERS = 100
 MAX_BODY_CHARACTERS = 8000
 LOOK_SECONDS = 5
-"""How long a request goes through the queue; its answer says how far it came. Returning the letters takes about as
-long again."""
+"""How long a request goes through the queue; its answer says how far it came. Making the letters visible again takes
+about as long."""
 HIDE_SECONDS = 120
 """How long the letters of a request stay hidden if this process dies meanwhile."""
 BUSY_SECONDS = 2
-"""How long to wait for another request. All in all an answer comes before the page gives up (15 s)."""
+"""How long to wait for another request. Even so, the answer comes before the page gives up (15 s)."""
 BATCH = 25
-"""Letters between two looks at the clock."""
+"""Letters between two checks of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class DeadLetterDesk:
         return {"redriven": len(redriven), "left": left, **visit.progress()}
 
     def purge(self, service: str) -> dict[str, Any]:
-        """Delete for good the letters that would fail now, whatever an earlier look has shown."""
+        """Delete for good the letters that would fail now, whatever an earlier request has shown."""
         purged = 0
         with self._visit(service) as visit:
             for letters in visit.batches():

@@ -1,6 +1,6 @@
-"""How a request proves that it is the operator's: by the token, or by a cookie that the token bought for twelve hours.
+"""How a request proves that it is the operator's: by the token, or by the cookie of a sign-in, valid for twelve hours.
 
-Nothing is stored: the cookie carries its own end, signed with the token as the key.
+Nothing is stored: the cookie has the time at which it ends, signed with the token as the key.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ COOKIE = "ops"
 SESSION_SECONDS = 12 * 3600
 MAX_FAILURES = 10
 FAILURES_SECONDS = 60
-"""After so many wrong tokens in that time, the next wrong one is 429. The right one is always accepted: otherwise
-anybody could lock the operator out. The token's length protects it from being guessed."""
+"""After `MAX_FAILURES` wrong tokens in that time, the next wrong one is 429. The right one is always accepted:
+otherwise anybody could lock the operator out. The token's length protects it from being guessed."""
 OFF = "the operator's page is off: set OPS_TOKEN to turn it on"
 _ATTRIBUTES = "HttpOnly; SameSite=Strict; Path=/ops"
 _MAX_DIGITS = 15

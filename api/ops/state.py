@@ -16,7 +16,7 @@ from shopflow.ports import Orders
 
 LONG_OPEN_MS = 60_000
 MAX_SCANNED = 20_000
-"""Entries of the index of open orders that one look counts. Beyond, the total is a lower bound."""
+"""Entries of the index of open orders that are counted. When there are more, the total is a lower bound."""
 MAX_SHOWN = 50
 
 

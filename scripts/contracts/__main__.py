@@ -24,8 +24,8 @@ a new major version. Events are kept for ever and replayed, so every released ve
   python -m scripts.contracts asyncapi   write docs/asyncapi.json from the catalogue and the schemas
 
 The version of an event is in schemas/catalog.json, or in the catalogue of its overlay. The version of POST /orders is
-that of api/openapi.json. A version is released when its file is on the branch main: never edit such a file. Before
-that, delete it to change the version once more.
+that of api/openapi.json. A version is released when its file is on the branch main: never edit such a file. Until
+then you may delete the file, change the contract and write the file again.
 
 exit codes: 0 the contracts follow the policy and are released, 1 they are not, 2 a file cannot be read
 """

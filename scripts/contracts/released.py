@@ -118,7 +118,7 @@ def problem(contract: Contract) -> str | None:
 
 
 def differences(released: Schema, now: Schema, field: str = "") -> Iterator[Difference]:
-    """Where two schemas in `normal` form differ, field by field."""
+    """Where two schemas, both as `normal` returns them, differ, field by field."""
     if not isinstance(released, dict) or not isinstance(now, dict):
         if jsontext.dumps(released) != jsontext.dumps(now):
             yield Difference(field, f"was {jsontext.dumps(released)} and is {jsontext.dumps(now)}")

@@ -1,1 +1,1 @@
-"""Starts a local cloud and applies Terraform to it: `python -m scripts.infra --help`."""
+"""Starts a local AWS and applies Terraform to it: `python -m scripts.infra --help`."""

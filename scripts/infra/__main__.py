@@ -14,7 +14,7 @@ from shopflow.errors import ConfigError
 ABOUT = """\
 A local AWS with ShopFlow's topic, queues and tables in it.
 
-  up      start a local cloud, apply Terraform (about a minute the first time, about a second when nothing changed),
+  up      start a local AWS, apply Terraform (about a minute the first time, about a second when nothing changed),
           add the products that are missing, write .env.local
   down    stop it; the next up brings orders, stock and messages back
   reset   stop it and remove everything, orders too
@@ -22,9 +22,9 @@ A local AWS with ShopFlow's topic, queues and tables in it.
 
 variables:
   CLOUD=localstack       LocalStack in Docker instead of the embedded emulator
-  AWS_ENDPOINT_URL=…     use a local cloud that already runs
+  AWS_ENDPOINT_URL=…     use a local AWS that already runs
   COMPUTE=lambda         run the services as Lambda functions, too; an up without it removes the functions
-  SHOPFLOW_PORT=4570     where the local cloud listens (default: where it was last, at first 4566)
+  SHOPFLOW_PORT=4570     where the local AWS listens (default: where it was last, at first 4566)
   TF_PLUGIN_DIR=…        a folder with the AWS provider, for a machine that cannot reach Terraform's registry
 
 exit codes: 0 all is well, 1 it is not up or something is in the way (the message says what), 2 a wrong setting,

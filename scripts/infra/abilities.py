@@ -1,4 +1,4 @@
-"""What a local cloud is, and which of the calls that ShopFlow makes it lacks."""
+"""Which program a local AWS is, and which of the calls that ShopFlow makes it lacks."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Abilities:
 
 
 def embedded_abilities() -> Abilities:
-    """Those of the embedded emulator, without a question: that would take half a second of every up."""
+    """Those of the embedded emulator. They are known: to ask it would take half a second of every `make infra-up`."""
     return Abilities(f"ministack {importlib.metadata.version('ministack')}")
 
 
 def abilities_of(endpoint: str) -> Abilities:
-    """Ask the local cloud at ``endpoint``. Raises `CommandError` if ShopFlow cannot run on it, and `Unavailable`."""
+    """Ask the local AWS at ``endpoint``. Raises `CommandError` if ShopFlow cannot run on it, and `Unavailable`."""
     cloud = _name(endpoint)
     limits = PATIENT.boto_config(extra_read_seconds=START_SECONDS)
     dynamodb = local_client("dynamodb", endpoint, config=limits)
@@ -47,4 +47,4 @@ def abilities_of(endpoint: str) -> Abilities:
 def _name(endpoint: str) -> str:
     kind = "ministack" if fetch(f"{endpoint}/_ministack/health") else "LocalStack"
     health = fetch(endpoint + HEALTH_PATH)
-    return f"{kind} {health.json().get('version', '(unknown version)')}" if health else "An unknown local cloud"
+    return f"{kind} {health.json().get('version', '(unknown version)')}" if health else "An unknown local AWS"

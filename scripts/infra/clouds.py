@@ -1,4 +1,4 @@
-"""The local clouds that a stack can run on, and which one it uses."""
+"""The kinds of local AWS that a stack can run on, and which one it uses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class External:
         if not answers(self.endpoint + HEALTH_PATH):
             raise CommandError(
                 f"AWS_ENDPOINT_URL={self.endpoint} does not answer. Start what should listen there, "
-                "or unset AWS_ENDPOINT_URL: then a local cloud is started."
+                "or unset AWS_ENDPOINT_URL: then a local AWS is started."
             )
         progress.say(f"✔ {self.endpoint} answers: using it as it is (AWS_ENDPOINT_URL)")
 
@@ -55,7 +55,7 @@ class LocalStack:
             return
         if port_is_taken(self._stack.port):
             raise CommandError(
-                f"{taken(self._stack.port)}. If that is the embedded local cloud, run 'make infra-down'. "
+                f"{taken(self._stack.port)}. If that is the embedded local AWS, run 'make infra-down'. "
                 "Or choose another port: SHOPFLOW_PORT=4570 CLOUD=localstack make infra-up"
             )
         with progress.step("Starting LocalStack (the first time, Docker downloads its image)"):
@@ -79,7 +79,7 @@ class LocalStack:
         return bool(self._compose("ps", "--quiet", "--status", "running"))
 
     def _compose(self, *arguments: str) -> str:
-        instead = "Or leave CLOUD unset: the embedded local cloud needs no Docker."
+        instead = "Or leave CLOUD unset: the embedded local AWS needs no Docker."
         if shutil.which("docker") is None:
             raise CommandError(f"CLOUD=localstack needs Docker, which is not installed. Install it. {instead}")
         command = ["docker", "compose", "--project-name", f"shopflow-{self._stack.name}", *arguments]
@@ -94,15 +94,15 @@ class LocalStack:
 Cloud = Embedded | LocalStack | External
 """Each has a ``kind``, which is its name in the stack's record, and an ``endpoint``.
 
-``start`` returns when it answers, at once if it does already, and raises `CommandError` when it cannot start. ``stop``
-keeps its state, if it can keep any; ``discard`` drops it. ``has_ended``: that it does not run is known.
+``start`` returns when it answers, and raises `CommandError` when it cannot start. ``stop`` keeps its state, if it can
+keep any; ``discard`` drops the state. ``has_ended``: whether it certainly does not run.
 """
 
 
 def choose(stack: Stack, settings: Mapping[str, str]) -> Cloud:
     """The cloud that the exported ``settings`` ask for: AWS_ENDPOINT_URL, else CLOUD, else the embedded one.
 
-    An AWS_ENDPOINT_URL that is the stack's own, perhaps exported from its env file, means the cloud it last had.
+    An AWS_ENDPOINT_URL that is the stack's own, perhaps exported from its env file, means the cloud of the last run.
     """
     endpoint = settings.get("AWS_ENDPOINT_URL")
     if endpoint and canonical(endpoint) != canonical(stack.record().get("endpoint", "")):

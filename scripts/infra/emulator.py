@@ -1,4 +1,4 @@
-"""The embedded local cloud: the `ministack` package in one background process."""
+"""The embedded local AWS: the `ministack` package in one background process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Embedded:
     the last save.
 
     The emulator inherits a locked file from the command that starts it. The system drops the lock when the emulator
-    ends, however it ends, so the lock tells whether the process in that file still runs.
+    ends for any reason, so the lock tells whether the process in that file still runs.
     """
 
     kind = "embedded"
@@ -75,7 +75,7 @@ class Embedded:
         if process := self.process:
             if process.port != self._stack.port:
                 raise CommandError(
-                    f"The local cloud already runs on port {process.port}. Leave SHOPFLOW_PORT unset to use it, "
+                    f"The local AWS already runs on port {process.port}. Leave SHOPFLOW_PORT unset to use it, "
                     "or run 'make infra-down' first."
                 )
             return
@@ -84,30 +84,30 @@ class Embedded:
                 f"{taken(self._stack.port)}. Stop it, choose another port (SHOPFLOW_PORT=4570 make infra-up), "
                 f"or use what listens there (AWS_ENDPOINT_URL={self.endpoint} make infra-up)."
             )
-        with progress.step(f"Starting a local cloud on {self.endpoint}"):
+        with progress.step(f"Starting a local AWS on {self.endpoint}"):
             self._spawn()
             if not wait_until_healthy(self.endpoint, lambda: bool(self.process)):
                 self.kill()
                 reason = last_line(self._log.read_text(errors="replace"))
-                raise CommandError(f"The local cloud did not start: {reason} (its log: {self._log})")
+                raise CommandError(f"The local AWS did not start: {reason} (its log: {self._log})")
 
     def stop(self, progress: Progress) -> None:
         if not (process := self.process):
             if port_is_taken(self._stack.port):
                 raise CommandError(
-                    f"{taken(self._stack.port)}, which is not this folder's local cloud. If it is, because the folder "
-                    "was copied or removed while it ran, its orders are lost when you stop that process."
+                    f"{taken(self._stack.port)}, which is not the local AWS of this folder. If the folder was copied "
+                    "or removed while its local AWS ran, that process has its orders: they are lost when you stop it."
                 )
-            progress.say("The local cloud is not running")
+            progress.say("The local AWS is not running")
             return
         pid, port = process
-        with progress.step("Stopping the local cloud, which saves its state"):
+        with progress.step("Stopping the local AWS, which saves its state"):
             os.kill(pid, signal.SIGTERM)
             if not self._ends(port):
-                raise CommandError(f"The local cloud (process {pid}) does not stop. See {self._log}")
+                raise CommandError(f"The local AWS (process {pid}) does not stop. See {self._log}")
             if not (self._folder / SAVES / LAST).exists():
                 raise CommandError(
-                    "The local cloud stopped but could not save its state: is the disk full? "
+                    "The local AWS stopped but could not save its state: is the disk full? "
                     f"The next infra-up starts with what it saved before. Its log: {self._log}"
                 )
 
@@ -115,11 +115,11 @@ class Embedded:
         """Stop it at once if it runs. The next start loads the last save."""
         if process := self.process:
             pid, port = process
-            os.killpg(os.getpgid(pid), signal.SIGKILL)  # the group, for a save may be under way
+            os.killpg(os.getpgid(pid), signal.SIGKILL)  # the whole group, because a save may be under way
             self._ends(port)
 
     def discard(self, progress: Progress) -> None:
-        with progress.step("Stopping the local cloud"):
+        with progress.step("Stopping the local AWS"):
             self.kill()
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -133,7 +133,7 @@ class Embedded:
         return True
 
     def _spawn(self) -> None:
-        """Start it in a session of its own and not as our child, so that no Ctrl-C and no exit of ours reaches it."""
+        """Start it in a session of its own and not as our child, so that neither Ctrl-C nor our exit ends it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._log.exists():
             self._log.replace(self._log.with_suffix(".log.1"))

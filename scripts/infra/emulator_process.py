@@ -1,9 +1,9 @@
 """The process that `scripts.infra.emulator` starts: ministack, which here also saves its state while it runs.
 
-On its own ministack saves only when it stops, so a SIGKILL would lose everything, and it only logs that it could not.
-Here a fork of the process saves: it has all queues and tables as they were at one moment between two requests, and
-writes them while the emulator goes on. A complete save appears in one step: under its number, or as `LAST` when the
-emulator stops. The next start loads the newest one.
+Without this ministack saves only when it stops, so a SIGKILL would lose everything; and when it cannot save, it only
+logs that. Here a fork of the process saves: it has all queues and tables as they were between two requests, and writes
+them while the emulator goes on. A complete save appears in one step: under its number, or as `LAST` when the emulator
+stops. The next start loads the newest one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ T = TypeVar("T")
 MAX_CPU_SHARE = 0.2
 """Saving uses at most this share of one processor: a larger state means a longer pause between saves."""
 MAX_SAVE_SECONDS = 300
-"""A save that takes longer hangs, perhaps on a lock that a server thread held at the fork. It is ended."""
+"""A save that takes longer hangs, perhaps on a lock that a server thread held at the fork. It is killed."""
 LAST = "last"
 NICENESS = 5
 

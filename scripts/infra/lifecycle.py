@@ -123,7 +123,7 @@ def _apply_if_needed(module: Module, cloud: Cloud, progress: Progress) -> None:
 
 
 def _start_over(stack: Stack, cloud: Cloud, progress: Progress) -> None:
-    """Begin with an empty cloud and without Terraform's state. Nothing of value is there before the first success."""
+    """Begin with an empty cloud and without Terraform's state. Before the first success there is nothing to lose."""
     cloud.discard(progress)
     for file in stack.folder.glob("*terraform.tfstate*"):
         file.unlink()

@@ -1,4 +1,4 @@
-"""Clients for a local cloud, by localstack-client."""
+"""Clients for a local AWS, by localstack-client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from localstack_client.session import Session
 
 
 def local_client(service: str, endpoint: str, **options: Any) -> Any:
-    """A boto3 client of ``service`` with a local cloud's credentials. ``options`` are boto3's, such as ``config``.
+    """A boto3 client of ``service`` with a local AWS's credentials. ``options`` are boto3's, such as ``config``.
 
     An AWS_ENDPOINT_URL in the environment takes precedence over ``endpoint``.
     """

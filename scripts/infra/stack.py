@@ -1,4 +1,4 @@
-"""A stack: one local cloud with Terraform's resources in it. Its files, its ports, its lock, its environment."""
+"""A local stack: Terraform's resources on one local AWS. Its files, its port, its lock, its environment."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from shopflow.environment import CREDENTIALS, ENDPOINT, ENV_FILE, LOOPBACK, envi
 ROOT = Path(__file__).resolve().parents[2]
 HEALTH_PATH = "/_localstack/health"
 START_SECONDS = 120
-"""The longest wait for a local cloud. The embedded one starts in half a second, LocalStack's container in about 20."""
+"""The longest wait for a local AWS. The embedded one starts in half a second, LocalStack's container in about 20."""
 SAVE_SECONDS = 5.0
-"""How often the developer's local cloud saves its state."""
+"""How often the developer's local AWS saves its state."""
 DEFAULT_PORT = 4566
 """Where LocalStack and compatible emulators listen."""
 RECEIVE_WAIT_SECONDS = 2
@@ -103,7 +103,7 @@ def stack_for_developer(port: int | None = None, root: Path = ROOT) -> Stack:
 def render_env(outputs: Mapping[str, Any], endpoint: str | None) -> str:
     """The text of the env file: Terraform's outputs as the variables that `shopflow.config` reads.
 
-    ``endpoint``: of a local cloud. Without one the file is for real AWS and has no credentials.
+    ``endpoint``: of a local AWS. Without one the file is for real AWS and has no credentials.
     """
     local = {"AWS_ENDPOINT_URL": endpoint, **CREDENTIALS, "SQS_WAIT_SECONDS": RECEIVE_WAIT_SECONDS}
     variables = (local if endpoint else {}) | {
@@ -116,14 +116,14 @@ def render_env(outputs: Mapping[str, Any], endpoint: str | None) -> str:
         "SHOPFLOW_OPEN_ORDERS_INDEX": outputs["open_orders_index"],
     }
     for kind, urls in (("QUEUE_URL", outputs["queue_urls"]), ("DLQ_URL", outputs["dlq_urls"])):
-        for service, url in sorted(urls.items()):  # of the host and port where the queue was made
+        for service, url in sorted(urls.items()):  # Terraform's URL has the host and port where the queue was made
             variables[f"SHOPFLOW_{service.upper()}_{kind}"] = endpoint + urlsplit(url).path if endpoint else url
     for name in ("payment_gateway", "mail_from", "ops_token_parameter"):
         if value := outputs.get(name):
             variables[name.upper()] = value
     if overlay := outputs.get("catalog_overlay"):
         variables["SHOPFLOW_CATALOG_OVERLAY"] = overlay
-    if url := outputs.get("api_url"):  # names like <id>.execute-api.localhost do not resolve everywhere
+    if url := outputs.get("api_url"):  # not every machine resolves <id>.execute-api.localhost
         api_id = (urlsplit(url).hostname or "").partition(".")[0]
         variables[API_URL] = f"{endpoint}/_aws/execute-api/{api_id}/$default" if endpoint else url
     header = "# Written from Terraform's outputs by `make infra-up`, or by `make env` for real AWS.\n"

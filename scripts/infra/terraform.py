@@ -1,4 +1,4 @@
-"""Applies the module in terraform/ to a local cloud, with tflocal.
+"""Applies the module in terraform/ to a local AWS, with tflocal.
 
 tflocal writes a file into the folder it runs in. So it runs in a copy of the module in the stack's folder, where
 Terraform's state is too: two stacks, or a stack and `terraform validate`, never disturb each other.
@@ -34,7 +34,7 @@ EXISTS = re.compile(
     r"Error: creating (?P<kind>[^(\n]+) \((?P<name>\S+)\): [^\n]*(?:AlreadyExists|ResourceInUse)[^\n]*"
     r"\s+with (?P<address>\S+),"
 )
-"""Terraform's error when a resource exists that its state does not have."""
+"""Terraform's error when a resource exists but is not in its state."""
 PROVIDERS_FILE = "local_cloud_override.tf"
 LOCAL_ACCOUNT = "000000000000"
 POLL_SECONDS = 0.05
@@ -46,9 +46,9 @@ exec 3<&-
 wait $terraform; code=$?
 trap '' TERM; kill -TERM 0; exit $code
 """
-"""Runs a command in a process group of its own. When stdin closes, because the process that holds it asks for that or
-has ended, Terraform is told to stop: it finishes what it has started and saves its state. A provider that outlives a
-Terraform that was killed is ended at last."""
+"""Runs a command in a process group of its own. When stdin closes, because the process that holds it closes it or has
+ended, Terraform is told to stop: it finishes what it has started and saves its state. At the end the whole group is
+stopped, because a provider can outlive a Terraform that was killed."""
 PASSED_ON = ("TF_CLI_CONFIG_FILE", "TF_LOG", "TF_PLUGIN_CACHE_", "TF_REGISTRY_", "TF_TOKEN_", "TERRAFORM_CONFIG")
 """The beginnings of the variables that say where Terraform gets its providers, and what it logs."""
 
@@ -58,7 +58,7 @@ class Module:
     """What is applied: the files, and the values of their variables.
 
     With a ``package`` the services run from it as Lambda functions. Without one they are processes. Without
-    ``table_policies`` the audit log has no resource policy, for a cloud that knows none.
+    ``table_policies`` the audit log has no resource policy, for a local AWS that has none.
     """
 
     stack: Stack
@@ -90,7 +90,7 @@ class Module:
         return self.stack.folder / "module" / "terraform"
 
     def fingerprint(self) -> str:
-        """Differs from the last one when an apply would apply something else, or to somewhere else."""
+        """A hash that changes with what an apply would make, and with the endpoint."""
         digest = hashlib.sha256(json.dumps([self.variables, self.endpoint]).encode())
         for source in _sources():
             digest.update(f"\0{source.relative_to(ROOT)}\0".encode() + source.read_bytes())
@@ -143,8 +143,8 @@ def _sources() -> list[Path]:
 def apply(module: Module, progress: Progress, cloud_has_ended: Callable[[], bool]) -> dict[str, Any]:
     """Make the resources as the module says. Returns Terraform's outputs. Raises `CommandError` when it fails.
 
-    When the answer of a call is lost, the provider calls again and finds the resource there. So does a Terraform that
-    was killed before it saved its state. What it finds so becomes part of the state.
+    A resource can exist that is not in Terraform's state: the answer of the call that made it was lost, or Terraform
+    was killed before it saved its state. Such a resource is imported into the state.
     """
     with progress.step("Preparing Terraform"):
         init(module)
@@ -216,8 +216,8 @@ def run(
     """Run ``command`` in the module's folder and return its output. ``show`` gets its progress as text.
 
     Raises `CommandError` with the reason when it fails, at once when ``cloud_has_ended``: Terraform alone would try
-    again for minutes. The output goes to a file, so that Terraform can go on when this process is killed. It inherits
-    the stack's lock, so the next command waits until it has saved its state.
+    again for minutes. The output goes to a file, so that Terraform can go on when this process is killed. Terraform
+    inherits the stack's lock, so the next command waits until Terraform has saved its state.
     """
     log = _log(module)
     (module.folder / PROVIDERS_FILE).unlink(missing_ok=True)
@@ -258,7 +258,7 @@ def _follow(
         ended = process.poll() is not None
         if not ended and cloud_has_ended():
             os.killpg(process.pid, signal.SIGKILL)
-            raise CommandError("The local cloud ended while Terraform worked. Run 'make infra-up' again.")
+            raise CommandError("The local AWS ended while Terraform worked. Run 'make infra-up' again.")
         *lines, rest = (rest + written.read()).split("\n")
         for line in lines:
             if line.startswith("Plan:"):

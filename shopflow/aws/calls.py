@@ -117,7 +117,7 @@ class CallLimits:
 
 INTERACTIVE = CallLimits(connect_seconds=1, read_seconds=2, attempts=2)
 """For the API, whose client waits. All attempts together take much less than the relay's first look at an order (30 s),
-so the relay never publishes the event of an order that is still being put."""
+so the relay never publishes the event of an order that is still being inserted."""
 
 PATIENT = CallLimits(connect_seconds=2, read_seconds=5, attempts=3)
 """For workers and commands. No client waits, and the visibility timeout is 60 s."""

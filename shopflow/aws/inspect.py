@@ -65,7 +65,7 @@ def inspect(config: Config) -> ResourceReport:
 def knows(call: Callable[[], object]) -> bool:
     """Whether a cloud has the operation of ``call``, which names a resource that does not exist.
 
-    It says that the resource is missing if it has. Raises `Unavailable` when it does not answer.
+    A cloud that has the operation answers that the resource is missing. Raises `Unavailable` when it does not answer.
     """
     try:
         call()

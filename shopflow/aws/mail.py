@@ -1,4 +1,4 @@
-"""Mails through Amazon SES. Its first API: all local clouds have it, and the right to send is the same for both."""
+"""Mails through Amazon SES, by the first version of its API: every local AWS has it, and both need the same right."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ REFUSALS = frozenset(
 
 
 class SesMailer:
-    """`shopflow.ports.Mailer` of mails that have an address. ``client`` makes one attempt: SES may have sent it.
+    """`shopflow.ports.Mailer` of mails with an address. ``client`` makes one attempt: a second could be a second mail.
 
-    No error says what SES said, because that can name the customer's address.
+    No error has the text of SES, because that can contain the customer's address.
     """
 
     def __init__(self, client: SESClient, sender: str) -> None:
@@ -63,7 +63,7 @@ def _translated(error: ClientError) -> Exception:
 
 
 def verify_sender(config: Config) -> bool:
-    """Let a local cloud send from MAIL_FROM. Returns whether it can. On AWS the address's owner has to verify it."""
+    """Let a local AWS send from MAIL_FROM. Returns whether it can. On AWS the address's owner has to verify it."""
     client = boto3.client(
         "ses", region_name=config.region, endpoint_url=config.endpoint_url, config=PATIENT.boto_config()
     )

@@ -78,7 +78,7 @@ def as_event_type(name: str) -> str:
 
 
 def is_transition(event: Event) -> bool:
-    """Whether the event is a transition of the order, and not another service's remark about it."""
+    """Whether the event is a transition of the order. Events that other services add are not."""
     return event.event_type in TRANSITIONS
 
 

@@ -99,7 +99,7 @@ class EventHeader:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order, with the one event of it that may still be unpublished (``outbox``).
+    """An order, with its one event that may still be unpublished (``outbox``).
 
     ``superseded`` is the event that a release replaced in the outbox before the customer was notified. ``opened_at`` is
     set while the saga is unfinished. ``request_hash`` identifies the request body that came with ``idempotency_key``.
@@ -201,7 +201,7 @@ def was_committed(transitions: Sequence[Transition], standing: Mapping[str, Orde
 
 
 def create(order: Order, header: EventHeader) -> Order:
-    """A new order with `order.created` in its outbox, opened."""
+    """``order`` as a new, open order with `order.created` in its outbox."""
     _must_be(header, EventType.ORDER_CREATED)
     return replace(order, status=Status.PENDING, outbox=header, opened_at=header.time_ms)
 
@@ -252,8 +252,8 @@ def notify(order: Order, now_ms: int) -> Transition:
 def close(order: Order) -> Transition:
     """Clear a published `inventory.released` from the outbox, and close the order if it is finished.
 
-    No service reacts to that event, so no later transition overwrites it. If `notify` is committed at the same time,
-    neither may close the order: then the next `close` does (docs/adr/0006).
+    No service reacts to that event, so no later transition overwrites it. When `notify` is committed at the same time,
+    it can happen that neither of the two closes the order. Then the next `close` does (docs/adr/0006).
     """
     pending = order.outbox is not None and order.outbox.event_type is EventType.INVENTORY_RELEASED
     cleared = replace(order, outbox=None) if pending else order
@@ -275,5 +275,8 @@ def _must_be(header: EventHeader, event_type: EventType) -> None:
 
 
 def _closed_if_finished(order: Order) -> Order:
-    """Without ``opened_at``, if it is finished: the order leaves the index of open orders. Its event was consumed."""
+    """``order``, or, if it is finished, ``order`` without ``opened_at``, so that it leaves the index of open orders.
+
+    The outbox of a finished order is cleared, too: its event was consumed.
+    """
     return replace(order, opened_at=None, outbox=None, superseded=None) if order.is_finished else order

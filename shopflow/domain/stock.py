@@ -30,11 +30,11 @@ class Plan:
 
 
 def plan(requests: Sequence[Order], releases: Sequence[Order], products: Mapping[str, Product]) -> Plan:
-    """Decide each of ``requests`` in turn: all of its lines or none, from what the orders before it left.
+    """Decide each of ``requests`` in turn: it gets all of its lines or none, from the stock that earlier orders left.
 
     ``releases`` return their units first; all their products are in ``products``. ``products``: those that exist, as
-    just read. An order is only refused because of stock that is missing or that an earlier order of the same plan
-    takes, so the whole plan must be committed together.
+    just read. An order may be refused because an earlier order of the same plan takes the stock, so the whole plan must
+    be committed together.
     """
     left = {product_id: product.stock for product_id, product in products.items()}
     change: Counter[str] = Counter()
@@ -55,7 +55,7 @@ def plan(requests: Sequence[Order], releases: Sequence[Order], products: Mapping
 
 
 def returned(order: Order) -> dict[str, int]:
-    """The units that a release of ``order`` returns to the stock, by product."""
+    """The units that go back into the stock when ``order`` is released, by product."""
     return {line.product_id: line.quantity for line in order.lines}
 
 

@@ -3,7 +3,7 @@
 import re
 
 _UNSENDABLE = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
-"""API reference, SendMessage."""
+"""What SQS refuses (API reference, SendMessage)."""
 
 _NONCHARACTERS = "".join(rf"\U{plane:04X}FFFE\U{plane:04X}FFFF" for plane in range(17))
 _VISIBLE = re.compile(

@@ -1,1 +1,1 @@
-"""The ports in memory: faithful twins of `shopflow.aws` under a clock that the caller turns."""
+"""The ports in memory: twins that behave as `shopflow.aws`, under a clock that the caller advances."""

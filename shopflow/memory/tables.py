@@ -32,7 +32,7 @@ T = TypeVar("T")
 class Rows(MutableMapping[str, T], Generic[T]):
     """Values by id, stored as DynamoDB items: the real codec writes and reads them.
 
-    ``items_by_id``: the items themselves, for a test that spoils one.
+    ``items_by_id``: the items themselves, for a test that damages one.
     """
 
     def __init__(self, to_item: Callable[[T], Item], from_item: Callable[[Item], T]) -> None:

@@ -5,7 +5,7 @@
 The outcome of its event decides what becomes of a message:
 
     Done                    acknowledged. An event that it caused is published first; if that fails, the outbox has it
-    Failed(Unavailable)     deferred: a dependency does not answer, so the message stays hidden and is tried again here
+    Failed(Unavailable)     deferred: a dependency does not answer; the consumer hides the message and tries it again
     Failed(ContractBreach)  a permanent failure: nacked without delay, so that it reaches the DLQ after three receives
     Failed(anything else)   nacked with a growing delay; after the third receive SQS moves it to the DLQ
 
@@ -38,20 +38,22 @@ from shopflow.telemetry import SILENT, Telemetry, well_formed
 log = logging.getLogger(__name__)
 
 VISIBILITY_SECONDS = 60
-"""As the queues have it (terraform/modules/consumer)."""
+"""The visibility timeout of the queues (terraform/modules/consumer)."""
 REDELIVERY = Backoff(first_seconds=4, factor=4, most_seconds=300)
+"""The delay before a failed message is visible again."""
 RETRY = Backoff(first_seconds=1, factor=2, most_seconds=20)
-"""Between the tries of a deferred message."""
+"""The delay between two tries of a deferred message."""
 PAUSE = Backoff(first_seconds=20, factor=2, most_seconds=3600)
-"""Between fresh messages while no more can be deferred. Each of them costs a message one of its three receives."""
+"""The pause between two fresh messages while no more can be deferred. Then each fresh message loses one of its three
+receives."""
 
 
 class Consumer:
     """Takes one queue's messages through one handler. Make one for each thread.
 
     ``consumes``: the event types that belong in this queue. ``stop``: once it is set, nothing new is started.
-    ``wait_seconds``: the long poll, 0-20. ``visibility_seconds``: how long a received message is hidden; for deferred
-    messages this is extended in time. ``now``: seconds of a clock that never goes back.
+    ``wait_seconds``: the long poll, 0-20. ``visibility_seconds``: how long a received message is hidden; for
+    deferred messages this is extended before it ends. ``now``: seconds of a clock that never goes back.
     """
 
     def __init__(
@@ -131,7 +133,7 @@ class Consumer:
 
     @property
     def seconds_to_retry(self) -> float:
-        """Until the next try of a deferred message; infinite when there is none."""
+        """The seconds until the next try of a deferred message; infinite when there is none."""
         next_due = self._deferred.next_due()
         return math.inf if next_due is None else max(0.0, max(next_due, self._retry_at) - self._now())
 
@@ -186,7 +188,7 @@ class Consumer:
                 log.error("message %s breaks its contract: %s", message.message_id, error)
                 failed[message] = 0
                 continue
-            except Exception:  # whatever a hostile text does to the parser, the other messages are served
+            except Exception:  # whatever a hostile text does to the parser, the other messages are handled
                 log.exception("message %s cannot be decoded", message.message_id)
                 failed[message] = round(self._redelivery.delay(message.receive_count))
                 continue
@@ -235,7 +237,7 @@ class Consumer:
         return outcomes
 
     def _handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """The outcomes of the handler. A batch that fails as a whole is tried one by one: one never fails another."""
+        """The outcomes of the handler. When a batch fails as a whole, each event is tried alone."""
         try:
             return self._handler.handle(events)
         except Unavailable as error:

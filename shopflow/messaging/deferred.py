@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 MAX_DEFERRED = 100
 """Messages deferred at a time. Beyond that, those with the most tries are nacked."""
 OUTAGE = Backoff(first_seconds=120, factor=30, most_seconds=3600)
-"""How long a message stays hidden that is nacked because too many are deferred: three receives take over an hour."""
+"""How long a message stays hidden when it is nacked because too many are deferred. Three receives take over an hour."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What a service does with a batch of events, and what the handlers share.
 
-A handler decides by the order as it stands, never by what the event says about it.
+A handler decides by the order as it is now, never by what the event says about it.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def attempt_each(attempt: Callable[[Event], Outcome], events: Sequence[Event], c
     """The outcome of ``attempt`` on each event, one after another.
 
     A dependency that hangs costs each call its whole time limit. Ten such calls take longer than the visibility
-    timeout, and then all ten messages are received again. So once one call was unavailable and `PATIENCE_SECONDS` have
-    passed, the other events are unavailable without a try.
+    timeout, and then all ten messages are received again. So when one call was unavailable and `PATIENCE_SECONDS` have
+    passed, the other events count as unavailable without a try.
     """
     started = clock.now_ms()
     outcomes: list[Outcome] = []

@@ -41,7 +41,7 @@ class Outbox:
 class Publisher:
     """Publishes events that are stored in an outbox. Concurrent calls share a PublishBatch.
 
-    So a refusal is not an error: the outbox keeps the event, and the relay publishes it later (docs/adr/0004).
+    A refusal is not an error: the outbox still has the event, and the relay publishes it later (docs/adr/0004).
     ``patience_seconds``: how long `publish` waits for another caller's request; then it leaves its events to the relay.
     """
 

@@ -1,8 +1,8 @@
 """The relay: publishes what stayed in an outbox, and closes declined orders.
 
 It looks at each open order when the order's age crosses a threshold, less and less often. Most orders that stay open
-are slow; few have lost their event. The audit log is the receipt: an event in it was published, and is its consumer's
-business from then on, until every queue has deleted it.
+are slow; few have lost their event. The audit log is the receipt: an event in it was published, and then its
+consumer has to act, until every queue has deleted the event.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _FIRST_LOOKS_MS = (30_000, *(minutes * _MINUTE_MS for minutes in (1, 2, 4, 8, 16
 FIRST_LOOK_SECONDS = _FIRST_LOOKS_MS[0] // 1000
 _RETENTION_MS = DLQ_RETENTION_SECONDS * 1000
 _MAX_CLOCK_SKEW_MS = 24 * _HOUR_MS
-"""A clock that is wrong wrote a time that is further ahead."""
+"""A time that is further in the future was written by a wrong clock."""
 MAX_FAILURES = 10
-"""Orders of one sweep that may fail. After that the relay takes the dependency to be down and ends the sweep."""
+"""When so many orders of one sweep have failed, the relay assumes that a dependency is down, and ends the sweep."""
 
 
 def is_due(opened_at: int, last_sweep: int | None, now: int) -> bool:
@@ -59,7 +59,7 @@ def has_outlived_its_copies(order: Order, last_sweep: int | None, now: int) -> b
     """
     if order.opened_at is None:
         return False
-    # A time in the future has no age: use the earlier time instead, or, if that is in the future too, the calendar.
+    # A time in the future has no age: use the earlier time instead or, if that is in the future too, 1970.
     times = (order.updated_at, order.opened_at)
     published_at = next((time for time in times if time <= now + _MAX_CLOCK_SKEW_MS), None)
     if last_sweep is None:
@@ -124,7 +124,7 @@ class Relay:
         return True
 
     def sweep_between(self, last_sweep: int | None, now: int, goes_on: Callable[[], bool] = lambda: True) -> None:
-        """Look at every open order that fell due after ``last_sweep`` and by ``now``, for a caller that keeps the time.
+        """Look at every open order that fell due after ``last_sweep`` and by ``now``, for a caller that knows both.
 
         ``goes_on``: whether there is time for another look, which takes up to 25 s while a dependency hangs. Raises
         `Unavailable` when some were not looked at: sweep the same times again.
@@ -175,7 +175,7 @@ class Relay:
         return left | failed
 
     def _measure(self, opened_at: Sequence[int], now: int) -> None:
-        """For the alarms: orders that stay open, and events that had to be published again."""
+        """Report the metrics of the alarms: orders that stay open, and events that had to be published again."""
         oldest_seconds = max(0, now - min(opened_at, default=now)) // 1000
         self._metrics.put(
             OpenOrders=len(opened_at), OldestOpenOrderSeconds=oldest_seconds, Republished=self._republished

@@ -1,5 +1,5 @@
 # What an account needs once, before its first deployment from GitHub: a bucket for Terraform's state, and two roles that
-# a workflow takes on without stored keys. One plans, the other applies. An administrator applies this, with local state.
+# a workflow assumes without stored keys. One plans, the other applies. An administrator applies this, with local state.
 
 terraform {
   required_version = ">= 1.9.0"
@@ -24,7 +24,7 @@ locals {
   here      = "${data.aws_region.current.name}:${local.account}"
   github    = "token.actions.githubusercontent.com"
 
-  # Each role, with the GitHub environments that may take it on (.github/workflows/deploy.yml).
+  # Each role, with the GitHub environments that may assume it (.github/workflows/deploy.yml).
   roles = {
     plan  = [for stage in var.stages : "${stage}-plan"]
     apply = var.stages
@@ -100,8 +100,8 @@ resource "aws_iam_role_policy_attachment" "this" {
   policy_arn = aws_iam_policy.this[each.value[1]].arn
 }
 
-# The most that a role of a stack can do, whatever its policy says. Without it, who may write the policy of a role that a
-# function runs as could do anything in the account.
+# The most that a role of a stack can do, whatever its policy says. Without this boundary, a deployer could give a
+# function's role any right, and so do anything in the account.
 resource "aws_iam_policy" "boundary" {
   name        = "deploy-${var.name_prefix}-boundary"
   description = "The most that a service of ShopFlow may do."

@@ -1,4 +1,4 @@
-# For the variables ROLE_ARN, STATE_BUCKET and PERMISSIONS_BOUNDARY_ARN in GitHub. AWS_REGION and ALARM_EMAILS are yours to say.
+# For the variables ROLE_ARN, STATE_BUCKET and PERMISSIONS_BOUNDARY_ARN in GitHub. You choose AWS_REGION and ALARM_EMAILS.
 
 output "state_bucket" {
   description = "Name of the bucket with Terraform's state."

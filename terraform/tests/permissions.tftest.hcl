@@ -143,7 +143,7 @@ run "every_service_has_the_rights_that_it_needs_and_no_others" {
         { Action = "sts:AssumeRole", Effect = "Allow", Principal = { Service = "lambda.amazonaws.com" } }
       ]
     ])
-    error_message = "Something else than Lambda may take on a role."
+    error_message = "Something other than Lambda may assume a role."
   }
 
   assert {

@@ -48,7 +48,7 @@ def live(stack: AppliedStack, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def all_running(live: Live) -> Iterator[None]:
-    """For a test that stops services: they run again after it."""
+    """Services that a test may stop: they run again after it."""
     yield
     live.services.start()
     eventually(lambda: answers(live.url), bool)

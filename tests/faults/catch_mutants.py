@@ -42,7 +42,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """By which run, and the first breach in it."""
+    """The run that caught a mutant, and the first breach in it."""
 
     by: str
     breach: Breach

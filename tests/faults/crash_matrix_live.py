@@ -47,7 +47,7 @@ from tests.waiting import eventually
 
 RECORDINGS = 3
 MAX_TRIES = 6
-"""To reach a point: two messages that came one by one may come together the next time."""
+"""Tries to reach a point: two messages that came one by one may come together the next time."""
 PATIENCE_SECONDS = 90
 QUIET_LOOKS = 3
 """In a row. One look at all queues can miss a message that moves from one to the other."""
@@ -181,7 +181,7 @@ class Lane:
         return is_empty and not (self._relay and order.opened_at)
 
     def _wait_until_idle(self) -> None:
-        """Until all processes only poll, started again if they died in this run."""
+        """Wait until all processes only poll, those too that died in this run and were started again."""
         eventually(lambda: all(map(self._is_idle, self._live.services.labels)), bool, PATIENCE_SECONDS)
 
     def _is_idle(self, label: str) -> bool:

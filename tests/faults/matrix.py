@@ -24,11 +24,11 @@ from tests.twins import wire
 CASES = [(scenario, relay) for scenario in SCENARIOS for relay in (True, False) if relay or not scenario.needs_relay]
 """Each scenario with and without the relay, where it can end without."""
 MAX_TRIES = 5
-"""Of a client, with the same idempotency key."""
+"""Tries of a client, with the same idempotency key."""
 PAST_VISIBILITY_SECONDS = 61
 LASTING_SECONDS = 600
 ROUNDS = 6
-"""Of all other services while one is delayed. Enough for an order to go all the way."""
+"""Rounds of all other services while one is delayed: enough for an order to reach its end."""
 
 Act = Callable[["Run", partial[Any]], Any]
 
@@ -82,7 +82,7 @@ ONCE: tuple[Act, ...] = (crash_before, crash_after, lose_the_answer, refuse)
 LASTING: tuple[Act, ...] = (refuse_for_ten_minutes, lose_answers_for_ten_minutes)
 """Also done instead of each later call like that one, for the same orders, for ten minutes."""
 DELAYS: tuple[Act, ...] = (be_overtaken, oversleep)
-"""With two processes on each queue. The faults before these have one."""
+"""Faults with two processes on each queue. Those above have one."""
 
 
 @dataclass(slots=True)

@@ -50,7 +50,7 @@ CALM_SECONDS = 30 * DAY
 """The relay publishes again after 14 days what no queue holds any more. Then the order goes on."""
 PAST_VISIBILITY_SECONDS = 61
 HANG_SECONDS = 21
-"""Of a worker's call without an answer: three tries of 2 + 5 s (`shopflow.aws.calls.PATIENT`)."""
+"""The time limit of a worker's call without an answer: three tries of 2 + 5 s (`shopflow.aws.calls.PATIENT`)."""
 PAUSES_SECONDS = (0.05, 0.5, 1, 5, 30, 90)
 LONG_PAUSES_SECONDS = (600, 3600, 6 * 3600, DAY, 4 * DAY, 8 * DAY, 15 * DAY)
 MAX_SKEW_MS = 5 * 60_000

@@ -1,4 +1,4 @@
-"""The embedded local cloud: what it keeps over a stop and a crash, and what it leaves alone. On a stack of its own."""
+"""The embedded local AWS: what it keeps over a stop and a crash, and what it leaves alone. On a stack of its own."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_folder_that_is_moved_takes_its_running_emulator_along(new_emulator: N
 def test_a_stop_in_a_copied_folder_says_who_has_the_port(new_emulator: NewEmulator, tmp_path: Path) -> None:
     emulator = new_emulator(folder=tmp_path / "original")
     emulator.start(QUIET)
-    with pytest.raises(CommandError, match="which is not this folder's local cloud"):
+    with pytest.raises(CommandError, match="which is not the local AWS of this folder"):
         new_emulator(folder=tmp_path / "copy", port=port_of(emulator)).stop(QUIET)
 
 

@@ -59,7 +59,7 @@ ASKED_FOR = {"PAYMENT_GATEWAY": "simulated"}
 
 
 @pytest.mark.parametrize("settings", [AT_HOME, ASKED_FOR, {**AT_HOME, **ASKED_FOR}])
-def test_the_simulated_gateway_charges_on_a_local_cloud_and_where_it_is_asked_for(settings: dict[str, str]) -> None:
+def test_the_simulated_gateway_charges_on_a_local_aws_and_where_it_is_asked_for(settings: dict[str, str]) -> None:
     assert gateway_of(load_config({**ENV, **settings}).gateway).name == "simulated gateway"
 
 

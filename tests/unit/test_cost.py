@@ -25,7 +25,7 @@ MAX_WRITE_UNITS_WITH_DECLINES = 11.5
 MAX_DOLLARS_A_MILLION = 7.75
 MAX_IDLE_REQUESTS_A_DAY = 20_000
 MESSAGES = 6
-"""Of a paid order: one for each of three services, three for the Audit Service."""
+"""The messages of a paid order: one for each of three services, three for the Audit Service."""
 
 
 @pytest.fixture(scope="module")

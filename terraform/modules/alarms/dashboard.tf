@@ -1,5 +1,5 @@
-# The dashboard: alarms on top; then a column each for API, topic and every consumer, in the order of an order's way
-# through them; below that, what they share.
+# The dashboard: alarms on top; then a column each for API, topic and every consumer, in the order in which an order
+# passes them; below that, what they share.
 
 locals {
   steps     = ["inventory", "payment", "notification"]

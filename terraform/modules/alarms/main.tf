@@ -96,7 +96,7 @@ locals {
     }
   }
 
-  # Where no service runs, none reports: the silence of the relay would raise an alarm.
+  # Where no service runs, no metric comes, and the relay's missing metric would raise an alarm.
   order_service_alarms = { for name, alarm in local.alarms_of_running_services : name => alarm if var.services_run }
 
   alarms_of_running_services = {

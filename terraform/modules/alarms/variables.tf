@@ -41,12 +41,12 @@ variable "http_api_ids" {
 }
 
 variable "services_run" {
-  description = "Whether the services run and write their metrics to CloudWatch's logs: only then is their silence an alarm."
+  description = "Whether the services run and write their metrics to CloudWatch's logs. Only then a missing metric raises an alarm."
   type        = bool
 }
 
 variable "thresholds" {
-  description = "The values above which an alarm is raised: age of the oldest message in a queue, its age as a warning before SQS deletes it, percent of requests that the API answers with an error of its own, p99 latency of the API, throttled requests in 5 minutes, age of the oldest open order."
+  description = "The values above which an alarm is raised. oldest_message_seconds: how long a message has waited. expiring_message_seconds: the same, as a warning before SQS deletes it after 7 days. api_error_percent: requests that the API answers with 5xx. api_latency_p99_ms: what 99 of 100 requests take at most. throttled_requests: in 5 minutes. open_order_seconds: how long the oldest open order has been unfinished."
   type = object({
     oldest_message_seconds   = number
     expiring_message_seconds = number

@@ -1,8 +1,8 @@
 # An HTTP API that sends every request to one function.
 
 locals {
-  # A route has its own throttle, or shares that of the stage. Who gets past a route to $default finds the same checks in
-  # the function: it looks for the claims of the token.
+  # A route has its own throttle, or shares that of the stage. A request that reaches $default past its route meets the
+  # same check in the function, which looks for the claims of the token.
   routes = {
     "$default"                     = null
     "POST /orders"                 = null

@@ -24,7 +24,7 @@ variable "burst_requests" {
 }
 
 variable "throttles" {
-  description = "Requests a second, and at once above that, of the operator's page (ops) and of each kind of stream. They come out of the API's own."
+  description = "Throttles of the operator's page (ops) and of each kind of stream. rate: requests a second; burst: requests at once above that. They count towards the API's throttle, too."
   type = object({
     ops     = object({ rate = number, burst = number })
     streams = object({ rate = number, burst = number })

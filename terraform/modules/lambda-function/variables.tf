@@ -66,7 +66,7 @@ variable "pinned_version" {
 }
 
 variable "reserved_concurrency" {
-  description = "Executions at once that are kept for this function, and at most allowed; null for the account's common pool."
+  description = "Concurrent executions that are reserved for this function, and that are also its limit; null for the account's common pool."
   type        = number
   default     = null
 }

@@ -124,7 +124,7 @@ locals {
   }
 
   # The operator's page shows dead letters and redrives them. It finds the reason of a failure by a dry run of the
-  # service's handler, which reads what the handler would read. The dead-letter tool needs more: docs/operations.md#rights.
+  # service's handler, so it needs the handler's rights to read. The dead-letter tool needs more: docs/operations.md#rights.
   operator_statements = concat(
     [
       local.count_messages,
