@@ -60,11 +60,10 @@ def batch_seconds(service: str) -> float:
     """How long one thread is busy with a full batch, when no other thread is in its way."""
     least, most = GATEWAY_MS
     slowest_charge = least + (most - least) * BATCH / (BATCH + 1)
-    releases = BATCH * DECLINED / MESSAGES["inventory"]
     own = {
-        "inventory": 3 * AWS["read"] + (1 + releases) * AWS["transact"] + AWS["publish"],
+        "inventory": 2 * AWS["read"] + AWS["transact"] + AWS["publish"],
         "payment": AWS["read"] + slowest_charge + AWS["write"] + AWS["publish"],
-        "notification": AWS["read"] + BATCH * AWS["write"],
+        "notification": AWS["read"] + AWS["write"],
         "audit": AWS["write"],
     }
     cpu = BATCH * CPU_MS[service] / MESSAGES[service]
@@ -121,44 +120,32 @@ class Sale:
                 yield self._idle[-1]
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             cpu = len(batch) * CPU_MS["inventory"] / MESSAGES["inventory"]
-            yield self._env.timeout((AWS["receive"] + 3 * AWS["read"] + cpu) / 1000)
-            came = [at for kind, at in batch if kind == "new"]
-            work: list[tuple[Kind, int]] = [(kind, 1) for kind, _ in batch if kind != "new"]
-            work += [("new", len(came))] * bool(came)  # all new orders are one transaction, each release is its own
-            yield from self._commit(work)
-            self.waits += [self._env.now - at for at in came]
+            yield self._env.timeout((AWS["receive"] + 2 * AWS["read"] + cpu) / 1000)
+            failures = itertools.count(1)
+            while not (yield from self._transaction([kind for kind, _ in batch])):
+                yield self._env.timeout(RETRY.delay(next(failures)))
+            self.waits += [self._env.now - at for kind, at in batch if kind == "new"]
             yield self._env.timeout((AWS["publish"] + AWS["delete"]) / 1000)
 
-    def _commit(self, work: list[tuple[Kind, int]]) -> Steps:
-        """Try each transaction until DynamoDB takes it."""
-        for failures in itertools.count(1):
-            refused = []
-            for kind, orders in work:
-                if not (yield from self._transaction(kind, orders)):
-                    refused.append((kind, orders))
-            work = refused
-            if not work:
-                return
-            yield self._env.timeout(RETRY.delay(failures))
-
-    def _transaction(self, kind: Kind, orders: int) -> Generator[simpy.Event, Any, bool]:
-        """Whether DynamoDB takes it."""
-        wanting = sum(self._random.random() < self._hot for _ in range(orders)) if kind == "new" else 0
+    def _transaction(self, batch: list[Kind]) -> Generator[simpy.Event, Any, bool]:
+        """One transaction for a whole batch, releases too. Returns whether DynamoDB takes it."""
+        orders = batch.count("new")
+        wanting = sum(self._random.random() < self._hot for _ in range(orders))
+        released = batch.count("hot release")
         reserved = min(wanting, self._stock)
-        on_row = bool(reserved) or kind == "hot release"
+        on_row = bool(reserved or released)
         if on_row and not self._row_is_free:
             yield self._env.timeout(AWS["conflict"] / 1000)
             return False
         if on_row:
             self._row_is_free = False
-            self._stock += 1 if kind == "hot release" else -reserved
+            self._stock += released - reserved
         yield self._env.timeout(AWS["transact"] / 1000)
         if on_row:
             self._row_is_free = True
-        self._left -= orders
-        if kind == "new":
-            self._charge("hot release", reserved)
-            self._charge("release", orders - wanting)
+        self._left -= len(batch)
+        self._charge("hot release", reserved)
+        self._charge("release", orders - wanting)
         return True
 
     def _charge(self, release: Kind, orders: int) -> None:
