@@ -206,12 +206,14 @@ class Supervisor:
         """Send ``signum`` and wait until the processes have ended. They stay down."""
         with self._lock:
             self._down.update(labels)
+            self._frozen.difference_update(labels)
             for label in labels:
                 self._services.send(label, signum)
                 self._services.send(label, signal.SIGCONT)
+            ending = {label: pid for label, pid in self.pids().items() if label in labels}
         deadline = time.monotonic() + STOP_SECONDS
-        while any(label in self.pids() for label in labels):
+        while still := ending.items() & self.pids().items():
             if time.monotonic() > deadline:
-                for label in labels:
+                for label, _ in still:
                     self._services.send(label, signal.SIGKILL)
             time.sleep(POLL_SECONDS)
