@@ -205,7 +205,7 @@ class Control:
         seconds = 0.0
         while not stop.wait(max(LIGHT_SECONDS, IDLE_SHARE * seconds) if seconds else 0):
             started = time.monotonic()
-            with suppress(Unavailable, queue.Full):
+            with suppress(ShopFlowError, queue.Full):
                 news.put_nowait({"type": "lights", "invariants": lights.look()})
             seconds = time.monotonic() - started
 
