@@ -6,14 +6,14 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 SCAN := $(VENV)/scan/.done
 BENCH := $(VENV)/.bench
-export PRODUCT UNITS ID SEEDS FIRST PARTS QUICK ALL # commands read them from the environment: no value can run as shell code
+export PRODUCT UNITS ID CLAIM SEEDS FIRST PARTS QUICK ALL # commands read them from the environment: no value can run as shell code
 export PYTHONUTF8 := 1
 export PIP_USER := 0
 # These would make Python or pip read or write elsewhere, or behave differently.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONINSPECT PYTHONOPTIMIZE PYTHONWARNINGS PYTHONIOENCODING PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
-.PHONY: help venv doctor env infra-up infra-down infra-reset infra-status restock run-all run-order run-inventory run-payment \
+.PHONY: help venv doctor env infra-up infra-down infra-reset infra-status restock run-all demo run-order run-inventory run-payment \
   run-notification run-audit e2e check-order replay dlq verify package test test-full sim mutants crash-matrix bench \
   screenshots check lint contracts terraform-check clean
 
@@ -80,6 +80,9 @@ restock: $(RUN) ## fill the stock up, or add to one: PRODUCT=PROD-002 UNITS=50
 ##@ Services
 run-all: infra-up ## all services in this terminal (SCALE=inventory=3, PORT=3001)
 	@$(PY) -m scripts.run_all
+
+demo: infra-up ## seven claims, each tried on the running shop (CLAIM=3)
+	@$(PY) -m scripts.demo $$CLAIM
 
 run-order: $(RUN) ## one service alone; also run-inventory, run-payment, …
 	@$(PY) -m api

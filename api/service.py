@@ -19,6 +19,7 @@ from api.ops.letters import DeadLetterDesk
 from api.ops.routes import OperatorApi
 from api.ops.session import Sessions
 from api.ops.state import State
+from api.ops.trying import TryApi
 from api.placing import PlaceOrder
 from api.pollers import BacklogsByService, OrderPoller, QueuePoller
 from api.routes import OrderApi, ShopApi
@@ -31,6 +32,7 @@ from shopflow.catalog import Catalog
 from shopflow.clock import Clock, HeaderFactory, SystemClock
 from shopflow.config import Config
 from shopflow.contracts import Contracts
+from shopflow.environment import is_loopback
 from shopflow.errors import ConfigError
 from shopflow.listeners import holder_of
 from shopflow.messaging.outbox import Outbox, Publisher
@@ -87,8 +89,9 @@ def build(
     judge: Judge | None = None,
     static: Path = STATIC,
     telemetry: Telemetry = SILENT,
+    control: Path | None = None,
 ) -> Parts:
-    """Connect the service's parts. ``static`` is the folder of the storefront's files."""
+    """Connect the service's parts. ``static`` is the folder of the storefront's files, ``control`` as in `TryApi`."""
     clock = clock or SystemClock()
     outbox = Outbox(catalog, Contracts(catalog))
     publisher = Publisher(ports.topic, PUBLISH_PATIENCE_SECONDS)
@@ -112,8 +115,11 @@ def build(
     state = State(ports.orders, backlogs, clock)
     judge = judge or DryRun(outbox, ports.orders, ports.products, ports.audit, clock).judge
     desk = DeadLetterDesk(ports.dead_letters, clock, judge)
-    operator_api = OperatorApi(Sessions(ops_token, clock), state, desk, catalog, files)
-    router = Router([*order_api.routes, *shop_api.routes, *operator_api.routes], telemetry)
+    sessions = Sessions(ops_token, clock)
+    operator_api = OperatorApi(sessions, state, desk, catalog, files)
+    try_api = TryApi(sessions, control, clock)
+    routes = [*order_api.routes, *shop_api.routes, *operator_api.routes, *try_api.routes]
+    router = Router(routes, telemetry)
     return Parts(router, Relay(ports.orders, ports.audit, publisher, outbox, clock, telemetry.metrics))
 
 
@@ -125,7 +131,12 @@ def run(config: Config, catalog: Catalog) -> None:
     telemetry = telemetry_of(catalog.services[NAME], config)
     customer_of = _customer_of(config)
     parts = build(
-        catalog, ports_on(config), customer_of=customer_of, ops_token=operators_token(config), telemetry=telemetry
+        catalog,
+        ports_on(config),
+        customer_of=customer_of,
+        ops_token=operators_token(config),
+        telemetry=telemetry,
+        control=config.control_socket if is_loopback(config.host) else None,
     )
     server = _listen(config, parts.api)
     stop = threading.Event()

@@ -185,27 +185,27 @@ class Streams:
 
     def of_order(self, order: Order, hung_up: HungUp) -> Response:
         """The stream of ``order``. Raises `HttpError` 503 when there are too many."""
-        release = _take(self._order_slots)
-        return _response(OrderStream(order, self._orders, self._clock, hung_up, release), order.order_id)
+        release = take_slot(self._order_slots)
+        return stream_response(OrderStream(order, self._orders, self._clock, hung_up, release), order.order_id)
 
     def of_flow(self, hung_up: HungUp) -> Response:
         """The stream of all orders and queues. Raises `HttpError` 503 when there are too many."""
-        release = _take(self._flow_slots)
-        return _response(FlowStream(self._orders, self._queues, self._clock, hung_up, release))
+        release = take_slot(self._flow_slots)
+        return stream_response(FlowStream(self._orders, self._queues, self._clock, hung_up, release))
 
 
 def encode(message: Message) -> bytes:
     return f"data: {jsontext.dumps(message)}\n\n".encode()
 
 
-def _take(slots: threading.BoundedSemaphore) -> Callable[[], None]:
+def take_slot(slots: threading.BoundedSemaphore) -> Callable[[], None]:
     """Take a slot, and return what releases it."""
     if not slots.acquire(blocking=False):
         raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "too many streams: try again later", RETRY_AFTER)
     return slots.release
 
 
-def _response(stream: EventStream, order_id: str | None = None) -> Response:
+def stream_response(stream: EventStream, order_id: str | None = None) -> Response:
     # X-Accel-Buffering makes nginx, and proxies that adopted it, pass on each event at once.
     headers = {**NOT_STORED, "X-Accel-Buffering": "no"}
     return Response(HTTPStatus.OK, stream, "text/event-stream", headers, order_id)

@@ -77,10 +77,10 @@ class Shop:
     def get(self, path: str) -> Any:
         return self._ask("GET", path)
 
-    def place(self, scenario: Scenario) -> str:
-        """Returns the id of the new order."""
-        items = [{"productId": name, "quantity": units} for name, units in scenario.items.items()]
-        body = {"customerId": "CUST-E2E", "items": items, "paymentMethod": scenario.payment_method}
+    def place(self, items: Mapping[str, int], payment_method: str) -> str:
+        """Returns the id of the new order. ``items``: units by product."""
+        lines = [{"productId": name, "quantity": units} for name, units in items.items()]
+        body = {"customerId": "CUST-E2E", "items": lines, "paymentMethod": payment_method}
         order_id: str = self._ask("POST", "/orders", json=body)["orderId"]
         return order_id
 
@@ -126,7 +126,7 @@ def play(shop: Shop, scenario: Scenario) -> tuple[list[str], bool]:
     """Place the order, wait for its end, and compare. Returns a row of the result's table, and whether it is right."""
     before = shop.stock()
     started = time.monotonic()
-    order_id = shop.place(scenario)
+    order_id = shop.place(scenario.items, scenario.payment_method)
 
     def look() -> tuple[Any, list[str]]:
         order = shop.get(f"/orders/{order_id}")

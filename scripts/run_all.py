@@ -8,18 +8,24 @@ import secrets
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TextIO
 from urllib.parse import quote
 
-from scripts.console import FAILED, MISUSED, OK, parser_of, run_command
-from scripts.infra.stack import answers
+from scripts.claims.lab import Hear
+from scripts.console import FAILED, OK, parser_of, run_command
+from scripts.control import SOCKET, Control, listening
+from scripts.infra.stack import answers, stack_in_use
 from scripts.services import ORDER, Command, Lines, Services, check_settings, parse_scale, service_commands, url_of
+from scripts.supervisor import Supervisor
+from shopflow.aws.calls import PATIENT
+from shopflow.aws.wiring import connect
 from shopflow.catalog import Catalog
 from shopflow.config import Config, configured_catalog, load_config
-from shopflow.environment import read_environment
+from shopflow.environment import CONTROL_SOCKET, adopt_environment, on_loopback, read_environment
+from shopflow.errors import ShopFlowError
 from shopflow.log import JsonFormatter, TextFormatter
 from shopflow.supervision import STOP_SECONDS
 
@@ -36,10 +42,6 @@ variables:
   NO_COLOR=1                    no colours
 """
 TOKEN_BYTES = 24
-MAX_BACK_OFF_SECONDS = 30.0
-"""The delay before a restart doubles with each crash, from 1 s to this."""
-STEADY_SECONDS = 30.0
-"""After a run of this length a crash counts as the first one again."""
 POLL_SECONDS = 0.1
 _COLOUR = re.compile(r"\x1b\[\d+m")
 
@@ -53,16 +55,29 @@ def main() -> int:
     check_settings(config, catalog)
     text = config.log_format == "text" or (config.log_format == "auto" and sys.stdout.isatty())
     log = ServiceLog(commands, catalog, sys.stdout, text=text, colour=not env.get("NO_COLOR"))
-    output = Lines(log.line)
+    heard: list[Hear] = []
+
+    def on_line(label: str, line: str) -> None:
+        log.line(label, line)
+        for hear in tuple(heard):
+            hear(label, line)
+
+    output = Lines(on_line)
     shared = {name: value for name, value in env.items() if name != "OPS_TOKEN"} | {"LOG_FORMAT": log.log_format}
-    with_token = [replace(one, env={"OPS_TOKEN": token}) if one.service == ORDER else one for one in commands]
+    own = {"OPS_TOKEN": token}
+    if on_loopback(config.endpoint_url or ""):  # nobody shall try to break a real one
+        own[CONTROL_SOCKET] = str(stack_in_use(env).folder / SOCKET)
+    with_token = [replace(one, env=own) if one.service == ORDER else one for one in commands]
     try:
-        return run(Services(with_token, shared, output), log, replace(config, ops_token=token))
+        services = Services(with_token, shared, output)
+        supervisor = Supervisor(services, log.say)
+        with controlled(supervisor, config, catalog, env, heard) as control:
+            return run(services, supervisor, control, log, replace(config, ops_token=token))
     finally:
         output.drain()
 
 
-def run(services: Services, log: ServiceLog, config: Config) -> int:
+def run(services: Services, supervisor: Supervisor, control: Control | None, log: ServiceLog, config: Config) -> int:
     """Run the services until SIGINT, SIGTERM or SIGHUP, or until one of them reports a wrong setting."""
     stop = stop_on_signals()
     first = services.labels[0]
@@ -70,7 +85,7 @@ def run(services: Services, log: ServiceLog, config: Config) -> int:
     announcer = threading.Thread(target=announce, args=(config, stop, lambda text: log.say(first, text)))
     announcer.start()
     try:
-        code = keep_running(services, stop, log.say)
+        code = keep_running(supervisor, control, stop)
     finally:
         stop.set()
         killed = services.stop()
@@ -112,29 +127,34 @@ def announce(config: Config, stop: threading.Event, say: Callable[[str], None]) 
         say(f"The operator's page: {url}/ops (only a terminal shows its token: export OPS_TOKEN to choose it)")
 
 
-def keep_running(services: Services, stop: threading.Event, say: Callable[[str, str, int], None]) -> int:
-    """Restart each service that crashes, until ``stop`` is set. Then returns 0.
+def keep_running(supervisor: Supervisor, control: Control | None, stop: threading.Event) -> int:
+    """Look after the processes until ``stop`` is set. Then returns 0.
 
-    Returns `MISUSED` as soon as one ends with that code: its settings are wrong, and a restart would not help.
-    Calls ``say(label, text, level)`` at each end and each restart.
+    Returns `MISUSED` as soon as one ends with that code.
     """
-    back_off: dict[str, float] = {}
-    due: dict[str, float] = {}
     while not stop.wait(POLL_SECONDS):
-        for ended in services.ended():
-            if ended.exit_code == MISUSED:
-                say(ended.label, "has a wrong setting: stopping all", logging.ERROR)
-                return MISUSED
-            steady = ended.ran_seconds >= STEADY_SECONDS or ended.label not in back_off
-            seconds = 1.0 if steady else min(2 * back_off[ended.label], MAX_BACK_OFF_SECONDS)
-            back_off[ended.label] = seconds
-            say(ended.label, f"{ended.cause}; starting again in {seconds:g} s", logging.ERROR)
-            due[ended.label] = time.monotonic() + seconds
-        for label in [label for label, at in due.items() if at <= time.monotonic()]:
-            del due[label]
-            services.start(label)
-            say(label, "started again", logging.WARNING)
+        if code := supervisor.look():
+            return code
+        if control:
+            control.tell_state()
     return OK
+
+
+@contextmanager
+def controlled(
+    supervisor: Supervisor, config: Config, catalog: Catalog, env: Mapping[str, str], heard: list[Hear]
+) -> Iterator[Control | None]:
+    """Listen on the control socket of a stack on a local AWS. Yields None where there is none: then this is off."""
+    if not on_loopback(config.endpoint_url or ""):
+        yield None
+        return
+    adopt_environment()  # boto3 looks for its credentials there
+    stack = stack_in_use(env)
+    control = Control(config, catalog, stack, env, connect(config, PATIENT), supervisor, heard)
+    with listening(stack.folder / SOCKET, control) as is_listening:
+        yield control if is_listening else None
+    with suppress(ShopFlowError):
+        control.faults.clear()
 
 
 class ServiceLog:
@@ -165,8 +185,9 @@ class ServiceLog:
             self._write(line)
 
     def say(self, label: str, text: str, level: int = logging.INFO) -> None:
-        """Write ``text`` as a line of that process."""
-        self._write(self._formatters[label].format(logging.LogRecord("", level, "", 0, text, None, None)))
+        """Write ``text`` as a line of that process. One that joined later writes as the first of its service does."""
+        formatter = self._formatters.get(label) or next(iter(self._formatters.values()))
+        self._write(formatter.format(logging.LogRecord("", level, "", 0, text, None, None)))
 
     def _write(self, line: str) -> None:
         with self._lock:

@@ -204,6 +204,27 @@ class Services:
                 start_new_session=True,
             )
 
+    def add(self, command: Command) -> None:
+        """Add a process, or change the command of one. It takes effect at the next start."""
+        self._commands[command.label] = command
+
+    def remove(self, label: str) -> None:
+        """Forget a process that does not run."""
+        del self._commands[label]
+
+    def commands(self, service: str) -> list[Command]:
+        return [command for command in self._commands.values() if command.service == service]
+
+    def pid(self, label: str) -> int | None:
+        """None: it does not run."""
+        process, _ = self._running.get(label, (None, 0))
+        return process.pid if process else None
+
+    def send(self, label: str, signum: signal.Signals) -> None:
+        """Send ``signum`` to a process if it runs, and do not wait. `ended` reports its end."""
+        if label in self._running:
+            self._running[label][0].send_signal(signum)
+
     def kill(self, label: str, signum: signal.Signals = signal.SIGKILL) -> int:
         """Send ``signum``, wait until the process has ended, and return its exit code."""
         process, _ = self._running.pop(label)
@@ -224,6 +245,7 @@ class Services:
         """Send SIGTERM to all, and SIGKILL to those that still run after ``seconds``. Returns the labels of those."""
         for process, _ in self._running.values():
             process.terminate()
+            process.send_signal(signal.SIGCONT)  # it may be frozen
         deadline = time.monotonic() + seconds
         try:
             killed = [label for label in self._running if not self._ends_before(deadline, label)]

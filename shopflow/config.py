@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from shopflow.catalog import Catalog, load_catalog
-from shopflow.environment import DEFAULT_REGION, ENDPOINT, ENV_FILE, LOOPBACK, SUPERVISOR_FD, split_url
+from shopflow.environment import CONTROL_SOCKET, DEFAULT_REGION, ENDPOINT, ENV_FILE, LOOPBACK, SUPERVISOR_FD, split_url
 from shopflow.errors import ConfigError
 
 MIN_TOKEN_CHARACTERS = 16
@@ -60,7 +60,7 @@ class Config:
 
     None means: real AWS (``endpoint_url``), as the catalogue says (``consumer_threads``), mails into the log
     (``mail_from``), anybody may order (``tokens``), no operator (neither ``ops_token`` nor the name of an SSM parameter
-    that has it), no supervisor (``supervisor_fd``).
+    that has it), no supervisor (``supervisor_fd``, ``control_socket``).
     """
 
     endpoint_url: str | None
@@ -82,6 +82,7 @@ class Config:
     ops_token: str | None = field(default=None, repr=False)
     ops_token_parameter: str | None = None
     supervisor_fd: int | None = None
+    control_socket: Path | None = None
     stack: str = "shopflow"
 
 
@@ -107,6 +108,7 @@ def load_config(env: Mapping[str, str]) -> Config:
         ops_token=_token(env, "OPS_TOKEN"),
         ops_token_parameter=env.get("OPS_TOKEN_PARAMETER") or None,
         supervisor_fd=_pipe(env, SUPERVISOR_FD),
+        control_socket=Path(env[CONTROL_SOCKET]) if env.get(CONTROL_SOCKET) else None,
         stack=env.get("SHOPFLOW_STACK") or "shopflow",
     )
 

@@ -19,6 +19,8 @@ from shopflow.errors import ConfigError
 ENV_FILE = ".env.local"
 SUPERVISOR_FD = "SHOPFLOW_SUPERVISOR_FD"
 """The supervisor of a service sets it: a pipe that closes when the supervisor ends (`shopflow.supervision`)."""
+CONTROL_SOCKET = "SHOPFLOW_CONTROL_SOCKET"
+"""`make run-all` sets it for the Order Service: where it takes requests (`shopflow.control`)."""
 ENDPOINT = "AWS_ENDPOINT_URL"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 """A local AWS wants credentials and accepts any."""
@@ -30,7 +32,14 @@ LOCAL_NAMES = ("localhost", LOOPBACK, "::1", "localhost.localstack.cloud")
 """Spellings of this machine. The last one is LocalStack's, in the public DNS."""
 
 _OF_A_LOCAL_AWS = (ENDPOINT, "AWS_REGION", "AWS_DEFAULT_REGION", *CREDENTIALS, "AWS_SESSION_TOKEN")
-_CHOICES = ("SHOPFLOW_ENV_FILE", "SHOPFLOW_PORT", "SHOPFLOW_CATALOG_OVERLAY", "SHOPFLOW_OPERATOR_LOG", SUPERVISOR_FD)
+_CHOICES = (
+    "SHOPFLOW_ENV_FILE",
+    "SHOPFLOW_PORT",
+    "SHOPFLOW_CATALOG_OVERLAY",
+    "SHOPFLOW_OPERATOR_LOG",
+    CONTROL_SOCKET,
+    SUPERVISOR_FD,
+)
 """What a person may choose for a local AWS, too. All other SHOPFLOW_… variables name resources."""
 
 
@@ -82,7 +91,11 @@ def belongs_to_a_local_aws(name: str, own: Mapping[str, str]) -> bool:
 
 def on_loopback(endpoint: str) -> bool:
     """Whether the URL names this machine."""
-    host = split_url(endpoint).hostname or ""
+    return is_loopback(split_url(endpoint).hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the name or address is this machine's own."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -32,20 +32,15 @@ class OperatorApi:
         letters = r"/ops/dead-letters/([^/]+)"
         return [
             Route("GET", "/ops", self._get_page),
-            Route("POST", "/ops/session", _same_origin(self._sign_in), takes_json=True),
-            Route("DELETE", "/ops/session", _same_origin(self._sign_out)),
-            Route("GET", "/ops/state", self._operator_only(self._get_state)),
-            Route("GET", letters, self._operator_only(self._get_letters)),
-            Route("POST", letters + "/redrive", _same_origin(self._operator_only(self._redrive)), takes_json=True),
-            Route("POST", letters + "/purge", _same_origin(self._operator_only(self._purge)), takes_json=True),
+            Route("POST", "/ops/session", same_origin(self._sign_in), takes_json=True),
+            Route("DELETE", "/ops/session", same_origin(self._sign_out)),
+            Route("GET", "/ops/state", operator_only(self._sessions, self._get_state)),
+            Route("GET", letters, operator_only(self._sessions, self._get_letters)),
+            Route(
+                "POST", letters + "/redrive", same_origin(operator_only(self._sessions, self._redrive)), takes_json=True
+            ),
+            Route("POST", letters + "/purge", same_origin(operator_only(self._sessions, self._purge)), takes_json=True),
         ]
-
-    def _operator_only(self, handler: Handler) -> Handler:
-        def answer(request: Request, *arguments: str) -> Response:
-            self._sessions.check(request.head)
-            return handler(request, *arguments)
-
-        return answer
 
     def _get_page(self, request: Request) -> Response:
         try:
@@ -87,7 +82,17 @@ class OperatorApi:
         return service
 
 
-def _same_origin(handler: Handler) -> Handler:
+def operator_only(sessions: Sessions, handler: Handler) -> Handler:
+    """``handler`` behind a check that the operator sent the request."""
+
+    def answer(request: Request, *arguments: str) -> Response:
+        sessions.check(request.head)
+        return handler(request, *arguments)
+
+    return answer
+
+
+def same_origin(handler: Handler) -> Handler:
     def answer(request: Request, *arguments: Any) -> Response:
         check_same_origin(request.head)
         return handler(request, *arguments)

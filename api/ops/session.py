@@ -21,7 +21,7 @@ FAILURES_SECONDS = 60
 """After `MAX_FAILURES` wrong tokens in that time, the next wrong one is 429. The right one is always accepted:
 otherwise anybody could lock the operator out. The token's length protects it from being guessed."""
 OFF = "the operator's page is off: set OPS_TOKEN to turn it on"
-_ATTRIBUTES = "HttpOnly; SameSite=Strict; Path=/ops"
+_ATTRIBUTES = "HttpOnly; SameSite=Strict; Path=/"
 _MAX_DIGITS = 15
 _OWN_SITES = frozenset({"same-origin", "none"})
 """Of Sec-Fetch-Site. ``none``: the user opened it, not a page. Another port of this host is only ``same-site``."""

@@ -100,6 +100,16 @@ def stack_for_developer(port: int | None = None, root: Path = ROOT) -> Stack:
     return replace(stack, port=port or stack.record().get("port") or DEFAULT_PORT)
 
 
+def stack_in_use(env: Mapping[str, str]) -> Stack:
+    """The stack whose env file ``env`` was read from."""
+    developers = stack_for_developer()
+    file = Path(env.get("SHOPFLOW_ENV_FILE") or developers.env_file).resolve()
+    if file == developers.env_file:
+        return developers
+    stack = Stack(file.parent.name, file.parent, file, DEFAULT_PORT, env["SHOPFLOW_STACK"], env["AWS_REGION"])
+    return replace(stack, port=stack.record().get("port", DEFAULT_PORT))
+
+
 def render_env(outputs: Mapping[str, Any], endpoint: str | None) -> str:
     """The text of the env file: Terraform's outputs as the variables that `shopflow.config` reads.
 

@@ -10,8 +10,9 @@ import pytest
 
 from scripts import run_all
 from scripts.console import OK
-from scripts.run_all import STEADY_SECONDS, keep_running
+from scripts.run_all import keep_running
 from scripts.services import Command, Ended, Lines, Services
+from scripts.supervisor import STEADY_SECONDS, Supervisor
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
 
@@ -30,7 +31,8 @@ def delays(monkeypatch: pytest.MonkeyPatch, *ran_seconds: float) -> list[str]:
     services = Services([], {}, Lines(print))
     monkeypatch.setattr(services, "ended", ended)
     monkeypatch.setattr(run_all, "POLL_SECONDS", 0)
-    assert keep_running(services, stop, lambda _label, text, _level: said.append(text)) == OK
+    supervisor = Supervisor(services, lambda _label, text, _level: said.append(text))
+    assert keep_running(supervisor, None, stop) == OK
     return [text.split("again in ")[1] for text in said]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
 from typing import Any
 
 from api.customers import CustomerOf, anybody
@@ -59,6 +60,7 @@ class Shop:
     telemetry: Telemetry = SILENT
     customer_of: CustomerOf = anybody
     instead: dict[str, Instead] = field(default_factory=dict)
+    control: Path | None = None
 
     def __post_init__(self) -> None:
         twins = wire(CATALOG, self.clock)
@@ -84,6 +86,7 @@ class Shop:
             ops_token=self.ops_token,
             judge=judged_by_name,
             telemetry=self.telemetry,
+            control=self.control,
         )
 
     def fail(self, method: str, error: Exception) -> None:

@@ -74,7 +74,7 @@ def test_a_session_is_of_one_browser_ends_after_its_time_and_cannot_be_extended(
         client = Client(server)
         answer = sign_in(client)
         value, *attributes = answer.headers["Set-Cookie"].split("; ")
-        assert attributes == ["HttpOnly", "SameSite=Strict", "Path=/ops", f"Max-Age={SESSION_SECONDS}"]
+        assert attributes == ["HttpOnly", "SameSite=Strict", "Path=/", f"Max-Age={SESSION_SECONDS}"]
         assert OPS_TOKEN not in value
         headers = {"Cookie": f"theme=dark; {value}"}
         assert client.get("/ops/state", headers).status == 200
@@ -83,7 +83,7 @@ def test_a_session_is_of_one_browser_ends_after_its_time_and_cannot_be_extended(
         assert client.get("/ops/state", headers).status == 401
         ends, _, signature = value.removeprefix("ops=").partition(".")
         assert client.get("/ops/state", {"Cookie": f"ops={int(ends) + 60_000}.{signature}"}).status == 401
-        cleared = "ops=; HttpOnly; SameSite=Strict; Path=/ops; Max-Age=0"
+        cleared = "ops=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0"
         assert client.ask("DELETE", "/ops/session").headers["Set-Cookie"] == cleared
 
 

@@ -1,0 +1,106 @@
+""" "Try to break it": passes requests on to the supervisor of `make run-all`, and its messages back."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from api.http_message import HttpError, Request, Response, json_response
+from api.ops.routes import operator_only, same_origin
+from api.ops.session import Sessions
+from api.routing import Route
+from api.streams import EventStream, HungUp, Message, stream_response, take_slot
+from shopflow import jsontext
+from shopflow.clock import Clock
+from shopflow.control import ask, connected
+
+MAX_STREAMS = 10
+READ_BYTES = 64 * 1024
+_SINCE = re.compile(r"[?&]since=(\d{1,15})(?:&|$)", re.ASCII)
+
+
+class TryApi:
+    """``control``: the supervisor's socket. None: this is off, and every path is 404."""
+
+    def __init__(self, sessions: Sessions, control: Path | None, clock: Clock) -> None:
+        self._sessions = sessions
+        self._control = control
+        self._clock = clock
+        self._slots = threading.BoundedSemaphore(MAX_STREAMS)
+
+    @property
+    def routes(self) -> list[Route]:
+        def changing(path: str, request_of: Callable[..., dict[str, Any]]) -> Route:
+            def post(_: Request, *arguments: str) -> Response:
+                return self._pass_on(request_of(*arguments))
+
+            return Route("POST", path, same_origin(operator_only(self._sessions, post)))
+
+        return [
+            Route("GET", "/try/state", operator_only(self._sessions, self._get_state)),
+            Route("GET", "/try/stream", operator_only(self._sessions, self._get_stream)),
+            changing(r"/try/claims/(\d{1,3})", lambda number: {"do": "run", "claim": int(number)}),
+            changing(r"/try/services/([^/]+)/(kill|freeze|restart)", lambda name, do: {"do": do, "service": name}),
+            changing(r"/try/faults/(twice|hold|poison)", lambda name: {"do": "fault", "name": name}),
+        ]
+
+    def _socket(self) -> Path:
+        if self._control is None or not self._control.exists():
+            raise HttpError(HTTPStatus.NOT_FOUND, "there is nothing to try here: 'make run-all' on loopback offers it")
+        return self._control
+
+    def _get_state(self, _: Request) -> Response:
+        return json_response(HTTPStatus.OK, ask(self._socket(), {"do": "state"}))
+
+    def _get_stream(self, request: Request) -> Response:
+        path, since = self._socket(), _SINCE.search(request.head.target)
+        wanted = {"do": "watch", **({"since": int(since[1])} if since else {})}
+        release = take_slot(self._slots)
+        try:
+            connection = connected(path, wanted)
+        except BaseException:
+            release()
+            raise
+        return stream_response(TryStream(connection, self._clock, request.hung_up, release))
+
+    def _pass_on(self, request: dict[str, Any]) -> Response:
+        answer = ask(self._socket(), request)
+        if "error" not in answer:
+            return json_response(HTTPStatus.ACCEPTED, {})
+        is_busy = "is running" in answer["error"]
+        raise HttpError(HTTPStatus.CONFLICT if is_busy else HTTPStatus.NOT_FOUND, answer["error"])
+
+
+class TryStream(EventStream):
+    """The supervisor's messages, until it or the client has gone."""
+
+    limit_ms = 600_000
+
+    def __init__(self, connection: socket.socket, clock: Clock, hung_up: HungUp, release: Callable[[], None]) -> None:
+        super().__init__(clock, hung_up, release)
+        self._connection = connection
+        self._unread = b""
+
+    def _new_messages(self) -> Iterable[Message]:
+        *lines, self._unread = self._unread.split(b"\n")
+        return [jsontext.loads(line) for line in lines if line]
+
+    def _wait(self, seconds: float) -> None:
+        self._connection.settimeout(seconds)
+        try:
+            received = self._connection.recv(READ_BYTES)
+        except TimeoutError:
+            return
+        except OSError:
+            received = b""
+        self._unread += received
+        self.done = not received
+
+    def close(self) -> None:
+        self._connection.close()
+        super().close()

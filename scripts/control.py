@@ -1,0 +1,265 @@
+"""The control socket of `make run-all`: a file in the stack's folder that only its owner can use.
+
+One JSON line a connection asks, one answers; after ``watch`` a line comes whenever there is news.
+
+    {"do": "state"}                                   the processes, the faults, the seven claims
+    {"do": "kill", "service": "payment"}              also freeze, stop, start, restart
+    {"do": "fault", "name": "twice"}                  also hold, poison; each ends after a minute
+    {"do": "run", "claim": 2}                         the experiment of a claim
+    {"do": "watch", "since": 1764000000000}           steps, evidence, verdicts, states; with since also lights
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scripts.claims import CLAIMS
+from scripts.claims.lab import Claim, Hear, Lab, Message
+from scripts.console import CommandError
+from scripts.e2e import Shop
+from scripts.faults import Faults
+from scripts.infra.stack import Stack
+from scripts.lights import Lights
+from scripts.services import ORDER, url_of
+from scripts.supervisor import Supervisor
+from shopflow import jsontext
+from shopflow.aws.wiring import Aws
+from shopflow.catalog import Catalog
+from shopflow.config import Config
+from shopflow.control import MAX_LINE_BYTES, ask
+from shopflow.errors import ShopFlowError, Unavailable
+from shopflow.invariants import INVARIANTS
+
+SOCKET = "control.sock"
+LIGHT_SECONDS = 3.0
+IDLE_SHARE = 5
+"""A look that takes longer than usual is followed by a pause of so many times its own length."""
+MAX_UNSENT = 1000
+AFTER_ANSWER_SECONDS = 0.2
+ACTIONS = ("kill", "freeze", "stop", "start", "restart")
+log = logging.getLogger(__name__)
+
+
+class Hub:
+    """Passes each message on to all watchers. A new one first gets the messages of the claim that is running."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watchers: list[queue.Queue[Message]] = []
+        self._of_this_claim: list[Message] = []
+
+    def begin_claim(self) -> None:
+        with self._lock:
+            self._of_this_claim = []
+
+    def tell(self, message: Message) -> None:
+        with self._lock:
+            if message.get("claim") and message["type"] != "state":
+                self._of_this_claim.append(message)
+            for watcher in self._watchers:
+                with suppress(queue.Full):
+                    watcher.put_nowait(message)
+
+    @contextmanager
+    def watching(self, *, claim_runs: bool) -> Iterator[queue.Queue[Message]]:
+        watcher: queue.Queue[Message] = queue.Queue(MAX_UNSENT)
+        with self._lock:
+            for message in self._of_this_claim if claim_runs else ():
+                watcher.put_nowait(message)
+            self._watchers.append(watcher)
+        try:
+            yield watcher
+        finally:
+            with self._lock:
+                self._watchers.remove(watcher)
+
+
+@dataclass
+class Control:
+    """Does what the socket's clients ask for: one claim at a time, and no fault from outside meanwhile."""
+
+    config: Config
+    catalog: Catalog
+    stack: Stack
+    env: Mapping[str, str]
+    aws: Aws
+    supervisor: Supervisor
+    heard: list[Hear]
+    hub: Hub = field(default_factory=Hub)
+    claim: int | None = None
+    _told: Any = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.faults = Faults(self.stack, self.config, self.catalog, self.aws, self.supervisor, self.env)
+
+    def state(self) -> dict[str, Any]:
+        return {**self.supervisor.state(list(self.catalog.services)), "claim": self.claim}
+
+    def answer(self, request: Any) -> dict[str, Any]:
+        """The answer to any request but watch."""
+        try:
+            match request:
+                case {"do": "state"}:
+                    lights = [{"id": one, "title": title, "holds": None} for one, title in INVARIANTS.items()]
+                    return {**self.state(), "claims": [one.to_json() for one in CLAIMS], "invariants": lights}
+                case {"do": str(action), "service": str(service)} if action in ACTIONS:
+                    self._act(action, service)
+                case {"do": "fault", "name": str(name)}:
+                    self._check_quiet()
+                    self.faults.begin(name, request.get("service"))
+                case {"do": "run", "claim": int(number)}:
+                    self._run(number)
+                case _:
+                    raise CommandError("this is no request that the supervisor knows")
+        except ShopFlowError as error:
+            return {"error": str(error)}
+        return {"ok": True}
+
+    def _check_quiet(self) -> None:
+        if self.claim is not None:
+            raise CommandError(f"claim {self.claim} is running")
+
+    def _act(self, action: str, service: str) -> None:
+        self._check_quiet()
+        self.supervisor.labels(service)
+        act: Callable[[str], None] = getattr(self.supervisor, action)
+        if service == ORDER:  # it may be what asks, and has to pass the answer on first
+            threading.Timer(AFTER_ANSWER_SECONDS, act, (service,)).start()
+        elif action in ("stop", "restart"):
+            threading.Thread(target=act, args=(service,)).start()
+        else:
+            act(service)
+
+    def _run(self, number: int) -> None:
+        claim = next((one for one in CLAIMS if one.id == number), None)
+        if claim is None:
+            raise CommandError(f"there is no claim {number}, only 1 to {len(CLAIMS)}")
+        with self._lock:
+            self._check_quiet()
+            self.claim = number
+        self.hub.begin_claim()
+        threading.Thread(target=self._experiment, args=(claim,), name=f"claim {number}", daemon=True).start()
+
+    def _experiment(self, claim: Claim) -> None:
+        try:
+            self.supervisor.end_faults()
+            shop = Shop(url_of(self.config), lambda: None)
+            lab = Lab(
+                claim.id,
+                self.config,
+                self.catalog,
+                self.stack,
+                self.env,
+                self.aws,
+                shop,
+                self.supervisor,
+                self.faults,
+                self.hub.tell,
+                self.heard,
+            )
+            verdict = claim.run(lab)
+            holds, text = verdict.holds, verdict.text
+        except Exception as error:  # whatever it is, whoever waits for the verdict has to hear it
+            log.debug("claim %d", claim.id, exc_info=error)
+            holds, text = False, f"The experiment failed: {type(error).__name__}: {' '.join(str(error).split())}"
+        finally:
+            self.claim = None
+        self.hub.tell({"type": "verdict", "claim": claim.id, "holds": holds, "text": text})
+
+    def tell_state(self) -> None:
+        """Tell the watchers the state if it has changed."""
+        state = self.state()
+        if state != self._told:
+            self._told = state
+            self.hub.tell({"type": "state", **state})
+
+    def messages(self, since: int | None) -> Iterator[Message | None]:
+        """What a watcher gets, for ever; None every second, so that its end is noticed."""
+        stop = threading.Event()
+        with self.hub.watching(claim_runs=self.claim is not None) as news:
+            yield {"type": "state", **self.state()}
+            if since is not None:
+                threading.Thread(target=self._light, args=(since, news, stop), daemon=True).start()
+            try:
+                while True:
+                    try:
+                        yield news.get(timeout=1)
+                    except queue.Empty:
+                        yield None
+            finally:
+                stop.set()
+
+    def _light(self, since: int, news: queue.Queue[Message], stop: threading.Event) -> None:
+        lights = Lights(self.config, self.catalog, self.aws, since, lambda: self.claim is None)
+        seconds = 0.0
+        while not stop.wait(max(LIGHT_SECONDS, IDLE_SHARE * seconds) if seconds else 0):
+            started = time.monotonic()
+            with suppress(ShopFlowError, queue.Full):
+                news.put_nowait({"type": "lights", "invariants": lights.look()})
+            seconds = time.monotonic() - started
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    """One connection."""
+
+    server: _Server
+
+    def handle(self) -> None:
+        control = self.server.control
+        try:
+            request = jsontext.loads(self.rfile.readline(MAX_LINE_BYTES))
+        except ValueError:
+            request = None
+        with suppress(OSError):  # the client has gone
+            if isinstance(request, dict) and request.get("do") == "watch":
+                since = request.get("since")
+                for message in control.messages(since if isinstance(since, int) else None):
+                    self.wfile.write(b"\n" if message is None else jsontext.dumps(message).encode() + b"\n")
+            else:
+                self.wfile.write(jsontext.dumps(control.answer(request)).encode() + b"\n")
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    control: Control
+
+
+@contextmanager
+def listening(path: Path, control: Control) -> Iterator[bool]:
+    """Listen on the socket at ``path``, which only its owner can use, and remove it at the end.
+
+    Yields False, and does nothing, when another supervisor of the stack listens there, or when it cannot be made: a
+    path may be too long for a socket.
+    """
+    with suppress(Unavailable):
+        ask(path, {"do": "state"})
+        yield False
+        return
+    path.unlink(missing_ok=True)
+    mask = os.umask(0o177)
+    try:
+        server = _Server(str(path), _Handler)
+    except OSError:
+        yield False
+        return
+    finally:
+        os.umask(mask)
+    server.control = control
+    threading.Thread(target=server.serve_forever, args=(0.1,), name="control", daemon=True).start()
+    try:
+        yield True
+    finally:
+        server.shutdown()
+        server.server_close()
+        path.unlink(missing_ok=True)

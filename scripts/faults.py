@@ -1,0 +1,154 @@
+"""The faults of "Try to break it" that messages meet. Each ends by itself, as all of the supervisor's faults do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from scripts.console import CommandError, Progress
+from scripts.dlq import ALL, Purge, Selection, Target
+from scripts.infra.local_client import local_client
+from scripts.infra.stack import Stack, write_atomically
+from scripts.operator_log import OperatorLog
+from scripts.supervisor import Supervisor
+from shopflow import jsontext
+from shopflow.aws.calls import translated
+from shopflow.aws.queues import SqsQueue, attributes_of
+from shopflow.aws.wiring import Aws
+from shopflow.catalog import Catalog
+from shopflow.clock import SystemClock
+from shopflow.config import Config
+from shopflow.contracts import Contracts
+from shopflow.errors import Unavailable
+from shopflow.messaging.outbox import Outbox
+from workers.dry_run import DryRun
+
+POISON = '{"eventType": "order.created", "payload": "this is no order'
+COPY_QUEUE = "every-event-twice"
+DEFAULT_VICTIM = "payment"
+NAMES = ("twice", "hold", "poison")
+
+
+class Quiet(Progress):
+    """Tells nobody."""
+
+    def say(self, text: str) -> None:
+        pass
+
+
+def dead_letters_of(service: str, aws: Aws, catalog: Catalog, env: Mapping[str, str], progress: Progress) -> Target:
+    """What the commands of `scripts.dlq` work on."""
+    dlq = aws.dead_letters(service)
+    judge = DryRun(Outbox(catalog, Contracts(catalog)), aws.orders, aws.products, aws.audit, SystemClock()).judge
+    return Target(service, dlq.name, dlq, judge, OperatorLog.of(env), progress)
+
+
+class Faults:
+    """Begins faults on the local AWS of ``stack``. Thread-safe."""
+
+    def __init__(
+        self, stack: Stack, config: Config, catalog: Catalog, aws: Aws, supervisor: Supervisor, env: Mapping[str, str]
+    ) -> None:
+        self._stack = stack
+        self._config = config
+        self._catalog = catalog
+        self._aws = aws
+        self._supervisor = supervisor
+        self._env = env
+        self._sqs, self._sns = (local_client(one, config.endpoint_url or "") for one in ("sqs", "sns"))
+
+    def begin(self, name: str, service: str | None = None) -> None:
+        """Begin one of `NAMES`; ``service``: whose queue gets the poison. Raises `CommandError` for a wrong name."""
+        if service is not None and service not in (one.name for one in self._catalog.consumers):
+            raise CommandError(f"{service} has no queue")
+        match name:
+            case "twice":
+                self.deliver_twice()
+            case "hold":
+                self.hold_back_the_topic()
+            case "poison":
+                self.poison(service or DEFAULT_VICTIM)
+            case _:
+                raise CommandError(f"there is no fault {name}, only {', '.join(NAMES)}")
+
+    def deliver_twice(self) -> None:
+        """Deliver every event twice.
+
+        A queue of our own gets a copy of each event from the topic. Each copy goes to the queues that the event
+        belongs to.
+        """
+        with translated("subscribe a queue"):
+            url = self._sqs.create_queue(QueueName=self._copy_queue)["QueueUrl"]
+            arn = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+            self._sns.subscribe(
+                TopicArn=self._config.resources.topic_arn,
+                Protocol="sqs",
+                Endpoint=arn,
+                Attributes={"RawMessageDelivery": "true"},
+            )
+        stop = threading.Event()
+        copying = threading.Thread(target=self._copy, args=(SqsQueue(self._sqs, url), stop), daemon=True)
+        copying.start()
+
+        def end() -> None:
+            stop.set()
+            copying.join()
+            self.clear()
+
+        self._supervisor.add_fault("every event twice", end)
+
+    def _copy(self, queue: SqsQueue, stop: threading.Event) -> None:
+        senders = [(service, self._aws.sender(service.name)) for service in self._catalog.consumers]
+        while not stop.is_set():
+            try:
+                messages = queue.receive(10, 1)
+                for message in messages:
+                    event_type = jsontext.loads(message.body)["eventType"]
+                    for service, sender in senders:
+                        if event_type in service.consumes:
+                            sender.send(message.body, attributes_of(event_type))
+                if messages:
+                    queue.delete(messages)
+            except Unavailable:
+                stop.wait(1)
+
+    @property
+    def _copy_queue(self) -> str:
+        return f"{self._config.stack}-{COPY_QUEUE}"
+
+    def clear(self) -> None:
+        """Remove the queue of copies. Also at the start: an earlier supervisor may have been killed meanwhile."""
+        topic = self._config.resources.topic_arn
+        with translated("remove the queue of copies"):
+            for one in self._sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
+                if one["Endpoint"].endswith(f":{self._copy_queue}"):
+                    self._sns.unsubscribe(SubscriptionArn=one["SubscriptionArn"])
+            for url in self._sqs.list_queues(QueueNamePrefix=self._copy_queue).get("QueueUrls", []):
+                self._sqs.delete_queue(QueueUrl=url)
+
+    def hold_back_the_topic(self) -> None:
+        """Restart every producer with a topic that does not exist. Their events stay in the outbox of the orders.
+
+        Nothing in the cloud is changed, so nothing is left behind, whatever dies meanwhile.
+        """
+        topic = self._config.resources.topic_arn
+        file = self._stack.folder / "held-back.env"
+        write_atomically(file, self._stack.env_file.read_text().replace(topic, f"{topic}-held-back"))
+        producers = sorted({event.producer for event in self._catalog.events.values()})
+        usual = {service: self._supervisor.env_of(service) for service in producers}
+        wrong = {service: {**env, "SHOPFLOW_ENV_FILE": str(file)} for service, env in usual.items()}
+        self._supervisor.add_fault("topic held back", lambda: self._restart(usual))
+        threading.Thread(target=self._restart, args=(wrong,), name="hold").start()  # the Order Service answers first
+
+    def _restart(self, env: Mapping[str, Mapping[str, str]]) -> None:
+        with ThreadPoolExecutor(len(env)) as pool:
+            list(pool.map(self._supervisor.restart, env, env.values()))
+
+    def poison(self, service: str) -> str:
+        """Send a message that breaks its contract. Returns its id. The end of the fault deletes it for good."""
+        message_id = self._aws.sender(service).send(POISON, {})
+        target = dead_letters_of(service, self._aws, self._catalog, self._env, Quiet())
+        purge = Purge(target, Selection(ALL, [message_id]), False, lambda _: True).run
+        self._supervisor.add_fault(f"poison in {service}", purge)
+        return message_id
