@@ -14,7 +14,7 @@ unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONINSPECT PYTHONOPTIMIZE PYTHO
 
 .DEFAULT_GOAL := help
 .PHONY: help venv doctor env infra-up infra-down infra-reset infra-status restock run-all demo run-order run-inventory run-payment \
-  run-notification run-audit e2e check-order replay dlq verify package test test-full sim mutants crash-matrix bench \
+  run-notification run-audit e2e check-order replay dlq verify package prove-aws test test-full sim mutants crash-matrix bench \
   screenshots check lint contracts terraform-check clean
 
 help: ##+ the commands; ALL=1 lists those for ShopFlow's developers too
@@ -119,6 +119,9 @@ package: $(RUN) ##+ the zip that AWS Lambda runs all services from (ARCHITECTURE
 
 env: $(RUN) ##+ the services' settings in .env.local, from the outputs of `terraform apply` on AWS
 	@$(PY) -m scripts.env
+
+prove-aws: $(RUN) ##+ prove a throw-away stack on your AWS account, and remove it (CLOUD=embedded YES=1 ORDERS=500)
+	@$(PY) -m scripts.prove_aws
 
 ##@ Quality
 test: $(DEV) $(SCAN) ## tests of every kind, on a local AWS of their own (4 minutes)

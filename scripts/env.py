@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.console import OK, CommandError, last_line, parser_of, run_command
+from scripts.console import OK, CommandError, parser_of, run_command
 from scripts.infra.stack import ROOT, render_env, write_atomically
-from scripts.infra.terraform import require_terraform
+from scripts.infra.terraform import reason_of, require_terraform
 from shopflow.environment import ENV_FILE
 
 ABOUT = """\
@@ -24,11 +25,15 @@ exit codes: 0 written, 1 Terraform has no outputs, 2 a wrong argument
 """
 
 
-def outputs_of(module: Path) -> dict[str, Any]:
-    """Terraform's outputs. Raises `CommandError` when the root module ``module`` is not initialised or not applied."""
-    answer = subprocess.run([require_terraform(), "output", "-json"], cwd=module, capture_output=True, text=True)
+def outputs_of(module: Path, env: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Terraform's outputs. ``env``: its whole environment, if not this process's.
+
+    Raises `CommandError` when the root module ``module`` is not initialised or not applied.
+    """
+    command = [require_terraform(), "output", "-json", "-no-color"]
+    answer = subprocess.run(command, cwd=module, env=env, capture_output=True, text=True)
     if answer.returncode != 0:
-        raise CommandError(f"Terraform has no outputs: {last_line(answer.stderr)}")
+        raise CommandError(f"Terraform has no outputs: {reason_of(answer.stderr)}")
     outputs = {name: output["value"] for name, output in json.loads(answer.stdout).items()}
     if "topic_arn" not in outputs:
         raise CommandError("Terraform has no outputs. Run 'terraform -chdir=terraform apply' first.")

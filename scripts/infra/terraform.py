@@ -241,7 +241,7 @@ def run(
                 raise
     text = log.read_text()
     if process.returncode != 0:
-        raise CommandError(f"Terraform failed: {_reason(text)} (its output: {log})")
+        raise CommandError(f"Terraform failed: {reason_of(text)} (its output: {log})")
     return text
 
 
@@ -272,6 +272,7 @@ def _log(module: Module) -> Path:
     return module.stack.folder / "terraform.log"
 
 
-def _reason(output: str) -> str:
+def reason_of(output: str) -> str:
+    """Why Terraform failed, in one line."""
     first, *more = re.findall(r"Error: (.*)", output) or [last_line(output)]
     return f"{first} (and {len(more)} more)" if more else first

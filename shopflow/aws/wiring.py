@@ -71,8 +71,13 @@ class Aws:
 
 def session_of(config: Config) -> boto3.session.Session:
     """A session in the configured region. Raises `ConfigError` when boto3 cannot use its own settings."""
+    return session_in(config.region)
+
+
+def session_in(region: str | None) -> boto3.session.Session:
+    """A session in ``region``; None: in that of boto3's own settings. Raises `ConfigError` when it cannot use those."""
     with _settings_of_boto3():
-        return boto3.session.Session(region_name=config.region)
+        return boto3.session.Session(region_name=region)
 
 
 def connect(config: Config, limits: CallLimits) -> Aws:

@@ -20,6 +20,7 @@ from typing import Any
 import boto3
 import requests
 
+from scripts.prove_aws.proof import in_emulators_words
 from scripts.services import ORDER, LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
@@ -34,13 +35,7 @@ from tests.waiting import eventually
 
 ACCOUNT = "000000000000"
 RELAY, OPERATOR = "relay", "operator"
-SEND_MAIL = "ses:SendEmail"
 RECORDING = Path(__file__).with_name("recording")
-_SAME_RESOURCE = {
-    "sqs:ChangeMessageVisibility": "sqs:ChangeMessageVisibilityBatch",
-    "sqs:DeleteMessage": "sqs:DeleteMessageBatch",
-    "sns:Publish": "sns:PublishBatch",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,21 +145,12 @@ class Guarded:
         """Also give the role its rights under the names that the emulator asks for."""
         policies = [role, RELAY] if role == ORDER else [role]
         rights = {right for name in policies for right in self.granted(name)}
-        if statements := in_emulators_words(rights):
+        granted = [{"Action": right.action, "Resource": right.resource} for right in sorted(rights)]
+        if statements := list(in_emulators_words(granted)):
             document = json.dumps({"Version": "2012-10-17", "Statement": statements})
             self.client("iam").put_role_policy(
                 RoleName=f"{self.prefix}-{role}", PolicyName="emulators-words", PolicyDocument=document
             )
-
-
-def in_emulators_words(rights: set[Right]) -> list[dict[str, str]]:
-    """The rights that the emulator asks for by another name than AWS does, as statements of a policy."""
-    asked = {Right(_SAME_RESOURCE[right.action], right.resource) for right in rights if right.action in _SAME_RESOURCE}
-    if any(right.action.startswith("dynamodb:PartiQL") for right in rights):
-        asked.add(Right("dynamodb:BatchExecuteStatement", "*"))
-    if any(right.action == SEND_MAIL for right in rights):
-        asked.add(Right(SEND_MAIL, "*"))
-    return [{"Effect": "Allow", "Action": right.action, "Resource": right.resource} for right in sorted(asked)]
 
 
 @contextmanager

@@ -74,18 +74,24 @@ def test_the_env_file_of_a_stack_on_aws_has_no_endpoint_and_no_keys() -> None:
 
 @pytest.mark.parametrize(
     ("outputs", "code", "shown"),
-    [(OUTPUTS, OK, "the stack shopflow in us-east-1 (AWS)"), ({}, FAILED, "Terraform has no outputs. Run")],
+    [
+        (OUTPUTS, OK, "the stack shopflow in us-east-1 (AWS)"),
+        ({}, FAILED, "Terraform has no outputs. Run"),
+        (None, FAILED, "Terraform has no outputs: Required plugins are not installed"),
+    ],
 )
 def test_make_env_writes_the_outputs_of_the_state_or_says_that_there_are_none(
-    outputs: dict[str, object],
+    outputs: dict[str, object] | None,
     code: int,
     shown: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (tmp_path / "outputs.json").write_text(json.dumps({name: {"value": value} for name, value in outputs.items()}))
-    (tmp_path / "terraform").write_text(f"#!/bin/sh\n[ $* = 'output -json' ]; cat {tmp_path}/outputs.json\n")
+    text = json.dumps({name: {"value": value} for name, value in (outputs or {}).items()})
+    error = "printf '\\nError: Required plugins are not installed\\n\\nrun:\\n  terraform init\\n' >&2; exit 1"
+    answer = error if outputs is None else f"echo '{text}'"
+    (tmp_path / "terraform").write_text(f"#!/bin/sh\n[ \"$1 $2\" = 'output -json' ] || exit 2\n{answer}\n")
     (tmp_path / "terraform").chmod(0o700)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
