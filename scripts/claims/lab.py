@@ -27,7 +27,8 @@ MUG = Product("DEMO-MUG", "Mug (for demonstrations)", Decimal("12.50"), 0, 0)
 LAST = Product("DEMO-LAST", "The last one (for demonstrations)", Decimal("12.50"), 0, 0)
 """Products of the experiments' own, so that nobody else's stock changes. Both are sold out between experiments."""
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
+"""A message that a dead process had received comes again after 60 s."""
 Message = dict[str, Any]
 Hear = Callable[[str, str], None]
 
@@ -99,7 +100,7 @@ class Lab:
         return wait_for(lambda: self.read(order_ids), lambda seen: all(one.status is status for one in seen), seconds)
 
     def ended(self, order_ids: Sequence[str]) -> list[Order]:
-        """The orders, once nothing is left to do for any of them; or as they are after a minute."""
+        """The orders, once nothing is left to do for any of them; or as they are after `PATIENCE_SECONDS`."""
         return wait_for(
             lambda: self.read(order_ids), lambda seen: all(one.opened_at is None for one in seen), PATIENCE_SECONDS
         )
