@@ -37,6 +37,7 @@ class Card {
   #run;
   #seconds;
   #timer = null;
+  #seen = new Map();
 
   constructor({ id, title, problem, experiment, seconds }, run) {
     const name = `claim-${id}`;
@@ -63,6 +64,7 @@ class Card {
   }
 
   #clear() {
+    this.#seen.clear();
     this.#steps.replaceChildren();
     this.#evidence.replaceChildren();
     say(this.#verdict, "");
@@ -89,11 +91,20 @@ class Card {
   }
 
   step({ text, at }) {
-    this.#steps.append(el("li", {}, el("time", {}, clock(at).slice(0, 8)), el("span", {}, text)));
+    const make = () => el("li", {}, el("time", {}, clock(at).slice(0, 8)), el("span", {}, text));
+    this.#steps.append(this.#once(`${at} ${text}`, make));
   }
 
   evidence({ name, value }) {
-    this.#evidence.append(el("div", {}, el("dt", {}, name), el("dd", {}, String(value))));
+    const row = this.#once(name, () => el("div", {}, el("dt", {}, name), el("dd", {})));
+    say(row.lastChild, String(value));
+    this.#evidence.append(row);
+  }
+
+  /** The row of `key`. After a reconnection the stream repeats what it has sent. */
+  #once(key, make) {
+    if (!this.#seen.has(key)) this.#seen.set(key, make());
+    return this.#seen.get(key);
   }
 
   verdict({ holds, text }) {

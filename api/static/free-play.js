@@ -4,17 +4,17 @@ import { button, byId, el, KeyedList, say } from "./dom.js";
 
 const STATES = { running: "runs", stopped: "is stopped", frozen: "is frozen" };
 const ACTIONS = ["Kill", "Freeze", "Restart"];
-const LIGHTS = { true: "holds", false: "is broken", null: "not known yet" };
+const LIGHTS = { true: "holds", false: "is broken", null: "not known" };
 
 /** The invariants in words that need no knowledge of the system. */
 const IN_PLAIN_WORDS = {
   1: "Every order comes to an end.",
-  2: "No item is sold twice, and none gets lost.",
+  2: "No item is sold twice or lost.",
   3: "Nobody is charged twice.",
   4: "The history of every order is complete.",
-  5: "Only messages that nobody can read are set aside.",
-  6: "Every customer hears how the order ended.",
-  7: "Nothing is announced twice without a reason.",
+  5: "Only unreadable messages are set aside.",
+  6: "Every customer gets the result.",
+  7: "Nothing is published twice without a fault.",
 };
 
 /** Adds buttons to the listed services. Calls `act(path)` with the last part of the path of what the user wants. */
@@ -43,6 +43,15 @@ export function showServiceStates(services) {
     kill.disabled = state === "stopped";
     freeze.disabled = state !== "running";
   }
+}
+
+/** What the services do, in a sentence. Their names come from the catalogue. */
+export function sentenceAbout(services, catalog) {
+  const idle = Object.keys(services).filter((name) => services[name].state !== "running");
+  if (idle.length === 0) return "All services run.";
+  const names = idle.map((name) => `${catalog.service(name)?.title ?? name} ${STATES[services[name].state]}.`);
+  const waiting = idle.length > 1 ? "Their messages wait in their queues." : "Its messages wait in its queue.";
+  return `${names.join(" ")} ${waiting}`;
 }
 
 const rowOf = (name) => byId("services").querySelector(`[data-service="${CSS.escape(name)}"]`);

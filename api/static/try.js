@@ -3,7 +3,7 @@
 import { Banner, startOperatorsPage } from "./operator.js";
 import { byId, say, showConnection } from "./dom.js";
 import { get, listen, loadCatalog, post } from "./api.js";
-import { lights, showServiceStates, startFreePlay } from "./free-play.js";
+import { lights, sentenceAbout, showServiceStates, startFreePlay } from "./free-play.js";
 import { Claims } from "./claims.js";
 import { Flow } from "./flow.js";
 
@@ -56,7 +56,7 @@ function assemble(catalog, first) {
     banner.show(faults);
     showServiceStates(services);
     flow.stage.setStates(services);
-    if (claim === null) say(byId("now"), "");
+    if (claim === null) say(byId("now"), sentenceAbout(services, catalog));
   }
 
   function showLights({ invariants }) {
