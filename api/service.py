@@ -117,7 +117,7 @@ def build(
     desk = DeadLetterDesk(ports.dead_letters, clock, judge)
     sessions = Sessions(ops_token, clock)
     operator_api = OperatorApi(sessions, state, desk, catalog, files)
-    try_api = TryApi(sessions, control, clock)
+    try_api = TryApi(sessions, control, clock, files)
     routes = [*order_api.routes, *shop_api.routes, *operator_api.routes, *try_api.routes]
     router = Router(routes, telemetry)
     return Parts(router, Relay(ports.orders, ports.audit, publisher, outbox, clock, telemetry.metrics))

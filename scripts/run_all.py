@@ -24,7 +24,7 @@ from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.catalog import Catalog
 from shopflow.config import Config, configured_catalog, load_config
-from shopflow.environment import CONTROL_SOCKET, adopt_environment, on_loopback, read_environment
+from shopflow.environment import CONTROL_SOCKET, adopt_environment, is_loopback, on_loopback, read_environment
 from shopflow.errors import ShopFlowError
 from shopflow.log import JsonFormatter, TextFormatter
 from shopflow.supervision import STOP_SECONDS
@@ -121,7 +121,10 @@ def announce(config: Config, stop: threading.Event, say: Callable[[str], None]) 
     say(f"ShopFlow is up: {url} (Ctrl-C stops all)")
     terminal = next((stream for stream in (sys.stdout, sys.stderr) if stream.isatty()), None)
     if terminal:
-        terminal.write(f"The operator's page: {url}/ops#{quote(config.ops_token or '')}\n")
+        token = quote(config.ops_token or "")
+        terminal.write(f"The operator's page: {url}/ops#{token}\n")
+        if on_loopback(config.endpoint_url or "") and is_loopback(config.host):
+            terminal.write(f"Try to break it: {url}/try#{token}\n")
         terminal.flush()
     else:
         say(f"The operator's page: {url}/ops (only a terminal shows its token: export OPS_TOKEN to choose it)")

@@ -25,13 +25,13 @@ class OperatorApi:
         self._state = state
         self._desk = desk
         self._services = frozenset(service.name for service in catalog.consumers)
-        self._page, self._sign_in_page = files.page("ops.html"), files.page("sign-in.html")
+        self._page = operators_page("ops.html", sessions, files)
 
     @property
     def routes(self) -> list[Route]:
         letters = r"/ops/dead-letters/([^/]+)"
         return [
-            Route("GET", "/ops", self._get_page),
+            Route("GET", "/ops", self._page),
             Route("POST", "/ops/session", same_origin(self._sign_in), takes_json=True),
             Route("DELETE", "/ops/session", same_origin(self._sign_out)),
             Route("GET", "/ops/state", operator_only(self._sessions, self._get_state)),
@@ -41,15 +41,6 @@ class OperatorApi:
             ),
             Route("POST", letters + "/purge", same_origin(operator_only(self._sessions, self._purge)), takes_json=True),
         ]
-
-    def _get_page(self, request: Request) -> Response:
-        try:
-            self._sessions.check(request.head)
-        except HttpError as refusal:
-            if refusal.status is HTTPStatus.UNAUTHORIZED and self._sessions.enabled:
-                return self._sign_in_page.answer_private(request, refusal.status, refusal.headers)
-            raise
-        return self._page.answer_private(request)
 
     def _sign_in(self, request: Request) -> Response:
         body = json_body(request)
@@ -80,6 +71,22 @@ class OperatorApi:
         if service not in self._services:
             raise HttpError(HTTPStatus.NOT_FOUND, f"no such service has a queue: {service}")
         return service
+
+
+def operators_page(name: str, sessions: Sessions, files: Files) -> Handler:
+    """The page of that name for the operator. Everybody else gets the page to sign in, which comes back to it."""
+    page, sign_in_page = files.page(name), files.page("sign-in.html")
+
+    def answer(request: Request) -> Response:
+        try:
+            sessions.check(request.head)
+        except HttpError as refusal:
+            if refusal.status is HTTPStatus.UNAUTHORIZED and sessions.enabled:
+                return sign_in_page.answer_private(request, refusal.status, refusal.headers)
+            raise
+        return page.answer_private(request)
+
+    return answer
 
 
 def operator_only(sessions: Sessions, handler: Handler) -> Handler:

@@ -10,8 +10,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from api.documents import Files
 from api.http_message import HttpError, Request, Response, json_response
-from api.ops.routes import operator_only, same_origin
+from api.ops.routes import operator_only, operators_page, same_origin
 from api.ops.session import Sessions
 from api.routing import Route
 from api.streams import EventStream, HungUp, Message, stream_response, take_slot
@@ -27,8 +28,9 @@ _SINCE = re.compile(r"[?&]since=(\d{1,15})(?:&|$)", re.ASCII)
 class TryApi:
     """``control``: the supervisor's socket. None: this is off, and every path is 404."""
 
-    def __init__(self, sessions: Sessions, control: Path | None, clock: Clock) -> None:
+    def __init__(self, sessions: Sessions, control: Path | None, clock: Clock, files: Files) -> None:
         self._sessions = sessions
+        self._page = operators_page("try.html", sessions, files)
         self._control = control
         self._clock = clock
         self._slots = threading.BoundedSemaphore(MAX_STREAMS)
@@ -42,6 +44,7 @@ class TryApi:
             return Route("POST", path, same_origin(operator_only(self._sessions, post)))
 
         return [
+            Route("GET", "/try", self._get_page),
             Route("GET", "/try/state", operator_only(self._sessions, self._get_state)),
             Route("GET", "/try/stream", operator_only(self._sessions, self._get_stream)),
             changing(r"/try/claims/(\d{1,3})", lambda number: {"do": "run", "claim": int(number)}),
@@ -53,6 +56,10 @@ class TryApi:
         if self._control is None or not self._control.exists():
             raise HttpError(HTTPStatus.NOT_FOUND, "there is nothing to try here: 'make run-all' on loopback offers it")
         return self._control
+
+    def _get_page(self, request: Request) -> Response:
+        self._socket()
+        return self._page(request)
 
     def _get_state(self, _: Request) -> Response:
         return json_response(HTTPStatus.OK, ask(self._socket(), {"do": "state"}))

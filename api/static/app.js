@@ -6,6 +6,7 @@ import { Flow } from "./flow.js";
 import { loadCatalog } from "./api.js";
 import { Replay } from "./replay.js";
 import { Tracker } from "./order.js";
+import { watchFaults } from "./operator.js";
 
 const RETRY_MS = 2000;
 const STOCK_DELAY_MS = 250; // several events may change the stock at almost the same time
@@ -26,6 +27,7 @@ startCheckout(cart, (order) => {
   if (matchMedia(ONE_COLUMN).matches) byId("tracker").scrollIntoView();
 });
 start();
+watchFaults();
 
 async function start() {
   const catalog = await loadCatalog().catch((error) => {

@@ -35,6 +35,7 @@ const CORNER = 10;
 const TOPIC_HALF_WIDTH = 9;
 const SERVICE_EXIT = 24; // from a service's left edge to where its events leave
 const DOT = 7;
+const DOES_NOT_RUN = { stopped: "does not run", frozen: "is frozen" };
 const LETTER = 7.2; // the width of a letter, at most
 
 /**
@@ -181,10 +182,18 @@ export class Drawing {
     say(box.querySelector(".count"), String(count));
   }
 
-  /** Shows what each service did last: a `Map` of service to text. */
+  /** Shows which services do not run: `{service: {state}}`. A service that is not named runs. */
+  showStates(states) {
+    for (const { name } of this.#catalog.services) {
+      this.#parts.get(`service:${name}`).dataset.state = states[name]?.state ?? "running";
+    }
+  }
+
+  /** Shows what each service did last: a `Map` of service to text. One that does not run does nothing. */
   showActions(actions) {
     for (const { name } of this.#catalog.services) {
-      say(this.#parts.get(`service:${name}`).querySelector(".action"), actions.get(name) ?? "");
+      const { dataset, lastChild } = this.#parts.get(`service:${name}`);
+      say(lastChild, DOES_NOT_RUN[dataset.state] ?? actions.get(name) ?? "");
     }
   }
 }

@@ -180,6 +180,7 @@ class Stage {
   #player = null;
   #frame = 0;
   #timer = 0;
+  #states = {};
 
   constructor(catalog) {
     this.#catalog = catalog;
@@ -210,6 +211,13 @@ class Stage {
     this.redraw();
   }
 
+  /** Shows which services do not run: `{service: {state}}`. */
+  setStates(states) {
+    this.#states = states;
+    this.#drawing.showStates(states);
+    this.redraw();
+  }
+
   /** Shows `player` (`{tokens, slowness, playing, advance(nowMs) → position}`), or what happens now if it is null. */
   play(player) {
     this.#player = player;
@@ -229,6 +237,7 @@ class Stage {
     this.#layout = layoutOf(this.#catalog, compact);
     this.#drawing = new Drawing(byId("flow-svg"), this.#layout, this.#catalog);
     this.#drawing.showDepths(this.#live.depths);
+    this.#drawing.showStates(this.#states);
     this.redraw();
   }
 

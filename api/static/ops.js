@@ -1,7 +1,8 @@
 /** The operator's page. It asks the server for its state every two seconds. */
 
 import { age, button, byId, clock, el, KeyedList, orderLink, say, showConnection } from "./dom.js";
-import { get, loadCatalog, poll, send } from "./api.js";
+import { get, loadCatalog, poll } from "./api.js";
+import { startOperatorsPage, watchFaults } from "./operator.js";
 import { DeadLetters } from "./dead-letters.js";
 
 const REFRESH_MS = 2000;
@@ -9,27 +10,12 @@ const REFRESH_MS = 2000;
 start();
 
 async function start() {
-  forgetToken();
-  addEventListener("hashchange", forgetToken);
-  byId("sign-out").addEventListener("click", signOut);
+  startOperatorsPage("ops-problem");
+  watchFaults();
   const catalog = await loadCatalog().catch((error) => {
     showConnection("ops-connection", "lost", `${error.message}: reload the page`);
   });
   if (catalog) watch(catalog);
-}
-
-/** The link with the token can be opened while the operator is signed in. */
-function forgetToken() {
-  history.replaceState(null, "", location.pathname);
-}
-
-async function signOut() {
-  try {
-    await send("DELETE", "/ops/session", {});
-    location.replace("/ops");
-  } catch (error) {
-    say(byId("ops-problem"), error.message);
-  }
 }
 
 function watch(catalog) {

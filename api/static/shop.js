@@ -2,6 +2,7 @@
 
 import { button, byId, clock, dollars, el, KeyedList, say } from "./dom.js";
 import { get, poll, post } from "./api.js";
+import { Stored } from "./stored.js";
 
 const REFRESH_MS = 5000;
 const LOW_STOCK = 5;
@@ -16,31 +17,6 @@ const OUTCOMES = [
   ["pm_card_declined_bank", "Declined by the issuing bank"],
   ["pm_card_declined_fraud", "Declined: suspected fraud"],
 ];
-
-/** A value that the browser keeps over a reload. If the browser refuses to store it, nothing else is affected. */
-class Stored {
-  constructor(area, key) {
-    this.area = area;
-    this.key = key;
-  }
-
-  /** The value, or null if there is none. */
-  read() {
-    try {
-      return JSON.parse(window[this.area].getItem(this.key));
-    } catch {
-      return null;
-    }
-  }
-
-  write(value) {
-    try {
-      window[this.area].setItem(this.key, JSON.stringify(value));
-    } catch {
-      // The storage is full or forbidden.
-    }
-  }
-}
 
 const storedCart = new Stored("localStorage", "shopflow.cart");
 const storedRecent = new Stored("localStorage", "shopflow.recent");

@@ -8,7 +8,7 @@ async function signIn(token) {
   say(byId("sign-in-problem"), "");
   try {
     await post("/ops/session", { token });
-    location.replace("/ops");
+    location.replace(location.pathname);
   } catch (error) {
     say(byId("sign-in-problem"), error.message);
     byId("sign-in").disabled = false;

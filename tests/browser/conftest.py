@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.addresses import answers
+from tests.addresses import answers, free_port
 from tests.browser.pages import TOKEN, Console, Operator, Recording, Storefront
-from tests.live import Live, running_services
+from tests.infra.test_run_all import run_all
+from tests.live import QUICK, Live, running_services
 from tests.stack import AppliedStack, applied_stack
 from tests.waiting import eventually
 
@@ -77,6 +78,29 @@ def page(context: BrowserContext, console: Console) -> Page:
     return opened
 
 
+@pytest.fixture(scope="package")
+def breakable(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of `make run-all` on a stack of its own, whose services may be broken."""
+    port, log = str(free_port()), tmp_path_factory.mktemp("run-all") / "log"
+    with applied_stack() as stack, log.open("wb") as file:
+        settings = {**QUICK, "PORT": port, "OPS_TOKEN": TOKEN}
+        with run_all(stack, {"stdout": file.fileno()}, **settings):
+            url = f"http://127.0.0.1:{port}"
+            eventually(lambda: answers(url), bool)
+            yield url
+
+
+@pytest.fixture
+def trying(browser: Browser, breakable: str, console: Console) -> Iterator[Page]:
+    """A page of `make run-all`. Before the sign-in it answers 401."""
+    console.expect("401 (Unauthorized)")
+    with browser.new_context(base_url=breakable, viewport={"width": 1280, "height": 900}) as context:
+        context.set_default_timeout(PATIENCE_MS)
+        opened = context.new_page()
+        console.listen_to(opened)
+        yield opened
+
+
 @pytest.fixture
 def storefront(page: Page, live: Live) -> Storefront:
     return Storefront(page, live)
@@ -84,8 +108,11 @@ def storefront(page: Page, live: Live) -> Storefront:
 
 @pytest.fixture
 def operator(page: Page, live: Live, console: Console) -> Iterator[Operator]:
-    """The operator. The page before the sign-in answers 401. The dead-letter queues are empty after the test."""
-    console.expect("401 (Unauthorized)")
+    """The operator. The page before the sign-in answers 401, and 404 where nothing can be tried.
+
+    The dead-letter queues are empty after the test.
+    """
+    console.expect("401 (Unauthorized)", "404 (Not Found)")
     yield Operator(page, live)
     for url in live.config.resources.dlq_urls.values():
         live.sqs.purge_queue(QueueUrl=url)

@@ -209,6 +209,12 @@ class Recording:
         return eventually(self.lit, lambda seen: set(parts) <= set(seen))
 
 
+def try_to_break_it(page: Page) -> None:
+    """Opens the page with the experiments, as the operator."""
+    page.goto(f"/try#{TOKEN}")
+    expect(page.locator("#claims [data-claim]")).to_have_count(7)
+
+
 def tab_to(page: Page, name: str) -> None:
     """Presses Tab until the element with this name or text has the focus."""
     for _ in range(MAX_TABS):

@@ -17,7 +17,7 @@ from tests.unit.api.shop import AS_OPERATOR, Client, Shop, serving
 STATE: dict[str, Any] = {"services": {"audit": {"pids": [7], "state": "running"}}, "faults": [], "claim": None}
 WHOLE = {**STATE, "claims": [], "invariants": []}
 STEP = {"type": "step", "claim": 2, "text": "We kill it.", "at": 1}
-READS = ["/try/state", "/try/stream"]
+READS = ["/try", "/try/state", "/try/stream"]
 CHANGES = {
     "/try/claims/2": {"do": "run", "claim": 2},
     "/try/services/payment/kill": {"do": "kill", "service": "payment"},
