@@ -34,7 +34,7 @@ def test_a_message_waits_while_its_service_is_dead_and_is_taken_when_it_is_back(
     trying.locator("#simulate").click()
     expect(queue).to_have_attribute("data-depth", "1")
     for scheme in ("light", "dark"):
-        trying.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        trying.emulate_media(color_scheme=scheme)
         assert violations(trying) == [], scheme
     trying.get_by_role("button", name="Restart Notification").click()
     expect(queue).to_have_attribute("data-depth", "0")
