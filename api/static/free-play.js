@@ -11,8 +11,8 @@ const IN_PLAIN_WORDS = {
   1: "Every order comes to an end.",
   2: "No item is sold twice or lost.",
   3: "Nobody is charged twice.",
-  4: "The history of every order is complete.",
-  5: "Only unreadable messages are set aside.",
+  4: "Every order’s history is complete.",
+  5: "Only unreadable messages fail.",
   6: "Every customer gets the result.",
   7: "Nothing is published twice without a fault.",
 };

@@ -14,6 +14,8 @@ SLOW_SECONDS = 20
 MAX_POST_MS = 500
 """A tenth of the gateway's latency: whoever waited for the gateway could not answer so fast."""
 UNTOLD = 5
+WATCH_SECONDS = 6
+"""The page draws the messages on their way to the queue more slowly than they travel."""
 
 
 def slow_payment(lab: Lab) -> Verdict:
@@ -61,6 +63,7 @@ def crashed_notification(lab: Lab) -> Verdict:
         lab.step(
             "All are paid. A message for each of them waits in the notification queue, which is not in the process."
         )
+        time.sleep(WATCH_SECONDS)
     finally:
         lab.step("The Notification Service comes back.")
         lab.supervisor.start("notification")
