@@ -72,7 +72,6 @@ class Card {
   }
 
   begin() {
-    this.#clear();
     const started = Date.now();
     const tick = () => (this.#progress.value = Math.min(this.#seconds, (Date.now() - started) / 1000));
     tick();
@@ -83,14 +82,16 @@ class Card {
   end() {
     clearInterval(this.#timer);
     this.#progress.hidden = true;
-    if (!("holds" in this.node.dataset)) say(this.#verdict, NO_VERDICT);
+    if (!("holds" in this.node.dataset)) this.#show("unknown", NO_VERDICT);
   }
 
   allow(isAllowed) {
     this.#run.disabled = !isAllowed;
   }
 
+  /** The first step can come before the message that the experiment runs. */
   step({ text, at }) {
+    if ("holds" in this.node.dataset) this.#clear(); // somebody runs it again in the terminal
     const make = () => el("li", {}, el("time", {}, clock(at).slice(0, 8)), el("span", {}, text));
     this.#steps.append(this.#once(`${at} ${text}`, make));
   }
@@ -108,7 +109,11 @@ class Card {
   }
 
   verdict({ holds, text }) {
+    this.#show(holds, el("b", {}, holds ? "It holds. " : "It does not hold. "), text);
+  }
+
+  #show(holds, ...texts) {
     this.node.dataset.holds = holds;
-    this.#verdict.replaceChildren(el("b", {}, holds ? "It holds. " : "It does not hold. "), text);
+    this.#verdict.replaceChildren(...texts);
   }
 }

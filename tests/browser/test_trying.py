@@ -91,16 +91,17 @@ def test_each_card_runs_its_experiment_with_the_keyboard_and_shows_what_was_seen
         expect(card.get_by_role("heading")).to_have_text(title)
         tab_to(trying, f"Run experiment {claim}")
         trying.keyboard.press("Enter")
-        fake.claim = claim
-        expect(card.locator("progress")).to_be_visible()
-        expect(trying.get_by_role("button", name="Run experiment 1")).to_be_disabled()
         fake.messages = [
             {"type": "step", "claim": claim, "text": "Something breaks.", "at": 1764000000000},
             {"type": "evidence", "claim": claim, "name": "orders lost", "value": 0},
         ]
-        expect(card.locator(".steps li")).to_contain_text(["Something breaks."])
-        expect(trying.locator("#now")).to_have_text("Something breaks.")
         expect(card.locator(".evidence dd")).to_have_text("0")
+        fake.claim = claim
+        expect(card.locator("progress")).to_be_visible()
+        expect(trying.get_by_role("button", name="Run experiment 1")).to_be_disabled()
+        fake.messages = [{"type": "step", "claim": claim, "text": "We repair it.", "at": 1764000001000}]
+        expect(trying.locator("#now")).to_have_text("We repair it.")
+        expect(card.locator(".steps li")).to_contain_text(["Something breaks.", "We repair it."])
         holds = claim % 2 == 1
         fake.messages = [{"type": "verdict", "claim": claim, "holds": holds, "text": "All were counted."}]
         fake.claim = None
