@@ -37,6 +37,17 @@ class CommandError(ShopFlowError):
     """A command cannot do its job. The text is one line: what is wrong and what to do."""
 
 
+class Step:
+    """Call it with a detail, to show how far the step is. Set ``failed`` when its result is not as it should be."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+        self.failed = False
+
+    def __call__(self, detail: str) -> None:
+        self._show(detail)
+
+
 class Progress:
     """Shows what a command does: a spinner on a terminal, plain lines anywhere else."""
 
@@ -51,16 +62,16 @@ class Progress:
         self._console.print(text, markup=False, style="red", soft_wrap=True)
 
     @contextmanager
-    def step(self, title: str) -> Iterator[Callable[[str], None]]:
-        """Announce a step, and print how long it took. Yields a function that shows how far the step is."""
+    def step(self, title: str) -> Iterator[Step]:
+        """Announce a step, and print how it ended and how long it took. After an error it prints nothing."""
         started = time.monotonic()
         if self._console.is_terminal:
             with self._console.status(title) as status:
-                yield lambda detail: status.update(f"{title}: {detail}")
+                yield (step := Step(lambda detail: status.update(f"{title}: {detail}")))
         else:
             self.say(f"{title} …")
-            yield lambda detail: self.say(f"  {detail}")
-        self.say(f"✔ {title} ({time.monotonic() - started:.1f} s)")
+            yield (step := Step(lambda detail: self.say(f"  {detail}")))
+        self.say(f"{'✘' if step.failed else '✔'} {title} ({time.monotonic() - started:.1f} s)")
 
 
 def parser_of(module: str, about: str) -> argparse.ArgumentParser:

@@ -219,8 +219,10 @@ def main() -> int:
     code = OK
     with running_services(config, env, progress) as shop:
         for scenario in scenarios(shop.stock()):
-            with progress.step(f"{scenario.name}: {', '.join(f'{n} x {p}' for p, n in scenario.items.items())}"):
+            items = ", ".join(f"{count} x {product_id}" for product_id, count in scenario.items.items())
+            with progress.step(f"{scenario.name}: {items}") as step:
                 row, right = play(shop, scenario)
+                step.failed = not right
             table.add_row(*row)
             code = code if right else FAILED
     new_console().print(table)

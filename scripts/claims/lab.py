@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from scripts.console import CommandError, Progress
+from scripts.console import CommandError, Progress, Step
 from scripts.e2e import Shop, wait_for
 from scripts.faults import Faults
 from scripts.infra.stack import Stack
@@ -139,9 +139,9 @@ class Told(Progress):
     warn = say
 
     @contextmanager
-    def step(self, title: str) -> Iterator[Callable[[str], None]]:
+    def step(self, title: str) -> Iterator[Step]:
         self.say(f"{title} …")
-        yield lambda detail: self.say(f"{title}: {detail}")
+        yield Step(lambda detail: self.say(f"{title}: {detail}"))
 
 
 def completed(orders: Iterable[Order]) -> int:
