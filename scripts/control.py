@@ -170,7 +170,7 @@ class Control:
             )
             verdict = claim.run(lab)
             holds, text = verdict.holds, verdict.text
-        except Exception as error:  # whatever it is, whoever waits for the verdict has to hear it
+        except Exception as error:  # the watchers wait for a verdict: they get one after any error
             log.debug("claim %d", claim.id, exc_info=error)
             holds, text = False, f"The experiment failed: {type(error).__name__}: {' '.join(str(error).split())}"
         finally:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from scripts.console import CommandError, Progress
 from scripts.dlq import ALL, Purge, Selection, Target
-from scripts.infra.local_client import local_client
+from scripts.infra.abilities import local_client
 from scripts.infra.stack import Stack, write_atomically
 from scripts.operator_log import OperatorLog
 from scripts.supervisor import Supervisor

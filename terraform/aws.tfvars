@@ -1,4 +1,4 @@
-# What every stage on AWS has. stages/ has the rest, and whoever applies says in alarm_emails who gets the alarms.
+# What every stage on AWS has. stages/ has the rest, and alarm_emails says who gets the alarms.
 require_tls            = true
 point_in_time_recovery = true
 deletion_protection    = true

@@ -19,5 +19,5 @@ def eventually(look: Callable[[], T], enough: Callable[[T], bool] = bool, second
         if enough(seen):
             return seen
         assert time.monotonic() < deadline, f"after {seconds} s still: {seen}"
-        time.sleep(pause)
+        time.sleep(pause)  # between two looks: this is what tests use instead of sleeping
     raise AssertionError("unreachable")

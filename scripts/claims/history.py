@@ -8,7 +8,7 @@ from scripts.claims.lab import EXPIRED, MUG, Lab, Told, Verdict
 from scripts.dlq import WOULD_SUCCEED, Redrive, Selection
 from scripts.e2e import wait_for
 from scripts.faults import dead_letters_of
-from scripts.infra.local_client import local_client
+from scripts.infra.abilities import local_client
 from shopflow import jsontext
 from shopflow.clock import SystemClock
 from shopflow.domain.event import Event

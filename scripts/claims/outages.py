@@ -12,7 +12,7 @@ from shopflow.domain.order import Status
 SLOW_MS = 5000
 SLOW_SECONDS = 20
 MAX_POST_MS = 500
-"""A tenth of the gateway's latency: whoever waited for the gateway could not answer so fast."""
+"""A tenth of the gateway's latency. An API that waited for the gateway could not answer so fast."""
 UNTOLD = 5
 WATCH_SECONDS = 6
 """The page draws the messages on their way to the queue more slowly than they travel."""

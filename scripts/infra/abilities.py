@@ -1,12 +1,15 @@
-"""Which program a local AWS is, and which of the calls that ShopFlow makes it lacks."""
+"""A local AWS from outside: a client of it, which program it is, and which calls of ShopFlow it lacks."""
 
 from __future__ import annotations
 
 import importlib.metadata
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from localstack_client.session import Session
 
 from scripts.console import CommandError
-from scripts.infra.local_client import local_client
 from scripts.infra.stack import HEALTH_PATH, fetch
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import knows
@@ -15,6 +18,14 @@ SELECT = 'SELECT * FROM "shopflow-no-such-table"'
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/shopflow-no-such-table"
 START_SECONDS = 30
 """LocalStack starts a service with its first call."""
+
+
+def local_client(service: str, endpoint: str, **options: Any) -> Any:
+    """A boto3 client of ``service`` with a local AWS's credentials. ``options`` are boto3's, such as ``config``.
+
+    An AWS_ENDPOINT_URL in the environment takes precedence over ``endpoint``.
+    """
+    return Session(localstack_host=urlsplit(endpoint).netloc).client(service, **options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from scripts.console import CommandError, Progress
+from scripts.infra.abilities import local_client
 from scripts.infra.emulator import Embedded
-from scripts.infra.local_client import local_client
 from scripts.infra.stack import HEALTH_PATH, Stack, answers, port_is_taken
 from shopflow.environment import LOOPBACK
 from tests.addresses import free_port

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from scripts.check_order import main as check_order
 from scripts.console import FAILED
+from scripts.infra.abilities import local_client
 from scripts.infra.lifecycle import status
-from scripts.infra.local_client import local_client
 from scripts.replay import main as replay
 from scripts.restock import main as restock
 from shopflow.aws.items import order_to_item

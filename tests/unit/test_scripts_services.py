@@ -14,6 +14,7 @@ from scripts.run_all import keep_running
 from scripts.services import Command, Ended, Lines, Services
 from scripts.supervisor import STEADY_SECONDS, Supervisor
 
+# A program that ignores SIGTERM and does not end by itself: the supervisor has to kill it.
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
 
 

@@ -14,6 +14,7 @@ from scripts.services import Command, LogFiles, Services
 from scripts.supervisor import Supervisor
 from tests.waiting import eventually
 
+# A service that only runs: the tests kill, freeze and restart it.
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(60)")
 
 
