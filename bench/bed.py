@@ -16,10 +16,8 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
 
-from rich.console import Console
-
 from bench.original import WORKERS
-from scripts.console import CommandError, Progress
+from scripts.console import QUIET, CommandError, Progress
 from scripts.infra.emulator import Embedded
 from scripts.infra.lifecycle import down, up
 from scripts.infra.stack import (
@@ -36,7 +34,6 @@ from shopflow.config import Config
 from shopflow.domain.stock import Product
 from shopflow.environment import CREDENTIALS
 
-QUIET = Progress(Console(quiet=True))
 START_SECONDS = 60
 STOP_SECONDS = 60
 DRAIN_SECONDS = 300

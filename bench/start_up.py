@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from bench.bed import QUIET, START_SECONDS, Bed, Bench, bench_stack
+from bench.bed import START_SECONDS, Bed, Bench, bench_stack
 from bench.original import WORKERS
 from bench.results import Result, Row
-from scripts.console import CommandError
+from scripts.console import QUIET, CommandError
 from scripts.infra.lifecycle import down, reset, up
 
 TITLE = "Start-up"

@@ -74,6 +74,10 @@ class Progress:
         self.say(f"{'✘' if step.failed else '✔'} {title} ({time.monotonic() - started:.1f} s)")
 
 
+QUIET = Progress(Console(quiet=True))
+"""Prints nothing."""
+
+
 def parser_of(module: str, about: str) -> argparse.ArgumentParser:
     """The parser of ``python -m module``. ``about`` is the text of its help, as it is laid out."""
     return argparse.ArgumentParser(

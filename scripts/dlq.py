@@ -27,7 +27,7 @@ from scripts.console import (
 from scripts.operator_log import OperatorLog
 from shopflow import jsontext
 from shopflow.aws.calls import PATIENT
-from shopflow.aws.wiring import connect
+from shopflow.aws.wiring import Aws, connect
 from shopflow.catalog import Catalog
 from shopflow.clock import SystemClock
 from shopflow.config import configured_catalog, load_config
@@ -384,6 +384,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def judge_of(aws: Aws, catalog: Catalog) -> Judge:
+    """Says of dead letters what would become of each now."""
+    return DryRun(Outbox(catalog, Contracts(catalog)), aws.orders, aws.products, aws.audit, SystemClock()).judge
+
+
+def target_of(service: str, aws: Aws, catalog: Catalog, env: Mapping[str, str], progress: Progress) -> Target:
+    """The dead-letter queue of ``service``, with the log that ``env`` names."""
+    dlq = aws.dead_letters(service)
+    return Target(service, dlq.name, dlq, judge_of(aws, catalog), OperatorLog.of(env), progress)
+
+
 def agreed(queue: str) -> bool:
     """Whether the operator types the queue's name. Without a terminal the answer is no."""
     try:
@@ -397,15 +408,13 @@ def main() -> int:
     options = parse(sys.argv[1:])
     env = adopt_environment()
     aws, catalog = connect(load_config(env), PATIENT), configured_catalog(env)
-    judge = DryRun(Outbox(catalog, Contracts(catalog)), aws.orders, aws.products, aws.audit, SystemClock()).judge
     console = new_console()
     if options.command == "list":
-        return show_list(catalog, aws.dead_letters, judge, console)
-    dlq = aws.dead_letters(options.service)
-    target = Target(options.service, dlq.name, dlq, judge, OperatorLog.of(env), Progress(console))
+        return show_list(catalog, aws.dead_letters, judge_of(aws, catalog), console)
+    target = target_of(options.service, aws, catalog, env, Progress(console))
     selection = Selection(options.kinds, options.message_ids)
     if options.command == "peek":
-        target.log.record("peek", queue=dlq.name)
+        target.log.record("peek", queue=target.name)
         return show_peek(target, selection, console, whole=options.whole)
     if options.command == "redrive":
         return Redrive(target, selection, options.rate, options.yes).run()

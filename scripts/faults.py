@@ -6,42 +6,23 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from scripts.console import CommandError, Progress
-from scripts.dlq import ALL, Purge, Selection, Target
+from scripts.console import QUIET, CommandError
+from scripts.dlq import ALL, Purge, Selection, target_of
 from scripts.infra.abilities import local_client
 from scripts.infra.stack import Stack, write_atomically
-from scripts.operator_log import OperatorLog
 from scripts.supervisor import Supervisor
 from shopflow import jsontext
 from shopflow.aws.calls import translated
 from shopflow.aws.queues import SqsQueue, attributes_of
 from shopflow.aws.wiring import Aws
 from shopflow.catalog import Catalog
-from shopflow.clock import SystemClock
 from shopflow.config import Config
-from shopflow.contracts import Contracts
 from shopflow.errors import Unavailable
-from shopflow.messaging.outbox import Outbox
-from workers.dry_run import DryRun
 
 POISON = '{"eventType": "order.created", "payload": "this is no order'
 COPY_QUEUE = "every-event-twice"
 DEFAULT_VICTIM = "payment"
 NAMES = ("twice", "hold", "poison")
-
-
-class Quiet(Progress):
-    """Tells nobody."""
-
-    def say(self, text: str) -> None:
-        pass
-
-
-def dead_letters_of(service: str, aws: Aws, catalog: Catalog, env: Mapping[str, str], progress: Progress) -> Target:
-    """What the commands of `scripts.dlq` work on."""
-    dlq = aws.dead_letters(service)
-    judge = DryRun(Outbox(catalog, Contracts(catalog)), aws.orders, aws.products, aws.audit, SystemClock()).judge
-    return Target(service, dlq.name, dlq, judge, OperatorLog.of(env), progress)
 
 
 class Faults:
@@ -148,7 +129,7 @@ class Faults:
     def poison(self, service: str) -> str:
         """Send a message that breaks its contract. Returns its id. The end of the fault deletes it for good."""
         message_id = self._aws.sender(service).send(POISON, {})
-        target = dead_letters_of(service, self._aws, self._catalog, self._env, Quiet())
+        target = target_of(service, self._aws, self._catalog, self._env, QUIET)
         purge = Purge(target, Selection(ALL, [message_id]), False, lambda _: True).run
         self._supervisor.add_fault(f"poison in {service}", purge)
         return message_id

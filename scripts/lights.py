@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from scripts.faults import Quiet, dead_letters_of
+from scripts.dlq import judge_of
 from scripts.verify import CHUNK, DEAD_LETTERS, ONLY_TESTS_SEE, chunks
 from shopflow.aws.wiring import Aws
 from shopflow.catalog import Catalog
@@ -70,10 +70,9 @@ class Lights:
             return self._judged[1]
         if not self._may_look_at_letters():
             return None
-        kinds: Counter[Kind] = Counter()
+        judge, kinds = judge_of(self._aws, self._catalog), Counter[Kind]()
         for service in services:
-            target = dead_letters_of(service, self._aws, self._catalog, {}, Quiet())
-            with Walk(target.dlq, SystemClock()) as walk:
-                kinds.update(one.kind for letters in walk.batches() for one in target.judge(service, letters))
+            with Walk(self._aws.dead_letters(service), SystemClock()) as walk:
+                kinds.update(one.kind for letters in walk.batches() for one in judge(service, letters))
         self._judged = depths, not kinds.keys() - {Kind.BREACH}
         return self._judged[1]

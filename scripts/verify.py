@@ -20,13 +20,13 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.console import FAILED, OK, Progress, new_console, parser_of, run_command
+from scripts.dlq import judge_of
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.wiring import Aws, connect
 from shopflow.catalog import Catalog
 from shopflow.clock import Clock, SystemClock
 from shopflow.config import Config, configured_catalog, load_config
-from shopflow.contracts import Contracts
 from shopflow.domain.order import Order
 from shopflow.environment import adopt_environment
 from shopflow.errors import Unavailable
@@ -40,11 +40,10 @@ from shopflow.invariants import (
     check_order,
     only_lacks_its_close,
 )
-from shopflow.messaging.outbox import Outbox
 from shopflow.messaging.relay import FIRST_LOOK_SECONDS
 from shopflow.ports import AuditEntry, AuditLog, DeadLetters, EveryOrder, Orders, Products
 from workers.dead_letters import Walk
-from workers.dry_run import DryRun, Judge, Kind
+from workers.dry_run import Judge, Kind
 from workers.gateway import transaction_id
 
 CHUNK = 100
@@ -257,10 +256,10 @@ def verify(config: Config, catalog: Catalog, aws: Aws, progress: Progress) -> Fi
     with progress.step("Checking orders, trails and stock") as show:
         findings = check.run(show)
     check.troubles.report(progress)
-    dry_run = DryRun(Outbox(catalog, Contracts(catalog)), aws.orders, aws.products, aws.audit, SystemClock())
+    judge = judge_of(aws, catalog)
     with progress.step("Looking through the dead-letter queues") as show:
         for service in config.resources.dlq_urls:
-            check_dead_letters(service, aws.dead_letters(service), dry_run.judge, findings, show)
+            check_dead_letters(service, aws.dead_letters(service), judge, findings, show)
     return findings
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from scripts.claims.lab import EXPIRED, MUG, Lab, Told, Verdict
-from scripts.dlq import WOULD_SUCCEED, Redrive, Selection
+from scripts.dlq import WOULD_SUCCEED, Redrive, Selection, target_of
 from scripts.e2e import wait_for
-from scripts.faults import dead_letters_of
 from scripts.infra.abilities import local_client
 from shopflow import jsontext
 from shopflow.clock import SystemClock
@@ -140,7 +139,7 @@ def _redriven(lab: Lab) -> bool:
     for one in dead:
         lab.evidence(f"{order_id} in the dead-letter queue after {RECEIVES} receives", one.explanation)
     lab.step("The Payment Service is back. We redrive what would succeed now.")
-    target = dead_letters_of("payment", lab.aws, lab.catalog, lab.env, Told(lab))
+    target = target_of("payment", lab.aws, lab.catalog, lab.env, Told(lab))
     Redrive(target, Selection(WOULD_SUCCEED), per_second=10, confirmed=True).run()
     (order,) = lab.ended([order_id])
     lab.evidence(order_id, order.status)
@@ -149,7 +148,7 @@ def _redriven(lab: Lab) -> bool:
 
 def _letters(lab: Lab, message_ids: list[str] | None = None) -> list[Judged]:
     """What is in the dead-letter queue of payment, and why."""
-    target = dead_letters_of("payment", lab.aws, lab.catalog, lab.env, Told(lab))
+    target = target_of("payment", lab.aws, lab.catalog, lab.env, Told(lab))
     with Walk(target.dlq, SystemClock()) as walk:
         judged = [one for letters in walk.batches() for one in target.judge("payment", letters)]
     return [one for one in judged if message_ids is None or one.message_id in message_ids]
