@@ -17,7 +17,7 @@ import queue
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,15 +27,10 @@ from scripts.claims import CLAIMS
 from scripts.claims.lab import Claim, Hear, Lab, Message
 from scripts.console import CommandError
 from scripts.e2e import Shop
-from scripts.faults import Faults
-from scripts.infra.stack import Stack
+from scripts.faults import Faults, Running
 from scripts.lights import Lights
 from scripts.services import ORDER, url_of
-from scripts.supervisor import Supervisor
 from shopflow import jsontext
-from shopflow.aws.wiring import Aws
-from shopflow.catalog import Catalog
-from shopflow.config import Config
 from shopflow.control import MAX_LINE_BYTES, ask
 from shopflow.errors import ShopFlowError, Unavailable
 from shopflow.invariants import INVARIANTS
@@ -88,12 +83,7 @@ class Hub:
 class Control:
     """Does what the socket's clients ask for: one claim at a time, and no fault from outside meanwhile."""
 
-    config: Config
-    catalog: Catalog
-    stack: Stack
-    env: Mapping[str, str]
-    aws: Aws
-    supervisor: Supervisor
+    running: Running
     heard: list[Hear]
     hub: Hub = field(default_factory=Hub)
     claim: int | None = None
@@ -101,10 +91,10 @@ class Control:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.faults = Faults(self.stack, self.config, self.catalog, self.aws, self.supervisor, self.env)
+        self.faults = Faults(self.running)
 
     def state(self) -> dict[str, Any]:
-        return {**self.supervisor.state(list(self.catalog.services)), "claim": self.claim}
+        return {**self.running.supervisor.state(list(self.running.catalog.services)), "claim": self.claim}
 
     def answer(self, request: Any) -> dict[str, Any]:
         """The answer to any request but watch."""
@@ -132,8 +122,8 @@ class Control:
 
     def _act(self, action: str, service: str) -> None:
         self._check_quiet()
-        self.supervisor.labels(service)
-        act: Callable[[str], None] = getattr(self.supervisor, action)
+        self.running.supervisor.labels(service)
+        act: Callable[[str], None] = getattr(self.running.supervisor, action)
         if service == ORDER:  # it may be what asks, and has to pass the answer on first
             threading.Timer(AFTER_ANSWER_SECONDS, act, (service,)).start()
         elif action in ("stop", "restart"):
@@ -153,21 +143,9 @@ class Control:
 
     def _experiment(self, claim: Claim) -> None:
         try:
-            self.supervisor.end_faults()
-            shop = Shop(url_of(self.config), lambda: None)
-            lab = Lab(
-                claim.id,
-                self.config,
-                self.catalog,
-                self.stack,
-                self.env,
-                self.aws,
-                shop,
-                self.supervisor,
-                self.faults,
-                self.hub.tell,
-                self.heard,
-            )
+            self.running.supervisor.end_faults()
+            shop = Shop(url_of(self.running.config), lambda: None)
+            lab = Lab(claim.id, self.running, shop, self.faults, self.hub.tell, self.heard)
             verdict = claim.run(lab)
             holds, text = verdict.holds, verdict.text
         except Exception as error:  # the watchers wait for a verdict: they get one after any error
@@ -201,7 +179,7 @@ class Control:
                 stop.set()
 
     def _light(self, since: int, news: queue.Queue[Message], stop: threading.Event) -> None:
-        lights = Lights(self.config, self.catalog, self.aws, since, lambda: self.claim is None)
+        lights = Lights(self.running, since, lambda: self.claim is None)
         seconds = 0.0
         while not stop.wait(max(LIGHT_SECONDS, IDLE_SHARE * seconds) if seconds else 0):
             started = time.monotonic()

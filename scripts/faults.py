@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from scripts.console import QUIET, CommandError
 from scripts.dlq import ALL, Purge, Selection, target_of
@@ -25,23 +26,29 @@ DEFAULT_VICTIM = "payment"
 NAMES = ("twice", "hold", "poison")
 
 
-class Faults:
-    """Begins faults on the local AWS of ``stack``. Thread-safe."""
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The stack that `make run-all` works on, its settings and ports, and the supervisor of its services."""
 
-    def __init__(
-        self, stack: Stack, config: Config, catalog: Catalog, aws: Aws, supervisor: Supervisor, env: Mapping[str, str]
-    ) -> None:
-        self._stack = stack
-        self._config = config
-        self._catalog = catalog
-        self._aws = aws
-        self._supervisor = supervisor
-        self._env = env
-        self._sqs, self._sns = (local_client(one, config.endpoint_url or "") for one in ("sqs", "sns"))
+    config: Config
+    catalog: Catalog
+    stack: Stack
+    env: Mapping[str, str]
+    aws: Aws
+    supervisor: Supervisor
+
+
+class Faults:
+    """Begins faults on a local AWS. Thread-safe."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        endpoint = running.config.endpoint_url or ""
+        self._sqs, self._sns = (local_client(one, endpoint) for one in ("sqs", "sns"))
 
     def begin(self, name: str, service: str | None = None) -> None:
         """Begin one of `NAMES`; ``service``: whose queue gets the poison. Raises `CommandError` for a wrong name."""
-        if service is not None and service not in (one.name for one in self._catalog.consumers):
+        if service is not None and service not in (one.name for one in self._running.catalog.consumers):
             raise CommandError(f"{service} has no queue")
         match name:
             case "twice":
@@ -63,7 +70,7 @@ class Faults:
             url = self._sqs.create_queue(QueueName=self._copy_queue)["QueueUrl"]
             arn = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
             self._sns.subscribe(
-                TopicArn=self._config.resources.topic_arn,
+                TopicArn=self._running.config.resources.topic_arn,
                 Protocol="sqs",
                 Endpoint=arn,
                 Attributes={"RawMessageDelivery": "true"},
@@ -77,10 +84,10 @@ class Faults:
             copying.join()
             self.clear()
 
-        self._supervisor.add_fault("every event twice", end)
+        self._running.supervisor.add_fault("every event twice", end)
 
     def _copy(self, queue: SqsQueue, stop: threading.Event) -> None:
-        senders = [(service, self._aws.sender(service.name)) for service in self._catalog.consumers]
+        senders = [(service, self._running.aws.sender(service.name)) for service in self._running.catalog.consumers]
         while not stop.is_set():
             try:
                 messages = queue.receive(10, 1)
@@ -96,11 +103,11 @@ class Faults:
 
     @property
     def _copy_queue(self) -> str:
-        return f"{self._config.stack}-{COPY_QUEUE}"
+        return f"{self._running.config.stack}-{COPY_QUEUE}"
 
     def clear(self) -> None:
         """Remove the queue of copies. Also at the start: an earlier supervisor may have been killed meanwhile."""
-        topic = self._config.resources.topic_arn
+        topic = self._running.config.resources.topic_arn
         with translated("remove the queue of copies"):
             for one in self._sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
                 if one["Endpoint"].endswith(f":{self._copy_queue}"):
@@ -113,23 +120,23 @@ class Faults:
 
         Nothing in the cloud is changed, so nothing is left behind, whatever dies meanwhile.
         """
-        topic = self._config.resources.topic_arn
-        file = self._stack.folder / "held-back.env"
-        write_atomically(file, self._stack.env_file.read_text().replace(topic, f"{topic}-held-back"))
-        producers = sorted({event.producer for event in self._catalog.events.values()})
-        usual = {service: self._supervisor.env_of(service) for service in producers}
+        topic = self._running.config.resources.topic_arn
+        file = self._running.stack.folder / "held-back.env"
+        write_atomically(file, self._running.stack.env_file.read_text().replace(topic, f"{topic}-held-back"))
+        producers = sorted({event.producer for event in self._running.catalog.events.values()})
+        usual = {service: self._running.supervisor.env_of(service) for service in producers}
         wrong = {service: {**env, "SHOPFLOW_ENV_FILE": str(file)} for service, env in usual.items()}
-        self._supervisor.add_fault("topic held back", lambda: self._restart(usual))
+        self._running.supervisor.add_fault("topic held back", lambda: self._restart(usual))
         threading.Thread(target=self._restart, args=(wrong,), name="hold").start()  # the Order Service answers first
 
     def _restart(self, env: Mapping[str, Mapping[str, str]]) -> None:
         with ThreadPoolExecutor(len(env)) as pool:
-            list(pool.map(self._supervisor.restart, env, env.values()))
+            list(pool.map(self._running.supervisor.restart, env, env.values()))
 
     def poison(self, service: str) -> str:
         """Send a message that breaks its contract. Returns its id. The end of the fault deletes it for good."""
-        message_id = self._aws.sender(service).send(POISON, {})
-        target = target_of(service, self._aws, self._catalog, self._env, QUIET)
+        message_id = self._running.aws.sender(service).send(POISON, {})
+        target = target_of(service, self._running.aws, self._running.catalog, self._running.env, QUIET)
         purge = Purge(target, Selection(ALL, [message_id]), False, lambda _: True).run
-        self._supervisor.add_fault(f"poison in {service}", purge)
+        self._running.supervisor.add_fault(f"poison in {service}", purge)
         return message_id

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from scripts.dlq import judge_of
+from scripts.faults import Running
 from scripts.verify import CHUNK, DEAD_LETTERS, ONLY_TESTS_SEE, chunks
-from shopflow.aws.wiring import Aws
-from shopflow.catalog import Catalog
 from shopflow.clock import SystemClock
-from shopflow.config import Config
 from shopflow.invariants import INVARIANTS, Breach, HeldUnits, charged_as_expected, check_order
 from workers.dead_letters import Walk
 from workers.dry_run import Kind
@@ -21,12 +19,8 @@ from workers.gateway import transaction_id
 class Lights:
     """``since``: in ms. ``may_look_at_letters``: looking hides dead letters for a moment, so not while others work."""
 
-    def __init__(
-        self, config: Config, catalog: Catalog, aws: Aws, since: int, may_look_at_letters: Callable[[], bool]
-    ) -> None:
-        self._config = config
-        self._catalog = catalog
-        self._aws = aws
+    def __init__(self, running: Running, since: int, may_look_at_letters: Callable[[], bool]) -> None:
+        self._running = running
         self._since = since
         self._may_look_at_letters = may_look_at_letters
         self._settled: set[str] = set()
@@ -45,15 +39,16 @@ class Lights:
 
     def _of_orders(self) -> list[Breach]:
         held, recent, breaches = HeldUnits(), list[str](), list[Breach]()
-        for order in self._aws.orders.all():
+        for order in self._running.aws.orders.all():
             held.add(order)
             if order.created_at >= self._since and order.order_id not in self._settled:
                 recent.append(order.order_id)
-        breaches += held.check(self._aws.products.all())
+        breaches += held.check(self._running.aws.products.all())
         for order_ids in chunks(recent, CHUNK):
-            trails = {one: self._aws.audit.trail(one) for one in order_ids}  # read first, so never ahead of the order
-            for order in self._aws.orders.read(order_ids).values():
-                charges = charged_as_expected(order, transaction_id(self._config.gateway.seed, order.order_id))
+            # Trails are read first, so none is ahead of its order.
+            trails = {one: self._running.aws.audit.trail(one) for one in order_ids}
+            for order in self._running.aws.orders.read(order_ids).values():
+                charges = charged_as_expected(order, transaction_id(self._running.config.gateway.seed, order.order_id))
                 found = list(check_order(order, [entry.event for entry in trails[order.order_id]], charges))
                 breaches += found
                 if not found:
@@ -62,17 +57,17 @@ class Lights:
 
     def _of_dead_letters(self) -> bool | None:
         """Judged again only when their number has changed."""
-        services = [service.name for service in self._catalog.consumers]
-        depths = [self._aws.dead_letters(service).depth() for service in services]
+        services = [service.name for service in self._running.catalog.consumers]
+        depths = [self._running.aws.dead_letters(service).depth() for service in services]
         if not any(depths):
             return True
         if self._judged and self._judged[0] == depths:
             return self._judged[1]
         if not self._may_look_at_letters():
             return None
-        judge, kinds = judge_of(self._aws, self._catalog), Counter[Kind]()
+        judge, kinds = judge_of(self._running.aws, self._running.catalog), Counter[Kind]()
         for service in services:
-            with Walk(self._aws.dead_letters(service), SystemClock()) as walk:
+            with Walk(self._running.aws.dead_letters(service), SystemClock()) as walk:
                 kinds.update(one.kind for letters in walk.batches() for one in judge(service, letters))
         self._judged = depths, not kinds.keys() - {Kind.BREACH}
         return self._judged[1]

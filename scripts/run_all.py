@@ -17,6 +17,7 @@ from urllib.parse import quote
 from scripts.claims.lab import Hear
 from scripts.console import FAILED, OK, parser_of, run_command
 from scripts.control import SOCKET, Control, listening
+from scripts.faults import Running
 from scripts.infra.stack import answers, stack_in_use
 from scripts.services import ORDER, Command, Lines, Services, check_settings, parse_scale, service_commands, url_of
 from scripts.supervisor import Supervisor
@@ -153,7 +154,7 @@ def controlled(
         return
     adopt_environment()  # boto3 looks for its credentials there
     stack = stack_in_use(env)
-    control = Control(config, catalog, stack, env, connect(config, PATIENT), supervisor, heard)
+    control = Control(Running(config, catalog, stack, env, connect(config, PATIENT), supervisor), heard)
     with listening(stack.folder / SOCKET, control) as is_listening:
         yield control if is_listening else None
     with suppress(ShopFlowError):

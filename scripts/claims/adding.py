@@ -22,29 +22,29 @@ FLAG_SECONDS = 30
 def added_service(lab: Lab) -> Verdict:
     """The overlay of a fifth service is switched on: Terraform makes its queue, its process starts."""
     whole = load_catalog(OVERLAY)
-    new = whole.services.keys() - lab.catalog.services.keys()
+    new = whole.services.keys() - lab.running.catalog.services.keys()
     if not new:
         raise CommandError("the service of examples/fraud is on already: unset SHOPFLOW_CATALOG_OVERLAY first")
     (name,) = new
-    (flag,) = whole.events.keys() - lab.catalog.events.keys()
+    (flag,) = whole.events.keys() - lab.running.catalog.events.keys()
     lab.stock(MUG, LARGE)
-    git, before = _git_status(), lab.supervisor.pids()
+    git, before = _git_status(), lab.running.supervisor.pids()
     lab.step("We switch on examples/fraud. Terraform makes its queue: that takes about a minute.")
-    settings = {**lab.env, "SHOPFLOW_CATALOG_OVERLAY": str(OVERLAY)}
+    settings = {**lab.running.env, "SHOPFLOW_CATALOG_OVERLAY": str(OVERLAY)}
     labels: list[str] = []
     try:
-        up(lab.stack, settings, Told(lab))
+        up(lab.running.stack, settings, Told(lab))
         lab.step("We restart the Audit Service alone: it checks every event, so it has to know the new one's contract.")
-        lab.supervisor.restart("audit")
+        lab.running.supervisor.restart("audit")
         for command in service_commands(whole):
             if command.service == name:
                 labels.append(command.label)
-                lab.supervisor.add(replace(command, env=lab.supervisor.env_of("audit")))
+                lab.running.supervisor.add(replace(command, env=lab.running.supervisor.env_of("audit")))
         lab.step(f"We order {LARGE} mugs for ${LARGE * MUG.price}.")
         order_id = lab.order(LARGE)
 
         def flags() -> list[AuditEntry]:
-            return [entry for entry in lab.aws.audit.trail(order_id) if entry.event.event_type == flag]
+            return [entry for entry in lab.running.aws.audit.trail(order_id) if entry.event.event_type == flag]
 
         found = wait_for(flags, bool, FLAG_SECONDS)
         for entry in found:
@@ -58,9 +58,9 @@ def added_service(lab: Lab) -> Verdict:
             lab.evidence("git status", "unchanged" if clean else "changed")
     finally:
         lab.step("We put everything back: its process stops, Terraform removes its queue.")
-        lab.supervisor.remove(labels)
-        up(lab.stack, {**lab.env, "SHOPFLOW_CATALOG_OVERLAY": ""}, Told(lab))
-        lab.supervisor.restart("audit")
+        lab.running.supervisor.remove(labels)
+        up(lab.running.stack, {**lab.running.env, "SHOPFLOW_CATALOG_OVERLAY": ""}, Told(lab))
+        lab.running.supervisor.restart("audit")
     holds = len(found) == 1 and calm and clean
     return Verdict(holds, "The order was flagged. No file changed, and no service but audit was restarted.")
 

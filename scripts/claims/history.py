@@ -40,7 +40,7 @@ def compliance(lab: Lab) -> Verdict:
     first = events[0]
     lab.step("We insert another event under the id of the first one, as the Audit Service would.")
     forged = replace(first, payload={**first.payload, "customerId": "SOMEBODY-ELSE"})
-    lab.aws.audit.insert([forged], SystemClock().now_ms())
+    lab.running.aws.audit.insert([forged], SystemClock().now_ms())
     lab.evidence("insert of the same id", "refused by the condition of the INSERT" if _same(lab, trail) else "changed")
     lab.step("We try to update the entry with all rights that this machine has.")
     lab.evidence("update of the entry", _try_update(lab, first))
@@ -52,22 +52,22 @@ def compliance(lab: Lab) -> Verdict:
 
 def _whole_trail(lab: Lab, order: Order) -> list[AuditEntry]:
     return wait_for(
-        lambda: lab.aws.audit.trail(order.order_id),
+        lambda: lab.running.aws.audit.trail(order.order_id),
         lambda seen: len(seen) >= len(LEGAL_TRAILS[order.status]),
         DEAD_SECONDS,
     )
 
 
 def _same(lab: Lab, trail: list[AuditEntry]) -> bool:
-    return lab.aws.audit.trail(trail[0].event.order_id) == trail
+    return lab.running.aws.audit.trail(trail[0].event.order_id) == trail
 
 
 def _try_update(lab: Lab, event: Event) -> str:
     """The attempt has a condition that never holds, so that it changes nothing where nobody checks rights."""
-    client = local_client("dynamodb", lab.config.endpoint_url or "")
+    client = local_client("dynamodb", lab.running.config.endpoint_url or "")
     try:
         client.update_item(
-            TableName=lab.config.resources.events_table,
+            TableName=lab.running.config.resources.events_table,
             Key={"orderId": {"S": event.order_id}, "eventId": {"S": event.event_id}},
             UpdateExpression="SET eventType = :forged",
             ConditionExpression="attribute_not_exists(orderId)",
@@ -82,9 +82,9 @@ def _try_update(lab: Lab, event: Event) -> str:
 
 
 def _policy(lab: Lab) -> str:
-    client = local_client("dynamodb", lab.config.endpoint_url or "")
+    client = local_client("dynamodb", lab.running.config.endpoint_url or "")
     try:
-        arn = client.describe_table(TableName=lab.config.resources.events_table)["Table"]["TableArn"]
+        arn = client.describe_table(TableName=lab.running.config.resources.events_table)["Table"]["TableArn"]
         (statement,) = jsontext.loads(client.get_resource_policy(ResourceArn=arn)["Policy"])["Statement"]
     except client.exceptions.ClientError:
         return "this local AWS keeps no policy of a table; terraform/modules/tables has it for AWS"
@@ -110,7 +110,7 @@ def debugging(lab: Lab) -> Verdict:
         lab.evidence("poison in the dead-letter queue", one.explanation)
     redriven = _redriven(lab)
     lab.step("The poison would fail again, so a redrive leaves it. We delete it.")
-    lab.supervisor.end_fault("poison in payment")
+    lab.running.supervisor.end_fault("poison in payment")
     left = lab.dead_letters("payment")
     lab.evidence("dead letters left", left)
     holds = explained and [one.kind for one in poison] == [Kind.BREACH] and redriven and not left
@@ -123,11 +123,11 @@ def _redriven(lab: Lab) -> bool:
     """Whether a message that failed three times is redriven, and its order completed."""
     lab.stock(MUG, 1)
     lab.step("The Payment Service stops. A consumer that always fails takes its place, and an order comes.")
-    lab.supervisor.stop("payment")
+    lab.running.supervisor.stop("payment")
     try:
         order_id = lab.order()
         wait_for(lambda: lab.backlog("payment").waiting, bool, DEAD_SECONDS)
-        queue = lab.aws.queue("payment")
+        queue = lab.running.aws.queue("payment")
         for _ in range(RECEIVES + 1):
             if messages := queue.receive(10, 1):
                 queue.change_visibility(dict.fromkeys(messages, 0))
@@ -135,11 +135,11 @@ def _redriven(lab: Lab) -> bool:
             lambda: [one for one in _letters(lab) if order_id in one.letter.message.body], bool, DEAD_SECONDS
         )
     finally:
-        lab.supervisor.start("payment")
+        lab.running.supervisor.start("payment")
     for one in dead:
         lab.evidence(f"{order_id} in the dead-letter queue after {RECEIVES} receives", one.explanation)
     lab.step("The Payment Service is back. We redrive what would succeed now.")
-    target = target_of("payment", lab.aws, lab.catalog, lab.env, Told(lab))
+    target = target_of("payment", lab.running.aws, lab.running.catalog, lab.running.env, Told(lab))
     Redrive(target, Selection(WOULD_SUCCEED), per_second=10, confirmed=True).run()
     (order,) = lab.ended([order_id])
     lab.evidence(order_id, order.status)
@@ -148,7 +148,7 @@ def _redriven(lab: Lab) -> bool:
 
 def _letters(lab: Lab, message_ids: list[str] | None = None) -> list[Judged]:
     """What is in the dead-letter queue of payment, and why."""
-    target = target_of("payment", lab.aws, lab.catalog, lab.env, Told(lab))
+    target = target_of("payment", lab.running.aws, lab.running.catalog, lab.running.env, Told(lab))
     with Walk(target.dlq, SystemClock()) as walk:
         judged = [one for letters in walk.batches() for one in target.judge("payment", letters)]
     return [one for one in judged if message_ids is None or one.message_id in message_ids]

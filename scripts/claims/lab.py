@@ -12,13 +12,8 @@ from typing import Any
 
 from scripts.console import CommandError, Progress, Step
 from scripts.e2e import Shop, wait_for
-from scripts.faults import Faults
-from scripts.infra.stack import Stack
-from scripts.supervisor import Supervisor
-from shopflow.aws.wiring import Aws
-from shopflow.catalog import Catalog
+from scripts.faults import Faults, Running
 from shopflow.clock import SystemClock
-from shopflow.config import Config
 from shopflow.domain.order import Order, Status
 from shopflow.domain.stock import Product
 from shopflow.ports import QueueDepth
@@ -44,13 +39,8 @@ class Lab:
     """``tell`` gets each message; ``heard`` the functions that get each log line (label, line) of the services."""
 
     claim: int
-    config: Config
-    catalog: Catalog
-    stack: Stack
-    env: Mapping[str, str]
-    aws: Aws
+    running: Running
     shop: Shop
-    supervisor: Supervisor
     faults: Faults
     tell: Callable[[Message], None]
     heard: list[Hear]
@@ -63,17 +53,17 @@ class Lab:
 
     def stock(self, product: Product, units: int) -> None:
         """Make sure that exactly ``units`` are in stock. Raises `CommandError` when there are more."""
-        self.aws.products.put(product)
-        now = self.aws.products.read([product.product_id])[product.product_id].stock
+        self.running.aws.products.put(product)
+        now = self.running.aws.products.read([product.product_id])[product.product_id].stock
         if now > units:
             raise CommandError(
                 f"{product.product_id} has {now} units in stock, more than the {units} needed: order some"
             )
         if now < units:
-            self.aws.products.restock(product.product_id, units - now)
+            self.running.aws.products.restock(product.product_id, units - now)
 
     def stock_of(self, product: Product) -> int:
-        return self.aws.products.read([product.product_id])[product.product_id].stock
+        return self.running.aws.products.read([product.product_id])[product.product_id].stock
 
     def order(self, units: int = 1, product: Product = MUG, payment_method: str = VISA) -> str:
         """Returns the id of a new order."""
@@ -93,7 +83,7 @@ class Lab:
             return list(pool.map(lambda _: self.order(product=product), range(number)))
 
     def read(self, order_ids: Sequence[str]) -> list[Order]:
-        return list(self.aws.orders.read(order_ids).values())
+        return list(self.running.aws.orders.read(order_ids).values())
 
     def until(self, status: Status, order_ids: Sequence[str], seconds: float = PATIENCE_SECONDS) -> list[Order]:
         """The orders, once all have that status; or as they are after ``seconds``."""
@@ -106,15 +96,15 @@ class Lab:
         )
 
     def backlog(self, service: str) -> QueueDepth:
-        return self.aws.backlogs().of(service).queue
+        return self.running.aws.backlogs().of(service).queue
 
     def dead_letters(self, service: str) -> int:
-        return self.aws.dead_letters(service).depth()
+        return self.running.aws.dead_letters(service).depth()
 
     def untouched(self, before: Mapping[str, int], but: Iterable[str]) -> bool:
         """Whether the processes of ``before`` still run, except those of the services ``but``."""
-        changing = {label for service in but for label in self.supervisor.labels(service)}
-        now = self.supervisor.pids()
+        changing = {label for service in but for label in self.running.supervisor.labels(service)}
+        now = self.running.supervisor.pids()
         return all(now.get(label) == pid for label, pid in before.items() if label not in changing)
 
     @contextmanager

@@ -24,10 +24,10 @@ def slow_payment(lab: Lab) -> Verdict:
     lab.step("We place 10 orders, to see how fast POST /orders usually answers.")
     ids, before = lab.timed_orders(10)
     lab.evidence("POST p50 before", f"{median(before):.0f} ms")
-    usual = lab.supervisor.env_of("payment")
+    usual = lab.running.supervisor.env_of("payment")
     slow = dict.fromkeys(("PAYMENT_LATENCY_MIN_MS", "PAYMENT_LATENCY_MAX_MS"), str(SLOW_MS))
     lab.step("We restart the Payment Service with a gateway that takes 5 s for each charge.")
-    lab.supervisor.restart("payment", {**usual, **slow})
+    lab.running.supervisor.restart("payment", {**usual, **slow})
     try:
         ends = time.monotonic() + SLOW_SECONDS
         lab.step("We place 30 orders while the gateway is slow.")
@@ -39,7 +39,7 @@ def slow_payment(lab: Lab) -> Verdict:
         time.sleep(max(0.0, ends - time.monotonic()))
     finally:
         lab.step("We restart the Payment Service with its usual gateway.")
-        lab.supervisor.restart("payment", usual)
+        lab.running.supervisor.restart("payment", usual)
     done = completed(lab.ended([*ids, *more]))
     lab.evidence("completed afterwards", f"{done} of {len(ids) + len(more)}")
     holds = median(during) < MAX_POST_MS and depth > 1 and done == len(ids) + len(more)
@@ -49,11 +49,12 @@ def slow_payment(lab: Lab) -> Verdict:
 def crashed_notification(lab: Lab) -> Verdict:
     """A crash of the notification service loses nothing."""
     lab.stock(MUG, UNTOLD)
-    [pid, *_] = [lab.supervisor.pids().get(label) for label in lab.supervisor.labels("notification")]
+    [pid, *_] = [lab.running.supervisor.pids().get(label) for label in lab.running.supervisor.labels("notification")]
     lab.step(f"We kill the Notification Service (SIGKILL to process {pid}).")
-    lab.supervisor.kill("notification")
+    lab.running.supervisor.kill("notification")
     try:
-        time.sleep(lab.config.receive_wait_seconds + 1)  # so that no message goes to the long poll of the dead process
+        # The long poll of the dead process is still open, and would take a message.
+        time.sleep(lab.running.config.receive_wait_seconds + 1)
         lab.step(f"We place {UNTOLD} orders.")
         ids = [lab.order() for _ in range(UNTOLD)]
         paid = [one for one in lab.until(Status.PAYMENT_PROCESSED, ids) if one.status is Status.PAYMENT_PROCESSED]
@@ -66,7 +67,7 @@ def crashed_notification(lab: Lab) -> Verdict:
         time.sleep(WATCH_SECONDS)
     finally:
         lab.step("The Notification Service comes back.")
-        lab.supervisor.start("notification")
+        lab.running.supervisor.start("notification")
     done = completed(lab.ended(ids))
     lab.evidence("completed afterwards", f"{done} of {UNTOLD}")
     left = wait_for(lambda: lab.backlog("notification"), lambda seen: not seen.total, 10).total

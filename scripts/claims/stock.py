@@ -27,7 +27,7 @@ def last_item(lab: Lab) -> Verdict:
     if stock == 0:
         lab.step("We try the write of the loser once more ourselves: take 1 if stock >= 1.")
         try:
-            lab.aws.orders.commit([], {LAST.product_id: -1})
+            lab.running.aws.orders.commit([], {LAST.product_id: -1})
         except Conflict as conflict:
             refused = LAST.product_id in conflict.products
             lab.evidence("conditional write", f"DynamoDB refuses it: {conflict}")
@@ -39,7 +39,7 @@ def last_item(lab: Lab) -> Verdict:
 def scaled_inventory(lab: Lab) -> Verdict:
     """More inventory processes share one queue, and nothing is taken twice."""
     lab.stock(MUG, CROWD)
-    before = lab.supervisor.pids()
+    before = lab.running.supervisor.pids()
     took: defaultdict[str, list[str]] = defaultdict(list)
     consuming: set[str] = set()
 
@@ -50,7 +50,7 @@ def scaled_inventory(lab: Lab) -> Verdict:
                 consuming.add(label)
 
     with lab.hearing(hear):
-        added = lab.supervisor.scale("inventory", PROCESSES)
+        added = lab.running.supervisor.scale("inventory", PROCESSES)
         lab.step(f"We start {len(added)} more inventory processes: {', '.join(added) or 'there are enough'}.")
         try:
             wait_for(lambda: consuming, lambda seen: seen.issuperset(added), START_SECONDS)
@@ -59,7 +59,7 @@ def scaled_inventory(lab: Lab) -> Verdict:
             orders = lab.ended(ids)
         finally:
             lab.step("We stop the added processes.")
-            lab.supervisor.remove(added)
+            lab.running.supervisor.remove(added)
     shares = {label: [one for one in ids if _reserved(lines, one)] for label, lines in took.items()}
     for label, share in sorted(shares.items()):
         lab.evidence(f"reserved by {label}", len(share))
