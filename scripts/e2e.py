@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from scripts.console import (
     plain_table,
     run_command,
 )
-from scripts.infra.stack import API_URL, ROOT, answers
+from scripts.infra.stack import API_URL, ROOT, answers, fetch
 from scripts.services import LogFiles, Services, check_settings, service_commands, url_of
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
@@ -48,6 +48,8 @@ STOCK_SECONDS = 5
 """GET /products is eventually consistent."""
 REQUEST_SECONDS = 30
 """The limit of an HTTP API on AWS: the first request has to start a Lambda function."""
+HEALTH_SECONDS = 5
+"""For a service on this machine, even a busy one. Another program may hold the port and never answer."""
 POLL_SECONDS = 0.1
 T = TypeVar("T")
 
@@ -100,10 +102,10 @@ class Shop:
 
 def is_order_service(url: str) -> bool:
     """Whether an Order Service answers at ``url``, and not another program."""
-    try:
-        return "service" in Shop(url, lambda: None).get("/health")
-    except CommandError:
-        return False
+    answer = fetch(f"{url}/health", HEALTH_SECONDS)
+    with suppress(ValueError, TypeError):  # another program may answer anything
+        return answer is not None and "service" in answer.json()
+    return False
 
 
 def scenarios(stock: Mapping[str, int]) -> list[Scenario]:

@@ -166,12 +166,12 @@ def port_is_taken(port: int) -> bool:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
-def fetch(url: str) -> requests.Response | None:
-    """What ``url`` answers within a second; None if it does not. Uses no proxy."""
+def fetch(url: str, seconds: float = 1) -> requests.Response | None:
+    """What ``url`` answers within ``seconds``; None if it does not. Uses no proxy."""
     try:
         with requests.Session() as session:
             session.trust_env = False
-            return session.get(url, timeout=1)
+            return session.get(url, timeout=seconds)
     except requests.RequestException:
         return None
 
