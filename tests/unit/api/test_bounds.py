@@ -176,14 +176,6 @@ def stalled(client: Client) -> int:
     return list(client.server.connections._waiting.values()).count(socket.SHUT_RDWR)
 
 
-def cut_off(connection: socket.socket) -> bool:
-    """Whether the connection ends before the whole large answer has come."""
-    try:
-        return len(until_closed(connection)) < len(LARGE)
-    except ConnectionResetError:
-        return True
-
-
 def test_clients_that_do_not_read_make_room_for_one_that_does(desk: Desk) -> None:
     with patient(desk, 2) as client, talking(client) as first, talking(client) as second:
         first.sendall(get("/large"))
@@ -191,7 +183,8 @@ def test_clients_that_do_not_read_make_room_for_one_that_does(desk: Desk) -> Non
         second.sendall(get("/large"))
         eventually(lambda: stalled(client) == 2)
         assert client.get("/").status == 200
-        assert cut_off(first)
+        # Which one depends on the system: what its buffers take late counts as read.
+        eventually(lambda: stalled(client) == 1)
 
 
 def test_an_answer_has_one_deadline_however_many_bytes_are_taken_now_and_then(desk: Desk) -> None:
