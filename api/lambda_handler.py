@@ -34,6 +34,7 @@ from shopflow.aws.parameters import operators_token
 from shopflow.config import configured_catalog, load_config
 from shopflow.environment import adopt_environment
 from shopflow.log import start_logging
+from shopflow.messaging.sweep import Sweep
 from shopflow.telemetry import telemetry_of
 from workers.lambda_handler import LAST_TRY_SECONDS, Context
 
@@ -55,9 +56,8 @@ def relay(event: Mapping[str, Any], context: Context) -> None:
     """
     parts, interval_ms = _service()
     due_at = round(datetime.fromisoformat(event["time"]).timestamp() * 1000)
-    parts.relay.sweep_between(
-        due_at - interval_ms - OVERLAP_MS,
-        due_at,
+    parts.relay.sweep_once(
+        Sweep(due_at - interval_ms - OVERLAP_MS, due_at),
         lambda: context.get_remaining_time_in_millis() >= LAST_TRY_SECONDS * 1000,
     )
 

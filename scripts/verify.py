@@ -40,7 +40,7 @@ from shopflow.invariants import (
     check_order,
     only_lacks_its_close,
 )
-from shopflow.messaging.relay import FIRST_LOOK_SECONDS
+from shopflow.messaging.sweep import FIRST_LOOK_SECONDS
 from shopflow.ports import AuditEntry, AuditLog, DeadLetters, EveryOrder, Orders, Products
 from workers.dead_letters import Walk
 from workers.dry_run import Judge, Kind

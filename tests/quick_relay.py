@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 
 from api.__main__ import main
-from shopflow.messaging import relay
+from shopflow.messaging import sweep
 
-relay._FIRST_LOOKS_MS = (3_000, *relay._FIRST_LOOKS_MS)
+sweep._FIRST_LOOKS_MS = (3_000, *sweep._FIRST_LOOKS_MS)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -26,6 +26,7 @@ from shopflow.messaging.consumer import Consumer
 from shopflow.messaging.outbox import Outbox, Publisher
 from shopflow.messaging.relay import Relay
 from shopflow.messaging.retry import Backoff
+from shopflow.messaging.sweep import Sweep
 from shopflow.ports import Outgoing, Queue, Topic
 from shopflow.telemetry import SILENT, Telemetry
 from tests.clocks import ManualClock, SkewedClock
@@ -203,7 +204,7 @@ class System:
 
     def look_at(self, order_id: str) -> None:
         """The relay looks at an order, due or not. Raises what the look raises, or `Crash`."""
-        self._let_relay(lambda relay: relay.look_at(order_id, self.clock.now, self.clock.now))
+        self._let_relay(lambda relay: relay.look_at(order_id, Sweep(self.clock.now, self.clock.now)))
 
     def _let_relay(self, work: Callable[[Relay], object]) -> None:
         with self._at("relay") as busy:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Event as Flag
 
@@ -28,10 +28,10 @@ from shopflow.contracts import Contracts
 from shopflow.domain.event import Event
 from shopflow.errors import ContractBreach, Unavailable
 from shopflow.log import about
-from shopflow.messaging.deferred import DeferredMessages, Delivery
+from shopflow.messaging.deferred import DeferredMessages, Delivery, nack
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
 from shopflow.messaging.outbox import Publisher
-from shopflow.messaging.retry import Backoff
+from shopflow.messaging.retry import Backoff, Pause
 from shopflow.ports import MAX_BATCH_ENTRIES, Message, Queue
 from shopflow.telemetry import SILENT, Telemetry, well_formed
 
@@ -79,15 +79,12 @@ class Consumer:
         self._consumes = consumes
         self._stop = stop
         self._wait_seconds = wait_seconds
-        self._visibility_seconds = visibility_seconds
         self._redelivery = redelivery
         self._retry = retry
-        self._pause = pause
         self._now = now
         self._telemetry = telemetry
         self._deferred = DeferredMessages(queue, visibility_seconds, retry, now)
-        self._retry_at = self._receive_at = 0.0
-        self._pauses = self._full_pauses = 0
+        self._pause = Pause(retry, pause, now)
         self._failures = 0
 
     @property
@@ -109,9 +106,7 @@ class Consumer:
         try:
             self._deferred.keep_hidden()
             self._retry_due()
-            if not self._deferred:
-                self._receive_at = 0.0
-            if self._now() >= self._receive_at:
+            if self._seconds_to_receive == 0:
                 self._deferred.keep_hidden()
                 self._process_fresh(self._receive())
         except Unavailable as error:
@@ -121,11 +116,16 @@ class Consumer:
             log.exception("a round failed: its messages become visible again after their visibility timeout")
             return self._round_failed()
         self._failures = 0
-        return min(max(0.0, self._receive_at - self._now()), self.seconds_to_retry)
+        return min(self._seconds_to_receive, self.seconds_to_retry)
 
     def nack_deferred(self, delay: Callable[[int], float] = lambda _: 0) -> None:
         """Make deferred messages visible to other consumers after ``delay(receive count)`` seconds (default: 0)."""
         self._deferred.nack_all(delay)
+
+    @property
+    def _seconds_to_receive(self) -> float:
+        """The seconds until receiving goes on. While nothing is deferred, only a fresh message can find an answer."""
+        return self._pause.seconds_left if self._deferred else 0.0
 
     def _round_failed(self) -> float:
         self._failures += 1
@@ -134,8 +134,7 @@ class Consumer:
     @property
     def seconds_to_retry(self) -> float:
         """The seconds until the next try of a deferred message; infinite when there is none."""
-        next_due = self._deferred.next_due()
-        return math.inf if next_due is None else max(0.0, max(next_due, self._retry_at) - self._now())
+        return self._deferred.seconds_to_next
 
     def _retry_due(self) -> None:
         """Try the first deferred message that is due alone, and the others only if that succeeds.
@@ -144,24 +143,23 @@ class Consumer:
         receiving is not paused, the next retry waits as long as this one took, so fresh messages get half of the time.
         """
         started = self._now()
-        if started < self._retry_at:
-            return
         due = self._deferred.due()
         for batch in filter(None, (due[:1], due[1:])):
             unavailable = self._process(self._deferred.take(batch))
             self._deferred.defer_again([one for one in batch if one.delivery in unavailable])
             if unavailable:
                 break
-        now = self._now()
-        self._retry_at = now + (self._retry.delay(self._pauses) if due and self._pauses else now - started)
+        if due:
+            took = self._now() - started
+            self._deferred.rest(self._retry.delay(self._pause.count) if self._pause.count else took)
 
     def _receive(self) -> list[Message]:
         """Fresh messages. Waits for the first one, but not longer than until the next retry."""
         patience = max(1, math.ceil(min(self._wait_seconds, self.seconds_to_retry)))
-        most = 1 if self._pauses and self._deferred.is_full else MAX_BATCH_ENTRIES
+        most = 1 if self._pause.count and self._deferred.is_full else MAX_BATCH_ENTRIES
         messages = self._queue.receive(most, min(self._wait_seconds, patience))
         if messages and self._stop.is_set():
-            self._nack(dict.fromkeys(messages, 0))
+            nack(self._queue, dict.fromkeys(messages, 0))
             return []
         return messages
 
@@ -174,10 +172,7 @@ class Consumer:
         unavailable = self._process(deliveries)
         self._deferred.add(unavailable, received_at)
         if len(unavailable) == len(deliveries):
-            self._pauses += 1
-            self._full_pauses += self._deferred.is_full
-            pause = self._pause.delay(self._full_pauses) if self._deferred.is_full else self._retry.delay(self._pauses)
-            self._receive_at = self._now() + pause
+            self._pause.start(self._deferred.is_full)
 
     def _decode(self, messages: Sequence[Message]) -> list[Delivery]:
         deliveries, misrouted, failed = [], [], {}
@@ -201,7 +196,7 @@ class Consumer:
             self._acknowledge(misrouted)
             self._telemetry.metrics.put(Misrouted=len(misrouted))
         if failed:
-            self._nack(failed)
+            nack(self._queue, failed)
             self._telemetry.metrics.put(Failed=len(failed))
         return deliveries
 
@@ -218,10 +213,9 @@ class Consumer:
         failures = [(delivery, outcome.error) for delivery, outcome in results if isinstance(outcome, Failed)]
         failed = [(delivery, error) for delivery, error in failures if not isinstance(error, Unavailable)]
         if done or failed:  # the dependency answers
-            self._pauses = self._full_pauses = 0
-            self._receive_at = 0.0
+            self._pause.end()
         self._acknowledge(done)
-        self._nack({delivery.message: self._delay(delivery, error) for delivery, error in failed})
+        nack(self._queue, {delivery.message: self._delay(delivery, error) for delivery, error in failed})
         milliseconds = round((time.monotonic() - started) * 1000)
         self._telemetry.metrics.put(Handled=len(done), Failed=len(failed), BatchMs=milliseconds)
         return [delivery for delivery, error in failures if isinstance(error, Unavailable)]
@@ -266,12 +260,3 @@ class Consumer:
         count = delivery.message.receive_count
         log.error("failed at receive %d: %r", count, error, extra=about(delivery.event), exc_info=error)
         return round(self._redelivery.delay(count))
-
-    def _nack(self, seconds: Mapping[Message, int]) -> None:
-        """Make messages visible again, each after its number of seconds."""
-        if not seconds:
-            return
-        try:
-            self._queue.change_visibility(seconds)
-        except Exception as error:
-            log.warning("messages become visible only after their visibility timeout: %s", error)

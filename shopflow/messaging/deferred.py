@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shopflow.domain.event import Event
@@ -49,6 +50,7 @@ class DeferredMessages:
         self._retry = retry
         self._now = now
         self._deferred: list[Deferred] = []
+        self._rest_until = 0.0
 
     def __len__(self) -> int:
         return len(self._deferred)
@@ -64,14 +66,22 @@ class DeferredMessages:
         self._keep([self._scheduled(Deferred(one, 0, 0.0, until)) for one in deliveries])
 
     def due(self) -> list[Deferred]:
-        """At most one batch of those to try now, the longest due first."""
+        """At most one batch of those to try now, the longest due first; none during a `rest`."""
         now = self._now()
+        if now < self._rest_until:
+            return []
         due = [one for one in self._deferred if one.due <= now]
         return sorted(due, key=lambda one: one.due)[:MAX_BATCH_ENTRIES]
 
-    def next_due(self) -> float | None:
-        """When the next one is to be tried; None when there is none."""
-        return min((one.due for one in self._deferred), default=None)
+    def rest(self, seconds: float) -> None:
+        """Let none be due for ``seconds``."""
+        self._rest_until = self._now() + seconds
+
+    @property
+    def seconds_to_next(self) -> float:
+        """The seconds until one is due; infinite when there is none."""
+        next_due = min((one.due for one in self._deferred), default=math.inf)
+        return max(0.0, max(next_due, self._rest_until) - self._now())
 
     def take(self, batch: Sequence[Deferred]) -> list[Delivery]:
         """Remove ``batch`` for a try. Call `defer_again` for those that stay unavailable."""
@@ -117,11 +127,17 @@ class DeferredMessages:
 
     def _nack(self, deferred: Sequence[Deferred], delay: Callable[[int], float]) -> None:
         for batch in _batches(deferred):
-            seconds = {message: round(delay(message.receive_count)) for message in _messages(batch)}
-            try:
-                self._queue.change_visibility(seconds)
-            except Exception as error:
-                log.warning("messages become visible only after their visibility timeout: %s", error)
+            nack(self._queue, {message: round(delay(message.receive_count)) for message in _messages(batch)})
+
+
+def nack(queue: Queue, seconds: Mapping[Message, int]) -> None:
+    """Make up to ten messages visible again, each after its number of seconds. Never raises."""
+    if not seconds:
+        return
+    try:
+        queue.change_visibility(seconds)
+    except Exception as error:
+        log.warning("messages become visible only after their visibility timeout: %s", error)
 
 
 def _batches(deferred: Sequence[Deferred]) -> Iterator[Sequence[Deferred]]:

@@ -15,12 +15,13 @@ from shopflow.domain import order as domain
 from shopflow.domain.order import Order
 from shopflow.domain.times import after_cause
 from shopflow.memory.tables import MemoryAuditLog, MemoryOrders
-from shopflow.messaging import outbox, relay
+from shopflow.messaging import outbox
 from shopflow.messaging.consumer import Consumer
-from shopflow.messaging.deferred import DeferredMessages
+from shopflow.messaging.deferred import DeferredMessages, nack
 from shopflow.messaging.group_commit import GroupCommit
 from shopflow.messaging.outbox import Publisher
 from shopflow.messaging.relay import Relay
+from shopflow.messaging.sweep import Sweep
 from workers import inventory, payment
 from workers.audit import Audit
 from workers.dry_run import Kind
@@ -285,9 +286,9 @@ OF_MESSAGING = (
         "breach_of_contract_acked",
         "The consumer deletes messages that break their contract: they never reach the dead-letter queue.",
         Edit(
-            Consumer._nack,
-            "self._queue.change_visibility(seconds)",
-            "self._queue.change_visibility(seconds) if any(seconds.values()) else self._queue.delete(list(seconds))",
+            nack,
+            "queue.change_visibility(seconds)",
+            "queue.change_visibility(seconds) if any(seconds.values()) else queue.delete(list(seconds))",
         ),
     ),
     Mutant(
@@ -318,12 +319,12 @@ OF_MESSAGING = (
     Mutant(
         "relay_never_sweeps",
         "The relay does not look for open orders.",
-        Edit(Relay.sweep, "now = self._clock.now_ms()", "return True"),
+        Edit(Relay.sweep, "sweep = Sweep(", "return True\nsweep = Sweep("),
     ),
     Mutant(
         "relay_stops_at_the_first_outage",
         "The relay's first sweep that meets an outage is its last.",
-        Edit(Relay._look_at_all, "failed[order_id] = last_sweep", "self.sweep = lambda: True"),
+        Edit(Relay._look_at_all, "failed[order_id] = sweep", "self.sweep = lambda: True"),
     ),
 )
 OF_NEIGHBOURS = (
@@ -381,7 +382,7 @@ OF_NEIGHBOURS = (
     Mutant(
         "nothing_published_again_after_retention",
         "The relay leaves an order alone once its event has a receipt, though SQS has deleted every copy since.",
-        Edit(relay.has_outlived_its_copies, "if order.opened_at is None:", "if True:"),
+        Edit(Sweep.copies_have_expired, "if order.opened_at is None:", "if True:"),
     ),
     Mutant(
         "superseded_event_forgotten",
@@ -391,15 +392,15 @@ OF_NEIGHBOURS = (
     Mutant(
         "future_orders_never_due",
         "The relay does not look at an order whose opening time is in the future.",
-        Edit(relay.is_due, "if opened_at > now:", "if opened_at > now:\n    return False\nif False:"),
+        Edit(Sweep.is_due, "if opened_at > self.now:", "if opened_at > self.now:\n    return False\nif False:"),
     ),
     Mutant(
         "sweep_cut_short_by_one_order",
         "The relay's sweep ends at the first order that it cannot look at, and the next sweep begins there again.",
         Edit(
             Relay._look_at_all,
-            "self.look_at(order_id, last_sweep, now)",
-            "try:\n    self.look_at(order_id, last_sweep, now)\nexcept Exception:\n    return dict(due)",
+            "self.look_at(order_id, sweep)",
+            "try:\n    self.look_at(order_id, sweep)\nexcept Exception:\n    return dict(due)",
         ),
         made_for=("relay's orders.read", "refuse"),
     ),

@@ -28,7 +28,7 @@ from shopflow.errors import InvalidRequest, MalformedRow, Unavailable
 from shopflow.invariants import Breach, check_levels
 from shopflow.memory.queues import MemoryDeadLetters
 from shopflow.memory.tables import Rows
-from shopflow.messaging.relay import FIRST_LOOK_SECONDS
+from shopflow.messaging.sweep import FIRST_LOOK_SECONDS
 from tests.clocks import ManualClock
 from tests.faults.injections import DAMAGE_TO_ORDERS, DAMAGE_TO_PRODUCTS, DAY, DamagedRow, misrouted_for, poison_for
 from tests.faults.storm import Rates, Storm, StormyAuditLog, StormyOrders, StormyQueue, StormyTopic

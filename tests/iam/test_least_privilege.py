@@ -14,6 +14,7 @@ from shopflow.clock import SystemClock
 from shopflow.domain.order import Status
 from shopflow.messaging.outbox import Publisher
 from shopflow.messaging.relay import Relay
+from shopflow.messaging.sweep import Sweep
 from tests.iam import scenarios
 from tests.iam.guarded import OPERATOR, RELAY, Guarded
 from tests.iam.rights import Right, names
@@ -52,5 +53,5 @@ def test_the_relay_finishes_an_order_under_a_role_of_its_own(guard: Guarded) -> 
     relay = Relay(aws.orders, aws.audit, Publisher(aws.topic), OUTBOX, SystemClock())
     order, _ = committed(guard.live, guard.live.product(stock=2))
     assert order.order_id in [entry.order_id for entry in aws.orders.open_orders()]
-    relay.look_at(order.order_id, None, SystemClock().now_ms())
+    relay.look_at(order.order_id, Sweep(None, SystemClock().now_ms()))
     assert guard.live.closed([order.order_id])[0].status is Status.COMPLETED

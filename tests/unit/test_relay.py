@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from shopflow.messaging.relay import is_due
 from shopflow.messaging.retry import Backoff
+from shopflow.messaging.sweep import Sweep
 from tests.system import System
 
 MINUTE = 60_000
@@ -16,14 +16,14 @@ LOOKS = [30_000, *(minutes * MINUTE for minutes in (1, 2, 4, 8, 16, 32, 60, 120,
 def test_the_relay_looks_at_an_order_when_its_age_crosses_a_threshold_and_only_then() -> None:
     for start, step in ((0, 30_000), (7_000, 29_000)):
         sweeps = range(start, 250 * MINUTE, step)
-        looks = [now for last, now in itertools.pairwise(sweeps) if is_due(0, last, now)]
+        looks = [now for last, now in itertools.pairwise(sweeps) if Sweep(last, now).is_due(0)]
         assert len(looks) == len(LOOKS)
         assert all(0 <= now - at < step for now, at in zip(looks, LOOKS, strict=True))
 
 
 @pytest.mark.parametrize(("age", "due"), [(29_999, False), (30_000, True), (7 * 24 * 60 * MINUTE, True)])
 def test_a_relay_that_just_started_looks_at_every_order_of_thirty_seconds(age: int, due: bool) -> None:
-    assert is_due(1000, None, 1000 + age) is due
+    assert Sweep(None, 1000 + age).is_due(1000) is due
 
 
 def test_backoff_grows_to_its_most_within_its_jitter() -> None:

@@ -14,6 +14,7 @@ import pytest
 from api.caches import ProductCache
 from api.placing import MAX_PROBES, order_id
 from shopflow.errors import Unavailable
+from shopflow.messaging.sweep import Sweep
 from tests.clocks import ManualClock
 from tests.conformance.samples import made, refused
 from tests.unit.api.shop import HEADPHONES, SAMPLE, Client, Shop, serving
@@ -220,7 +221,7 @@ def test_a_saved_order_whose_publish_failed_is_placed(client: Client, shop: Shop
     shop.instead.clear()
     assert client.post(idempotency_key="key-1").json == answer.json
     assert shop.published() == []  # only the relay publishes it now
-    shop.parts.relay.look_at(answer.json["orderId"], None, shop.clock.now_ms())
+    shop.parts.relay.look_at(answer.json["orderId"], Sweep(None, shop.clock.now_ms()))
     assert [event["correlationId"] for event in shop.published()] == [answer.json["orderId"]]
 
 
