@@ -47,6 +47,7 @@ class Relay:
         self._metrics = metrics or NoMetrics()
         self._last_sweep: int | None = None
         self._missed: dict[str, Sweep] = {}
+        self._refused: set[str] = set()  # ids of expired events that the topic did not take
         self._republished = 0
 
     def run(self, stop: Flag, interval_seconds: float = 30) -> None:
@@ -97,8 +98,8 @@ class Relay:
             return
         if order.outbox is not None and not self._audit.has(order_id, order.outbox.event_id):
             self._publish(order)
-        elif not self._close(order) and sweep.copies_have_expired(order):
-            self._publish_again(order)
+        elif not self._close(order):
+            self._publish_if_expired(order, sweep)
 
     def _due(self, sweep: Sweep) -> tuple[dict[str, Sweep], bool]:
         """The open orders that are due, and whether any order is open. Raises `Unavailable`."""
@@ -162,11 +163,15 @@ class Relay:
             log.info(done, extra=about(order_id=order.order_id))
         return True
 
-    def _publish_again(self, order: Order) -> None:
-        """Publish the event behind the order's status, of which SQS has no copy any more.
+    def _publish_if_expired(self, order: Order, sweep: Sweep) -> None:
+        """Publish the event behind the order's status again, if SQS has deleted every copy of it.
 
-        Raises `Unavailable` when the topic refuses it: only a repeated look knows that it is still lost.
+        If the topic refuses it, the order's next look tries again, an hour later: a topic that takes the event but
+        does not answer gets 24 copies a day, not one at each sweep.
         """
         event = order.superseded or order.outbox
-        if event is not None and not self._publish(replace(order, outbox=event)):
-            raise Unavailable(f"the topic refused {event.event_type}")
+        if event is None or not (event.event_id in self._refused or sweep.copies_have_expired(order)):
+            return
+        self._refused.discard(event.event_id)
+        if not self._publish(replace(order, outbox=event)):
+            self._refused.add(event.event_id)
