@@ -143,7 +143,7 @@ crash-matrix: $(DEV) ##+ kill a real process before and after every call that it
 screenshots: $(DEV) ##+ take the README's pictures again, of real orders in Chromium
 	@$(PY) -m pytest -q tests/browser/screenshots.py
 
-bench: $(BENCH) ##+ speed beside a bare reference, into docs/bench (half an hour; PARTS="run-all start-up", QUICK=1)
+bench: $(BENCH) ##+ speed beside a bare reference, into docs/bench (ten minutes; PARTS=one-a-second, QUICK=1)
 	@$(PY) -m bench $${QUICK:+--quick} $$PARTS
 
 check: lint contracts terraform-check ## lint, types, contracts, Terraform: what needs no local AWS

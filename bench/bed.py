@@ -16,17 +16,11 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
 
-from bench.original import WORKERS
+from bench.reference import WORKERS
 from scripts.console import QUIET, CommandError, Progress
 from scripts.infra.emulator import Embedded
 from scripts.infra.lifecycle import down, up
-from scripts.infra.stack import (
-    ROOT,
-    SAVE_SECONDS,
-    Stack,
-    answers,
-    port_is_taken,
-)
+from scripts.infra.stack import ROOT, SAVE_SECONDS, Stack, answers, port_is_taken
 from scripts.services import ORDER, Command, LogFiles, Services
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import Aws, connect
@@ -43,7 +37,7 @@ COUNTING = ROOT / "bench" / "counting"
 
 @dataclass(frozen=True, slots=True)
 class Bed:
-    """A local AWS that holds nothing but the seed. ``config``: of the services that `shopflow` and `original` start."""
+    """A local AWS that holds nothing but the seed. ``config``: of the services on it."""
 
     config: Config
     aws: Aws
@@ -92,9 +86,9 @@ class Bed:
                 process.wait()
 
     @contextmanager
-    def original(self) -> Iterator[None]:
-        """`bench.original`, one process for each service, until the block ends. Its Order Service answers."""
-        program = (sys.executable, "-u", "-m", "bench.original")
+    def reference(self) -> Iterator[None]:
+        """`bench.reference`, one process for each service, until the block ends. Its Order Service answers."""
+        program = (sys.executable, "-u", "-m", "bench.reference")
         commands = [Command(service, service, (*program, service)) for service in (ORDER, *WORKERS)]
         with Services(commands, self.env, LogFiles(self.folder)) as services:
             services.start()
@@ -125,7 +119,7 @@ class Bed:
 
 SIDES: Mapping[str, Callable[[Bed], AbstractContextManager[None]]] = {
     "ShopFlow": Bed.shopflow,
-    "original": Bed.original,
+    "reference": Bed.reference,
 }
 """The two that are compared: a column each."""
 
@@ -148,7 +142,8 @@ class Bench:
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "calls").mkdir(parents=True)
         try:
-            self.restore()
+            shutil.rmtree(self.stack.folder / "emulator", ignore_errors=True)
+            shutil.copytree(self.stack.folder / "saved", self.stack.folder / "emulator")
             config = up(self.stack, {}, QUIET)
             config = replace(config, port=free_port_from(self.stack.port + 1))
             env = self.stack.environment(os.environ) | {
@@ -163,11 +158,6 @@ class Bench:
         finally:
             Embedded(self.stack).kill()
 
-    def restore(self) -> None:
-        """Put the emulator's files back as they were prepared. It does not run meanwhile."""
-        shutil.rmtree(self.stack.folder / "emulator", ignore_errors=True)
-        shutil.copytree(self.stack.folder / "saved", self.stack.folder / "emulator")
-
 
 @contextmanager
 def prepared_stack(progress: Progress) -> Iterator[Stack]:
@@ -178,7 +168,9 @@ def prepared_stack(progress: Progress) -> Iterator[Stack]:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(CREDENTIALS)
-    stack = bench_stack("bench")
+    folder = ROOT / ".local" / "bench"
+    stack = Stack("bench", folder, folder / "env", free_port_from(24_000), "shopflow-bench", save_seconds=SAVE_SECONDS)
+    stack = replace(stack, port=stack.record().get("port", stack.port))  # a free one at first, which it keeps
     with stack.lock(progress, "benchmark"):
         Embedded(stack).kill()
         shutil.rmtree(stack.folder / "emulator", ignore_errors=True)
@@ -189,13 +181,6 @@ def prepared_stack(progress: Progress) -> Iterator[Stack]:
         shutil.rmtree(stack.folder / "saved", ignore_errors=True)
         shutil.copytree(stack.folder / "emulator", stack.folder / "saved")
         yield stack
-
-
-def bench_stack(name: str) -> Stack:
-    """A stack in .local. It takes a free port at first, and keeps it."""
-    folder = ROOT / ".local" / name
-    stack = Stack(name, folder, folder / "env", free_port_from(24_000), "shopflow-bench", save_seconds=SAVE_SECONDS)
-    return replace(stack, port=stack.record().get("port", stack.port))
 
 
 def free_port_from(first: int) -> int:

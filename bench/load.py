@@ -17,7 +17,6 @@ from scripts.console import CommandError
 from scripts.infra.abilities import local_client
 from shopflow.domain.times import to_ms
 
-TIMEOUT_SECONDS = 60
 STALLED_SECONDS = 120
 """More than the visibility timeout: by then every lost message has been delivered again."""
 MAX_KEYS = 100
@@ -39,7 +38,7 @@ class Customer:
     """One keep-alive connection to the Order Service."""
 
     def __init__(self, bed: Bed, product_id: str) -> None:
-        self._connection = http.client.HTTPConnection(bed.config.host, bed.config.port, timeout=TIMEOUT_SECONDS)
+        self._connection = http.client.HTTPConnection(bed.config.host, bed.config.port, timeout=60)
         self._connection.connect()
         self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         items = [{"productId": product_id, "quantity": 1}]

@@ -60,13 +60,12 @@ def table_of(result: Result) -> Table:
     return table
 
 
-def save(results: Sequence[Result], folder: Path, *, quick: bool) -> None:
-    """Replace the results of these parts in ``folder``, and write the page of all parts."""
+def save(result: Result, folder: Path, *, quick: bool) -> None:
+    """Replace the result of this part in ``folder``, and write the page of all parts."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = (read_json(folder / JSON_FILE) or {"parts": {}})["parts"]
-    for result in results:
-        rows = [{**asdict(row), "values": [float(f"{value:.4g}") for value in row.values]} for row in result.rows]
-        parts[result.part] = {**_circumstances(), "quick": quick, **asdict(result), "rows": rows}
+    rows = [{**asdict(row), "values": [float(f"{value:.4g}") for value in row.values]} for row in result.rows]
+    parts[result.part] = {**_circumstances(), "quick": quick, **asdict(result), "rows": rows}
     _write(folder / JSON_FILE, json.dumps({"parts": parts}, indent=1, ensure_ascii=False) + "\n")
     _write(folder / PAGE, _page(parts))
 
@@ -112,13 +111,8 @@ def _circumstances() -> dict[str, str]:
 
 def _commit() -> str:
     """The commit that is checked out, with a + when files differ from it."""
+    describe = ["git", "describe", "--always", "--exclude=*", "--dirty=+"]
     try:
-        name = _git("rev-parse", "--short", "HEAD")
-        return f"{name}+" if _git("status", "--porcelain", "--untracked-files=no") else name
+        return subprocess.run(describe, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-def _git(*arguments: str) -> str:
-    answer = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
-    return answer.stdout.strip()

@@ -1,4 +1,4 @@
-"""The bare reference: the same services in their simplest form. `python -m bench.original SERVICE`
+"""The bare reference: the same services in their simplest form. `python -m bench.reference SERVICE`
 
 Each service is one process. A worker receives up to ten messages, handles them at the same time, and receives again
 when the slowest is done. It makes one SNS, SQS or DynamoDB call for each message and each step. It checks no contract,
@@ -36,8 +36,8 @@ serialize = TypeSerializer().serialize
 log = logging.getLogger(__name__)
 
 
-class Cloud:
-    """One process's clients, and the few calls that its service makes."""
+class Shop:
+    """One process's clients, the few calls that its service makes, and what each worker does with one event."""
 
     def __init__(self) -> None:
         self.config = load_config(adopt_environment())
@@ -47,6 +47,7 @@ class Cloud:
         self._sns = session.client("sns", endpoint_url=self.config.endpoint_url, config=limits)
         self.sqs = session.client("sqs", endpoint_url=self.config.endpoint_url, config=limits)
         self._names = self.config.resources
+        self._gateway = SimulatedGateway(self.config.gateway)
 
     def put_order(self, order: Event) -> None:
         self._dynamodb.put_item(TableName=self._names.orders_table, Item=serialize(order)["M"])
@@ -74,10 +75,6 @@ class Cloud:
             return False
         return True
 
-    def put_audit(self, event: Event) -> None:
-        item = {**event, "orderId": event["correlationId"], "storedAt": _now()}
-        self._dynamodb.put_item(TableName=self._names.events_table, Item=serialize(item)["M"])
-
     def publish(self, event_type: str, order_id: str, payload: Event) -> None:
         event = {
             "eventId": uuid.uuid4().hex,
@@ -92,42 +89,35 @@ class Cloud:
             MessageAttributes={"eventType": {"DataType": "String", "StringValue": event_type}},
         )
 
-
-class Workers:
-    """What each worker does with one event."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-        self._gateway = SimulatedGateway(cloud.config.gateway)
-
     def inventory(self, event: Event) -> None:
         order_id, payload = event["correlationId"], event["payload"]
         if event["eventType"] != "order.created":
-            return  # the original returns no stock after a declined payment
-        enough = all(self._cloud.take_stock(line["productId"], line["quantity"]) for line in payload["items"])
-        self._cloud.set_status(order_id, "INVENTORY_RESERVED" if enough else "INVENTORY_FAILED")
-        self._cloud.publish("inventory.reserved" if enough else "inventory.failed", order_id, payload)
+            return  # no stock is returned after a declined payment
+        enough = all(self.take_stock(line["productId"], line["quantity"]) for line in payload["items"])
+        self.set_status(order_id, "INVENTORY_RESERVED" if enough else "INVENTORY_FAILED")
+        self.publish("inventory.reserved" if enough else "inventory.failed", order_id, payload)
 
     def payment(self, event: Event) -> None:
         order_id, payload = event["correlationId"], event["payload"]
         answer = self._gateway.charge(order_id, Decimal(1), payload.get("paymentMethod"))
         charged = isinstance(answer, Charge)
-        self._cloud.set_status(order_id, "PAYMENT_PROCESSED" if charged else "PAYMENT_FAILED")
-        self._cloud.publish("payment.processed" if charged else "payment.failed", order_id, payload)
+        self.set_status(order_id, "PAYMENT_PROCESSED" if charged else "PAYMENT_FAILED")
+        self.publish("payment.processed" if charged else "payment.failed", order_id, payload)
 
     def notification(self, event: Event) -> None:
         log.info("customer of %s notified", event["correlationId"])
         if event["eventType"] == "payment.processed":
-            self._cloud.set_status(event["correlationId"], "COMPLETED")
+            self.set_status(event["correlationId"], "COMPLETED")
 
     def audit(self, event: Event) -> None:
-        self._cloud.put_audit(event)
+        item = {**event, "orderId": event["correlationId"], "storedAt": _now()}
+        self._dynamodb.put_item(TableName=self._names.events_table, Item=serialize(item)["M"])
 
 
-def work(cloud: Cloud, service: str) -> None:
+def work(shop: Shop, service: str) -> None:
     """Consume the queue of ``service`` for ever."""
-    url = cloud.config.resources.queue_urls[service]
-    handle: Callable[[Event], None] = getattr(Workers(cloud), service)
+    url = shop.config.resources.queue_urls[service]
+    handle: Callable[[Event], None] = getattr(shop, service)
 
     def process(message: Any) -> None:
         try:
@@ -135,12 +125,12 @@ def work(cloud: Cloud, service: str) -> None:
         except Exception:
             log.exception("failed, so SQS delivers it again")
             return
-        cloud.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        shop.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
     with ThreadPoolExecutor(MAX_MESSAGES) as pool:
         while True:
-            answer = cloud.sqs.receive_message(
-                QueueUrl=url, MaxNumberOfMessages=MAX_MESSAGES, WaitTimeSeconds=cloud.config.receive_wait_seconds
+            answer = shop.sqs.receive_message(
+                QueueUrl=url, MaxNumberOfMessages=MAX_MESSAGES, WaitTimeSeconds=shop.config.receive_wait_seconds
             )
             list(pool.map(process, answer.get("Messages", [])))
 
@@ -150,13 +140,13 @@ class OrderService(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    cloud: Cloud
+    shop: Shop
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         order_id = f"ORD-{uuid.uuid4().hex[:8].upper()}"
-        self.cloud.put_order({**body, "orderId": order_id, "status": "PENDING", "createdAt": _now()})
-        self.cloud.publish("order.created", order_id, body)
+        self.shop.put_order({**body, "orderId": order_id, "status": "PENDING", "createdAt": _now()})
+        self.shop.publish("order.created", order_id, body)
         self._answer(201, {"orderId": order_id, "status": "PENDING"})
 
     def do_GET(self) -> None:
@@ -171,12 +161,12 @@ class OrderService(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def log_message(self, *_: object) -> None:
-        """The original logs no request."""
+        """Logs no request."""
 
 
-def serve(cloud: Cloud) -> None:
-    OrderService.cloud = cloud
-    ThreadingHTTPServer((cloud.config.host, cloud.config.port), OrderService).serve_forever()
+def serve(shop: Shop) -> None:
+    OrderService.shop = shop
+    ThreadingHTTPServer((shop.config.host, shop.config.port), OrderService).serve_forever()
 
 
 def _now() -> str:
@@ -186,11 +176,11 @@ def _now() -> str:
 def main(service: str) -> None:
     logging.basicConfig(level=logging.INFO)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    cloud = Cloud()
+    shop = Shop()
     if service == "order":
-        serve(cloud)
+        serve(shop)
     else:
-        work(cloud, service)
+        work(shop, service)
 
 
 if __name__ == "__main__":
