@@ -2,18 +2,19 @@
 
 SQS does not record why a message failed, so we find out again: first with the consumer's own checks, then with the real
 handler over ports that read the live tables and refuse every effect (a write, a charge, a mail). The refusal comes back
-as the outcome. So no decision of a handler is written twice, and a bug in a handler shows here as in the service.
+as the outcome. So no decision of a handler is written twice, and a bug in a handler shows here as in the service. Each
+message is judged alone, as if no other one were there.
 """
 
 from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from functools import partial
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,14 +22,12 @@ from typing import Any
 from shopflow.clock import Clock, HeaderFactory
 from shopflow.domain.event import Event
 from shopflow.domain.order import Transition
-from shopflow.errors import Contention, ContractBreach, Unavailable
-from shopflow.messaging.handler import Done, Failed, Handler, Outcome
+from shopflow.errors import ContractBreach, Unavailable
+from shopflow.messaging.handler import Done, Failed, Handler, Outcome, attempt_each
 from shopflow.messaging.outbox import Outbox
-from shopflow.ports import MAX_STATEMENTS, AuditLog, DeadLetter, Mail, Orders, Products
+from shopflow.ports import AuditLog, DeadLetter, Mail, Orders, Products
 from workers.handlers import HANDLERS, WorkerPorts
 
-MAX_EVENTS = MAX_STATEMENTS
-"""Events in one call of a handler. The audit log takes no more at a time."""
 MAX_REASON_CHARACTERS = 300
 
 
@@ -97,19 +96,8 @@ Judge = Callable[[str, Sequence[DeadLetter]], list[Judged]]
 """Takes a service and some of its dead letters, and returns each with its verdict (`DryRun.judge`)."""
 
 
-class WouldAct(Contention):
-    """Raised in place of an effect. To the handler it means that nothing was written.
-
-    ``effects``: what the handler was about to do, by order id. It did not get to the other orders.
-    """
-
-    def __init__(self, effects: Mapping[str, str]) -> None:
-        super().__init__(", ".join(effects.values()))
-        self.effects = effects
-
-
-class HasEffect(Contention):
-    """Raised in place of a write that would change nothing."""
+class Refused(Exception):
+    """Raised in place of an effect. The text describes the effect; it is empty when the effect would change nothing."""
 
 
 class DryRun:
@@ -120,91 +108,72 @@ class DryRun:
 
     def __init__(self, outbox: Outbox, orders: Orders, products: Products, audit: AuditLog, clock: Clock) -> None:
         self._outbox = outbox
-        ports = WorkerPorts(
-            orders=_port(read=orders.read, commit=_refuse_commit, commit_each=_refuse_each),
-            products=_port(read=products.read),
-            audit=_port(has=audit.has, insert=partial(_refuse_insert, audit)),
-            gateway=lambda: _port(charge=_refuse_charge),
-            mailer=lambda: _port(send=_refuse_mail),
-            clock=clock,
-            headers=HeaderFactory(clock),
-            each=map,
-        )
-        self._handlers = {name: handler(ports, outbox) for name, handler in HANDLERS.items()}
+        self._orders = orders
+        self._products = products
+        self._audit = audit
+        self._clock = clock
 
     def judge(self, service: str, letters: Sequence[DeadLetter]) -> list[Judged]:
         """Each of ``letters`` with its verdict, in their order.
 
         Raises nothing: a letter is `Kind.UNKNOWN` when a dependency does not answer.
         """
-        verdicts = self._verdicts(service, dict.fromkeys(letter.message.body for letter in letters))
-        return [Judged(letter, verdicts[letter.message.body]) for letter in letters]
+        return list(map(Judged, letters, self._verdicts(service, letters)))
 
-    def _verdicts(self, service: str, bodies: Iterable[str]) -> dict[str, Verdict]:
-        if service not in self._handlers:
-            return dict.fromkeys(bodies, Verdict(Kind.UNKNOWN, f"{service} is not one of ShopFlow's own services"))
-        consumes = self._outbox.catalog.services[service].consumes
-        verdicts: dict[str, Verdict] = {}
-        events: dict[str, Event] = {}
-        for body in bodies:
-            try:
-                event = self._outbox.contracts.decode(body)
-            except Exception as error:
-                verdicts[body] = _failure(error)
-                continue
-            if event.event_type in consumes:
-                events[body] = event
-            else:
-                verdicts[body] = Verdict(Kind.DONE, f"{event.event_type} does not belong here, and is acknowledged")
-        for batch in _batches(events):
-            judged = judge_events(self._handlers[service], list(batch.values()))
-            verdicts |= dict(zip(batch, judged, strict=True))
-        return verdicts
+    def _verdicts(self, service: str, letters: Sequence[DeadLetter]) -> list[Verdict]:
+        if service not in HANDLERS:
+            return [Verdict(Kind.UNKNOWN, f"{service} is not one of ShopFlow's own services")] * len(letters)
+        read = [self._decoded(service, letter.message.body) for letter in letters]
+        events = [event for event in read if isinstance(event, Event)]
+        handler = HANDLERS[service](self._ports({event.order_id for event in events}), self._outbox)
+        outcomes = iter(attempt_each(lambda event: _outcome(handler, event), events, self._clock))
+        return [_verdict(next(outcomes)) if isinstance(event, Event) else event for event in read]
+
+    def _decoded(self, service: str, body: str) -> Event | Verdict:
+        """The event in ``body``, or the verdict if the service does not process it."""
+        try:
+            event = self._outbox.contracts.decode(body)
+        except Exception as error:
+            return _failure(error)
+        if event.event_type in self._outbox.catalog.services[service].consumes:
+            return event
+        return Verdict(Kind.DONE, f"{event.event_type} does not belong here, and is acknowledged")
+
+    def _ports(self, order_ids: set[str]) -> WorkerPorts:
+        """The ports of one handler. All ``order_ids`` are read at the first read; each set of products is read once."""
+        orders = cache(lambda: self._orders.read(order_ids))
+        products = cache(lambda ids: self._products.read(ids))
+        return WorkerPorts(
+            orders=_port(read=lambda _: orders(), commit=_refuse_commit, commit_each=_refuse_commit),
+            products=_port(read=lambda ids: products(frozenset(ids))),
+            audit=_port(insert=self._refuse_insert),
+            gateway=lambda: _port(charge=_refuse_charge),
+            mailer=lambda: _port(send=_refuse_mail),
+            clock=self._clock,
+            headers=HeaderFactory(self._clock),
+            each=map,
+        )
+
+    def _refuse_insert(self, events: Sequence[Event], stored_at: int) -> dict[str, Exception]:  # noqa: ARG002
+        [event] = events
+        is_there = self._audit.has(event.order_id, event.event_id)
+        raise Refused("" if is_there else f"would record {event.event_type}")
 
 
-def _batches(events: Mapping[str, Event]) -> Iterator[dict[str, Event]]:
-    """``events`` in batches of at most `MAX_EVENTS`. In a batch each order and event id is there once: a handler would
-    skip the second.
-    """
-    while events:
-        batch: dict[str, Event] = {}
-        ids: set[str] = set()
-        for body, event in events.items():
-            if len(batch) < MAX_EVENTS and ids.isdisjoint({event.order_id, event.event_id}):
-                batch[body] = event
-                ids |= {event.order_id, event.event_id}
-        yield batch
-        events = {body: event for body, event in events.items() if body not in batch}
-
-
-def judge_events(handler: Handler, events: Sequence[Event]) -> list[Verdict]:
-    """The verdict on each of ``events``, all of different orders. ``handler`` is built over the ports of this module.
-
-    When the handler raises, one event may be at fault: the batch is halved until that event is alone. Events that the
-    handler did not get to are judged alone.
-    """
+def _outcome(handler: Handler, event: Event) -> Outcome:
     try:
-        outcomes = handler.handle(events)
+        [outcome] = handler.handle([event])
     except Exception as error:
-        if len(events) > 1 and not isinstance(error, Unavailable):
-            middle = len(events) // 2
-            return judge_events(handler, events[:middle]) + judge_events(handler, events[middle:])
-        outcomes = [Failed(error)] * len(events)
-    verdicts = []
-    for event, outcome in zip(events, outcomes, strict=True):
-        refusal = outcome.error if isinstance(outcome, Failed) else None
-        if isinstance(refusal, WouldAct) and event.order_id not in refusal.effects and len(events) > 1:
-            verdicts += judge_events(handler, [event])
-        else:
-            verdicts.append(_verdict(event, outcome))
-    return verdicts
+        return Failed(error)
+    return outcome
 
 
-def _verdict(event: Event, outcome: Outcome) -> Verdict:
-    if isinstance(outcome, Done) or isinstance(outcome.error, HasEffect):
+def _verdict(outcome: Outcome) -> Verdict:
+    if isinstance(outcome, Done):
         return Verdict(Kind.DONE)
-    if isinstance(outcome.error, WouldAct):
-        return Verdict(Kind.READY, outcome.error.effects.get(event.order_id, str(outcome.error)))
+    if isinstance(outcome.error, Refused):
+        effect = str(outcome.error)
+        return Verdict(Kind.READY if effect else Kind.DONE, effect)
     return _failure(outcome.error)
 
 
@@ -226,12 +195,10 @@ def _port(**methods: Callable[..., Any]) -> Any:
     return SimpleNamespace(**methods)
 
 
-def _refuse_commit(transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:  # noqa: ARG001
-    raise WouldAct({transition.before.order_id: _effect(transition) for transition in transitions})
-
-
-def _refuse_each(transitions: Sequence[Transition]) -> dict[str, Exception]:
-    return {one.before.order_id: WouldAct({one.before.order_id: _effect(one)}) for one in transitions}
+def _refuse_commit(transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> dict[str, Exception]:  # noqa: ARG001
+    for transition in transitions:
+        raise Refused(_effect(transition))
+    return {}
 
 
 def _effect(transition: Transition) -> str:
@@ -242,18 +209,9 @@ def _effect(transition: Transition) -> str:
     return "would close the order" if transition.after.opened_at is None else "would clear its outbox"
 
 
-def _refuse_insert(log: AuditLog, events: Sequence[Event], stored_at: int) -> dict[str, Exception]:  # noqa: ARG001
-    return {
-        event.event_id: HasEffect("is recorded")
-        if log.has(event.order_id, event.event_id)
-        else WouldAct({event.order_id: f"would record {event.event_type}"})
-        for event in events
-    }
-
-
 def _refuse_charge(idempotency_key: str, amount: Decimal, payment_method: str | None) -> None:  # noqa: ARG001
-    raise WouldAct({idempotency_key: f"would charge ${amount}"})
+    raise Refused(f"would charge ${amount}")
 
 
 def _refuse_mail(mail: Mail) -> None:
-    raise WouldAct({mail.order_id: f"would notify the customer: {mail.subject}"})
+    raise Refused(f"would notify the customer: {mail.subject}")
