@@ -8,8 +8,7 @@ import sys
 from examples.fraud.service import FLAGGED, NAME, Fraud
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
-from shopflow.catalog import Catalog
-from shopflow.config import Config, configured_catalog, load_config
+from shopflow.config import configured_catalog, load_config
 from shopflow.environment import adopt_environment
 from shopflow.errors import ConfigError
 from workers.process import run_worker
@@ -19,21 +18,15 @@ def main() -> int:
     argparse.ArgumentParser(prog="python -m examples.fraud", description=__doc__).parse_args()
     try:
         env = adopt_environment()
-        run(load_config(env), configured_catalog(env))
+        config, catalog = load_config(env), configured_catalog(env)
+        if FLAGGED not in catalog.events:
+            raise ConfigError(f"{FLAGGED} is unknown: set SHOPFLOW_CATALOG_OVERLAY=examples/fraud/catalog.json")
+        topic = connect(config, PATIENT).topic
+        run_worker(NAME, lambda _, outbox: Fraud(topic, outbox), config, catalog)
     except ConfigError as error:
         print(f"{NAME}: {error}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
-
-
-def run(config: Config, catalog: Catalog) -> None:
-    """Consume until SIGTERM or SIGINT. Raises `ConfigError`, also when the overlay is not switched on."""
-    if FLAGGED not in catalog.events:
-        raise ConfigError(
-            "Its events are not in the catalogue: set SHOPFLOW_CATALOG_OVERLAY=examples/fraud/catalog.json"
-        )
-    topic = connect(config, PATIENT).topic
-    run_worker(NAME, lambda _, outbox: Fraud(topic, outbox), config, catalog)
 
 
 if __name__ == "__main__":
