@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -27,7 +27,7 @@ from shopflow.domain.event import Event
 from shopflow.domain.order import EventHeader, Order, Transition, was_committed
 from shopflow.domain.stock import Product
 from shopflow.domain.times import to_ms
-from shopflow.errors import BadAnswer, Conflict, Contention, MalformedRow
+from shopflow.errors import BadAnswer, Conflict, Contention
 from shopflow.messaging.group_commit import GroupCommit
 from shopflow.messaging.retry import Backoff
 from shopflow.ports import MAX_STATEMENTS, AuditEntry, OpenOrder, check_transaction
@@ -41,43 +41,28 @@ MAX_BATCH_GET = 100
 """DynamoDB: keys in one BatchGetItem."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pauses:
-    """Up to ``most`` pauses, each before asking again for what DynamoDB left unprocessed because it throttles."""
-
-    backoff: Backoff
-    most: int
-    sleep: Callable[[float], None] = time.sleep
-
-
-SHORT = Pauses(Backoff(first_seconds=0.05, factor=2, most_seconds=0.8), most=5)
-"""1.55 s at most: a client of the API may be waiting."""
-
-
-class Rounds:
-    """The pauses of one batch, over all its calls. ``what`` names the batch in the error."""
-
-    def __init__(self, pauses: Pauses, what: str) -> None:
-        self._pauses = pauses
-        self._what = what
-        self._made = 0
-
-    def wait(self) -> None:
-        """Pause before the next call. Raises `Contention` after the last pause."""
-        if self._made == self._pauses.most:
-            raise Contention(f"{self._what}: some stay unprocessed")
-        self._made += 1
-        self._pauses.sleep(self._pauses.backoff.delay(self._made))
+PAUSES = Backoff(first_seconds=0.05, factor=2, most_seconds=0.8)
+MAX_PAUSES = 5
+"""Pauses before asking again for what DynamoDB left unprocessed because it throttles: 1.55 s at most, because a client
+of the API may be waiting."""
 
 
 def batch_get(
-    client: DynamoDBClient, table: str, key: str, ids: Sequence[str], *, consistent: bool, pauses: Pauses = SHORT
+    client: DynamoDBClient,
+    table: str,
+    key: str,
+    ids: Sequence[str],
+    *,
+    consistent: bool,
+    pauses: Backoff = PAUSES,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Item]:
     """The items that exist among ``ids`` (values of the string attribute ``key``), unsorted. Any number of ids.
 
-    Asks again, after a pause, for keys that DynamoDB leaves unprocessed. Raises `Contention` if it keeps doing so.
+    Asks again, after a pause, for keys that DynamoDB leaves unprocessed. Raises `Contention` after `MAX_PAUSES` of all
+    its calls together.
     """
-    rounds = Rounds(pauses, f"BatchGetItem {table}")
+    paused = 0
     for start in range(0, len(ids), MAX_BATCH_GET):
         keys = [{key: {"S": value}} for value in ids[start : start + MAX_BATCH_GET]]
         request: Any = {table: {"Keys": keys, "ConsistentRead": consistent}}
@@ -88,10 +73,20 @@ def batch_get(
             request = answer.get("UnprocessedKeys")
             if not request:
                 break
-            rounds.wait()
+            if paused == MAX_PAUSES:
+                raise Contention(f"BatchGetItem {table}: some stay unprocessed")
+            paused += 1
+            sleep(pauses.delay(paused))
 
 
-ENOUGH_IN_STOCK = "stock >= :units"
+def scan(client: DynamoDBClient, table: str, **options: Any) -> Iterator[Item]:
+    """All items, a page at a time."""
+    pages = client.get_paginator("scan").paginate(TableName=table, **options)
+    with translated(f"Scan {table}"):
+        for page in pages:
+            yield from page["Items"]
+
+
 PRODUCT_EXISTS = "attribute_exists(productId)"
 PUT_PRODUCT = (
     "SET productName = :productName, price = :price, "
@@ -120,10 +115,8 @@ class DynamoOrders:
         return _or_raise(result)
 
     def read(self, order_ids: Collection[str]) -> dict[str, Order]:
-        return {order.order_id: order for order in self._readable(self._items(order_ids))}
-
-    def _items(self, order_ids: Collection[str]) -> Iterator[Item]:
-        return batch_get(self._client, self._orders_table, "orderId", sorted(set(order_ids)), consistent=True)
+        items = self._items(order_ids)
+        return {order.order_id: order for order in readable(items, order_from_item, self._orders_table, "orderId")}
 
     def commit(self, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:
         check_transaction(transitions, stock or {})
@@ -137,47 +130,48 @@ class DynamoOrders:
         results = zip(transitions, self._updates.submit(transitions), strict=True)
         return {transition.before.order_id: error for transition, error in results if isinstance(error, Exception)}
 
+    def open_orders(self) -> Iterator[OpenOrder]:
+        items = scan(self._client, self._orders_table, IndexName=self._index)
+        yield from readable(items, _open_order, self._index, "orderId")
+
+    def all(self) -> Iterator[Order]:
+        items = scan(self._client, self._orders_table, ConsistentRead=True)
+        yield from readable(items, order_from_item, self._orders_table, "orderId")
+
+    def _items(self, order_ids: Collection[str]) -> Iterator[Item]:
+        return batch_get(self._client, self._orders_table, "orderId", sorted(set(order_ids)), consistent=True)
+
+    def _by_id(self, items: Iterable[Item]) -> dict[str, Order]:
+        """The orders in ``items``. Raises `MalformedRow`; a group commit then tries each of its items alone."""
+        orders = all_readable(items, order_from_item, self._orders_table, "orderId")
+        return {order.order_id: order for order in orders}
+
     def _insert(self, orders: Sequence[Order]) -> list[Order | Exception]:
         """The order that has each id now, or why that is unknown."""
         entries = self._execute([_insert_statement(self._orders_table, order_to_item(order)) for order in orders])
-        taken = [order.order_id for order, entry in zip(orders, entries, strict=True) if _is_duplicate(entry)]
-        items = list(self._items(taken)) if taken else []
-        standing = {item["orderId"]["S"]: item for item in items}
+        results = list(zip(orders, entries, strict=True))
+        standing = self._by_id(self._items([order.order_id for order, entry in results if _is_duplicate(entry)]))
+        free_again = Contention("the order's id was taken and is free again")
         return [
-            self._standing_order(standing.get(order.order_id)) if _is_duplicate(entry) else _failure(entry) or order
-            for order, entry in zip(orders, entries, strict=True)
+            standing.get(order.order_id, free_again) if _is_duplicate(entry) else _failure(entry) or order
+            for order, entry in results
         ]
-
-    def _standing_order(self, item: Item | None) -> Order | Exception:
-        if item is None:
-            return Contention("the order's id was taken and is free again")
-        try:
-            return all_readable([item], order_from_item, self._orders_table, "orderId")[0]
-        except MalformedRow as malformed:
-            return malformed
 
     def _update(self, transitions: Sequence[Transition]) -> list[Exception | None]:
         """Why each transition was not committed; None if it was, now or by an earlier request."""
         entries = self._execute([_update_statement(self._orders_table, transition) for transition in transitions])
-        pairs = zip(transitions, entries, strict=True)
-        return [self._update_failure(transition, entry) for transition, entry in pairs]
-
-    def _update_failure(self, transition: Transition, entry: Any) -> Exception | None:
-        error = entry.get("Error", {})
-        if error.get("Code") != _FAILED:
-            return _failure(entry)
-        try:
-            _unless_committed([transition], self._standing([error]), frozenset())
-        except (Conflict, MalformedRow) as failure:
-            return failure
-        return None
+        standing = self._standing([entry.get("Error", {}) for entry in entries])
+        return [
+            _conflict([transition], standing) if _code(entry) == _FAILED else _failure(entry)
+            for transition, entry in zip(transitions, entries, strict=True)
+        ]
 
     def _execute(self, statements: Sequence[Any]) -> list[Any]:
         with translated("BatchExecuteStatement orders"):
             return list(self._client.batch_execute_statement(Statements=list(statements))["Responses"])
 
     def _transact(self, transitions: Sequence[Transition], stock: Mapping[str, int]) -> None:
-        updates = [_update_of(transition, self._orders_table) for transition in transitions]
+        updates = [_update_item(self._orders_table, transition) for transition in transitions]
         updates += [_stock_update(product_id, units, self._inventory_table) for product_id, units in stock.items()]
         try:
             with translated("TransactWriteItems"):
@@ -185,101 +179,89 @@ class DynamoOrders:
         except self._client.exceptions.TransactionCanceledException as error:
             self._explain(error, transitions, list(stock))
 
-    def open_orders(self) -> Iterator[OpenOrder]:
-        pages = self._client.get_paginator("scan").paginate(TableName=self._orders_table, IndexName=self._index)
-        with translated("Scan open orders"):
-            for page in pages:
-                yield from readable(page["Items"], _open_order, self._index, "orderId")
-
-    def all(self) -> Iterator[Order]:
-        pages = self._client.get_paginator("scan").paginate(TableName=self._orders_table, ConsistentRead=True)
-        with translated("Scan orders"):
-            for page in pages:
-                yield from self._readable(page["Items"])
-
     def _explain(self, error: ClientError, transitions: Sequence[Transition], products: Sequence[str]) -> None:
         """Raise what the cancelled transaction means. Return if an earlier try of it was committed."""
         reasons: Sequence[Mapping[str, Any]] = error.response.get("CancellationReasons", [])
         codes = [reason.get("Code", "None") for reason in reasons]
-        failed = [reason if code == _FAILED else None for reason, code in zip(reasons, codes, strict=True)]
-        standing = self._standing([reason for reason in failed[: len(transitions)] if reason])
-        of_stock = zip(products, failed[len(transitions) :], strict=True)
-        if any(failed):
-            _unless_committed(transitions, standing, frozenset(product_id for product_id, reason in of_stock if reason))
+        if _FAILED in codes:
+            of_stock = zip(products, codes[len(transitions) :], strict=True)
+            short = frozenset(product_id for product_id, code in of_stock if code == _FAILED)
+            if conflict := _conflict(transitions, self._standing(reasons), short):
+                raise conflict
         elif outage := next(filter(None, map(outage_of, codes)), None):
             raise outage(f"TransactWriteItems: {codes}") from error
         else:
             raise error
 
-    def _readable(self, items: Iterable[Item]) -> Iterator[Order]:
-        return readable(items, order_from_item, self._orders_table, "orderId")
-
-    def _standing(self, failures: Sequence[Mapping[str, Any]]) -> dict[str, Order]:
+    def _standing(self, failures: Iterable[Mapping[str, Any]]) -> dict[str, Order]:
         """The existing orders whose conditions failed (ReturnValuesOnConditionCheckFailure), by id."""
-        items = [failure["Item"] for failure in failures if "Item" in failure]
-        orders = all_readable(items, order_from_item, self._orders_table, "orderId")
-        return {order.order_id: order for order in orders}
+        return self._by_id(failure["Item"] for failure in failures if "Item" in failure)
 
 
 def _open_order(item: Item) -> OpenOrder:
     return OpenOrder(str(item["orderId"]["S"]), to_ms(item["openedAt"]["S"]))
 
 
-def _unless_committed(transitions: Sequence[Transition], standing: Mapping[str, Order], short: frozenset[str]) -> None:
-    """Raise `Conflict`, unless ``standing`` shows that the commit was made and only its answer was lost."""
-    if not was_committed(transitions, standing):
-        raise Conflict(standing, short)
+def _conflict(
+    transitions: Sequence[Transition], standing: Mapping[str, Order], short: frozenset[str] = frozenset()
+) -> Conflict | None:
+    """None if ``standing`` shows that the commit was made and only its answer was lost."""
+    ids = {transition.before.order_id for transition in transitions}
+    changed = {order_id: order for order_id, order in standing.items() if order_id in ids}
+    return None if was_committed(transitions, changed) else Conflict(changed, short)
 
 
-def _update_of(transition: Transition, table: str) -> Any:
-    """The UpdateItem of one transition: the changed attributes, on the conditions of its guard."""
-    names: dict[str, str] = {}
-    values: dict[str, Any] = {}
-    sets, removes = [], []
-    for field, value in transition.changes().items():
-        names[f"#{field}"] = ATTRIBUTES[field]
-        if value is None:
-            removes.append(f"#{field}")
+def _changes(transition: Transition) -> dict[str, Any]:
+    """The new values by attribute. None removes the attribute."""
+    return {
+        ATTRIBUTES[field]: None if value is None else attribute_value(field, value)
+        for field, value in transition.changes().items()
+    }
+
+
+def _guard(transition: Transition) -> dict[str, Any]:
+    """The values that must still be there, by path. None: nothing is there. An outbox is compared by its event id."""
+    guard: dict[str, Any] = {}
+    for field in transition.guard:
+        value = getattr(transition.before, field)
+        if isinstance(value, EventHeader):
+            guard[f"{ATTRIBUTES[field]}.eventId"] = {"S": value.event_id}
         else:
-            values[f":{field}"] = attribute_value(field, value)
-            sets.append(f"#{field} = :{field}")
-    conditions = [_still(field, getattr(transition.before, field), names, values) for field in transition.guard]
-    clauses = [f"SET {', '.join(sets)}" if sets else "", f"REMOVE {', '.join(removes)}" if removes else ""]
+            guard[ATTRIBUTES[field]] = None if value is None else attribute_value(field, value)
+    return guard
+
+
+def _update_item(table: str, transition: Transition) -> Any:
+    """The UpdateItem of one transition, for a transaction."""
+    changes, guard = _changes(transition), _guard(transition)
+    sets = [f"#{name} = :{name}" for name, value in changes.items() if value]
+    removes = [f"#{name}" for name, value in changes.items() if not value]
+    clauses = [f"{verb} {', '.join(actions)}" for verb, actions in (("SET", sets), ("REMOVE", removes)) if actions]
+    names = {path.partition(".")[0] for path in [*changes, *guard]}
+    still = {f":was{number}": value for number, value in enumerate(guard.values()) if value}
     return {
         "TableName": table,
         "Key": {"orderId": {"S": transition.before.order_id}},
-        "UpdateExpression": " ".join(filter(None, clauses)),
-        "ConditionExpression": " AND ".join(conditions),
-        "ExpressionAttributeNames": names,
-        "ExpressionAttributeValues": values,
+        "UpdateExpression": " ".join(clauses),
+        "ConditionExpression": " AND ".join(
+            f"#{path} = :was{number}" if value else f"attribute_not_exists(#{path})"
+            for number, (path, value) in enumerate(guard.items())
+        ),
+        "ExpressionAttributeNames": {f"#{name}": name for name in names},
+        "ExpressionAttributeValues": {f":{name}": value for name, value in changes.items() if value} | still,
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
 
 
 def _update_statement(table: str, transition: Transition) -> Any:
-    """The PartiQL UPDATE of one transition: the changed attributes, on the conditions of its guard."""
-    sets, removes, parameters = [], [], []
-    for field, value in transition.changes().items():
-        if value is None:
-            removes.append(f' REMOVE "{ATTRIBUTES[field]}"')
-        else:
-            sets.append(f' SET "{ATTRIBUTES[field]}" = ?')
-            parameters.append(attribute_value(field, value))
-    conditions = ['"orderId" = ?']
-    parameters.append({"S": transition.before.order_id})
-    for field in transition.guard:
-        value = getattr(transition.before, field)
-        if value is None:
-            conditions.append(f'"{ATTRIBUTES[field]}" IS MISSING')
-        elif isinstance(value, EventHeader):
-            conditions.append(f'"{ATTRIBUTES[field]}"."eventId" = ?')
-            parameters.append({"S": value.event_id})
-        else:
-            conditions.append(f'"{ATTRIBUTES[field]}" = ?')
-            parameters.append(attribute_value(field, value))
+    """The same as a PartiQL UPDATE, which shares a request with others and fails alone."""
+    changes, guard = _changes(transition), {"orderId": {"S": transition.before.order_id}} | _guard(transition)
+    actions = [f' SET "{name}" = ?' if value else f' REMOVE "{name}"' for name, value in changes.items()]
+    paths = {path: '"' + path.replace(".", '"."') + '"' for path in guard}
+    conditions = [f"{paths[path]} = ?" if value else f"{paths[path]} IS MISSING" for path, value in guard.items()]
     return {
-        "Statement": f'UPDATE "{table}"{"".join([*sets, *removes])} WHERE {" AND ".join(conditions)}',
-        "Parameters": parameters,
+        "Statement": f'UPDATE "{table}"{"".join(actions)} WHERE {" AND ".join(conditions)}',
+        "Parameters": [value for value in [*changes.values(), *guard.values()] if value],
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
 
@@ -290,28 +272,15 @@ def _insert_statement(table: str, item: Item) -> Any:
     return {"Statement": f'INSERT INTO "{table}" VALUE {{{attributes}}}', "Parameters": list(item.values())}
 
 
-def _still(field: str, value: Any, names: dict[str, str], values: dict[str, Any]) -> str:
-    """The condition that the attribute of ``field`` still has ``value``. An outbox is compared by its event id."""
-    names[f"#{field}"] = ATTRIBUTES[field]
-    if value is None:
-        return f"attribute_not_exists(#{field})"
-    if isinstance(value, EventHeader):
-        values[f":{field}_read"] = {"S": value.event_id}
-        return f"#{field}.eventId = :{field}_read"
-    values[f":{field}_read"] = attribute_value(field, value)
-    return f"#{field} = :{field}_read"
-
-
 def _stock_update(product_id: str, units: int, table: str) -> Any:
     """The UpdateItem that adds ``units`` to a product's stock, or takes them if that many are in stock."""
-    condition = ENOUGH_IN_STOCK if units < 0 else PRODUCT_EXISTS
+    values = {":change": {"N": str(units)}}
     return {
         "TableName": table,
         "Key": {"productId": {"S": product_id}},
         "UpdateExpression": "ADD stock :change",
-        "ConditionExpression": condition,
-        "ExpressionAttributeValues": {":change": {"N": str(units)}}
-        | ({":units": {"N": str(-units)}} if units < 0 else {}),
+        "ConditionExpression": "stock >= :units" if units < 0 else PRODUCT_EXISTS,
+        "ExpressionAttributeValues": values | ({":units": {"N": str(-units)}} if units < 0 else {}),
     }
 
 
@@ -328,10 +297,7 @@ class DynamoProducts:
         return {product.product_id: product for product in products}
 
     def all(self) -> list[Product]:
-        with translated("Scan products"):
-            pages = self._client.get_paginator("scan").paginate(TableName=self._table)
-            items = [item for page in pages for item in page["Items"]]
-        products = readable(items, product_from_item, self._table, "productId")
+        products = readable(scan(self._client, self._table), product_from_item, self._table, "productId")
         return sorted(products, key=lambda product: product.product_id)
 
     def put(self, product: Product) -> bool:
@@ -404,20 +370,19 @@ class DynamoAuditLog:
 
     def order_ids(self) -> Iterator[str]:
         """The order ids of all entries, a page at a time, for operators. An id may come more than once."""
-        pages = self._client.get_paginator("scan").paginate(
-            TableName=self._table, ConsistentRead=True, ProjectionExpression="orderId"
-        )
-        last = None
-        with translated("Scan events"):
-            for page in pages:
-                for item in page["Items"]:
-                    if (order_id := item["orderId"]["S"]) != last:
-                        last = order_id
-                        yield order_id
+        items = scan(self._client, self._table, ConsistentRead=True, ProjectionExpression="orderId")
+        for order_id, _ in groupby(item["orderId"]["S"] for item in items):
+            yield order_id
+
+
+def _code(entry: Any) -> str | None:
+    """The error code of one statement of a batch."""
+    code: str | None = entry.get("Error", {}).get("Code")
+    return code
 
 
 def _is_duplicate(entry: Any) -> bool:
-    return bool(entry.get("Error", {}).get("Code") == "DuplicateItem")
+    return _code(entry) == "DuplicateItem"
 
 
 def _failure(entry: Any) -> Exception | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shopflow.aws.tables import MAX_BATCH_GET, SHORT, batch_get
+from shopflow.aws.tables import MAX_BATCH_GET, PAUSES, batch_get
 from shopflow.errors import Contention
 
 API_SECONDS = 2.0
@@ -32,8 +32,8 @@ class Client:
 
 def read(client: Any, ids: Sequence[str], slept: list[float], rand: float = 1.0) -> None:
     """Read these orders. ``slept`` gets the seconds of each pause."""
-    pauses = replace(SHORT, sleep=slept.append, backoff=replace(SHORT.backoff, rand=lambda: rand))
-    list(batch_get(client, "orders", "orderId", ids, consistent=True, pauses=pauses))
+    pauses = replace(PAUSES, rand=lambda: rand)
+    list(batch_get(client, "orders", "orderId", ids, consistent=True, pauses=pauses, sleep=slept.append))
 
 
 def test_the_pauses_grow_and_none_comes_before_the_first_or_after_the_last_call() -> None:
