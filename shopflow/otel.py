@@ -13,22 +13,16 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from shopflow.telemetry import TRACE_PARENT, Span
+from shopflow.telemetry import TRACE_PARENT, Span, Tracing
 
 _CONTEXT = TraceContextTextMapPropagator()
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedSpan:
-    """`shopflow.telemetry.Span` on OpenTelemetry's."""
+@dataclass(frozen=True)
+class RecordedSpan(Span):
+    """A `Span` on OpenTelemetry's ``span``."""
 
     span: trace.Span
-
-    @property
-    def trace_parent(self) -> str | None:
-        carrier: dict[str, str] = {}
-        _CONTEXT.inject(carrier, trace.set_span_in_context(self.span))
-        return carrier.get(TRACE_PARENT)
 
     def end(self, error: Exception | None = None) -> None:
         if error is not None:
@@ -37,8 +31,8 @@ class RecordedSpan:
         self.span.end()
 
 
-class OtelTracing:
-    """`shopflow.telemetry.Tracing` through ``processor``, which exports each span. ``close`` waits for the last one."""
+class OtelTracing(Tracing):
+    """Tracing through ``processor``, which exports each span. ``close`` waits for the last one."""
 
     def __init__(self, service: str, processor: SpanProcessor) -> None:
         self._provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service}), shutdown_on_exit=False)
@@ -56,7 +50,10 @@ class OtelTracing:
 
     def _start(self, name: str, kind: SpanKind, parent: str | None, attributes: Mapping[str, str]) -> Span:
         context = _CONTEXT.extract({TRACE_PARENT: parent} if parent else {})
-        return RecordedSpan(self._tracer.start_span(name, context, kind, dict(attributes)))
+        span = self._tracer.start_span(name, context, kind, dict(attributes))
+        carrier: dict[str, str] = {}
+        _CONTEXT.inject(carrier, trace.set_span_in_context(span))
+        return RecordedSpan(carrier.get(TRACE_PARENT), span)
 
 
 def exporting(service: str) -> OtelTracing:

@@ -15,7 +15,6 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from shopflow import jsontext
 from shopflow.catalog import ServiceSpec
@@ -39,21 +38,15 @@ UNITS: Mapping[str, str] = {
 """All metrics. Each has the dimensions Stack and Service."""
 
 
-class Metrics(Protocol):
+class Metrics:
+    """Metrics that are switched off."""
+
     def put(self, **values: float) -> None:
         """Record one value of each metric, by its name in `UNITS`."""
-        ...
 
 
-class NoMetrics:
-    """`Metrics` that are switched off."""
-
-    def put(self, **values: float) -> None:
-        """Does nothing."""
-
-
-class EmfMetrics:
-    """`Metrics` that pass one line of text for each `put` to ``write``. ``service``: its name in the catalogue."""
+class EmfMetrics(Metrics):
+    """Metrics that pass one line of text for each `put` to ``write``. ``service``: its name in the catalogue."""
 
     def __init__(self, stack: str, service: str, clock: Clock, write: Callable[[str], object]) -> None:
         self._dimensions = {"Stack": stack, "Service": service}
@@ -75,54 +68,29 @@ TRACE_PARENT = "traceparent"
 _KNOWN_VERSION = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
-class Span(Protocol):
-    """A piece of work that has begun."""
-
-    @property
-    def trace_parent(self) -> str | None:
-        """The parent of the work that this one causes."""
-        ...
-
-    def end(self, error: Exception | None = None) -> None:
-        """The work is done, or failed with ``error``. Call it once."""
-        ...
-
-
-class Tracing(Protocol):
-    def request(self, name: str, trace_parent: str | None) -> Span:
-        """Begin to answer a request."""
-        ...
-
-    def processing(self, name: str, trace_parent: str | None, attributes: Mapping[str, str]) -> Span:
-        """Begin to process a message."""
-        ...
-
-    def close(self) -> None:
-        """Send the spans that were not sent yet."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Unrecorded:
-    """A `Span` that is not recorded: it passes its parent on."""
+@dataclass(frozen=True)
+class Span:
+    """A piece of work that has begun. ``trace_parent``: the parent of the work that it causes."""
 
     trace_parent: str | None
 
     def end(self, error: Exception | None = None) -> None:
-        """Does nothing."""
+        """The work is done, or failed with ``error``. Call it once."""
 
 
-class NoTracing:
-    """`Tracing` that is switched off."""
-
-    def close(self) -> None:
-        """Does nothing."""
+class Tracing:
+    """Tracing that is switched off: each span passes its own parent on."""
 
     def request(self, name: str, trace_parent: str | None) -> Span:  # noqa: ARG002
-        return Unrecorded(trace_parent)
+        """Begin to answer a request."""
+        return Span(trace_parent)
 
     def processing(self, name: str, trace_parent: str | None, attributes: Mapping[str, str]) -> Span:  # noqa: ARG002
-        return Unrecorded(trace_parent)
+        """Begin to process a message."""
+        return Span(trace_parent)
+
+    def close(self) -> None:
+        """Send the spans that were not sent yet."""
 
 
 def well_formed(trace_parent: str | None) -> str | None:
@@ -134,8 +102,8 @@ def well_formed(trace_parent: str | None) -> str | None:
 class Telemetry:
     """Where a process sends its spans and metrics."""
 
-    tracing: Tracing = field(default_factory=NoTracing)
-    metrics: Metrics = field(default_factory=NoMetrics)
+    tracing: Tracing = field(default_factory=Tracing)
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 SILENT = Telemetry()
@@ -143,8 +111,8 @@ SILENT = Telemetry()
 
 def telemetry_of(service: ServiceSpec, config: Config) -> Telemetry:
     """The telemetry that ``config`` asks for. Raises `ConfigError` if it needs a package that is not installed."""
-    metrics = EmfMetrics(config.stack, service.name, SystemClock(), sys.stdout.write) if config.metrics else NoMetrics()
-    return Telemetry(_exporting(service) if config.tracing else NoTracing(), metrics)
+    metrics = EmfMetrics(config.stack, service.name, SystemClock(), sys.stdout.write) if config.metrics else Metrics()
+    return Telemetry(_exporting(service) if config.tracing else Tracing(), metrics)
 
 
 def _exporting(service: ServiceSpec) -> Tracing:

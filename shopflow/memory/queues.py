@@ -57,11 +57,9 @@ class _Stored:
     visible_at: int | None = None
 
     @property
-    def receipt_handle(self) -> str:
-        return f"{self.message_id}/{self.receive_count}"
-
     def delivery(self) -> Message:
-        return Message(self.message_id, self.receipt_handle, self.body, self.receive_count, self.trace_parent)
+        handle = f"{self.message_id}/{self.receive_count}"
+        return Message(self.message_id, handle, self.body, self.receive_count, self.trace_parent)
 
 
 class MemoryQueue:
@@ -179,7 +177,7 @@ class MemoryQueue:
         stored.received_at = now
         self._in_flight += 1
         self._hide(stored, now + self._visibility_ms)
-        return stored.delivery()
+        return stored.delivery
 
     def _hide(self, stored: _Stored, until: int) -> None:
         stored.visible_at = until
@@ -199,7 +197,7 @@ class MemoryQueue:
     def _latest(self, message: Message) -> _Stored | None:
         """The stored message, if it was not deleted or received again since this delivery."""
         stored = self._messages.get(message.message_id)
-        return stored if stored is not None and stored.receipt_handle == message.receipt_handle else None
+        return stored if stored is not None and stored.delivery.receipt_handle == message.receipt_handle else None
 
     def _show_expired(self) -> int:
         """Return messages whose visibility timeout has passed to their places. Returns the time now."""
@@ -238,7 +236,7 @@ class MemoryDeadLetters:
         self._queue = queue
 
     def depth(self) -> int:
-        return _depth(self._dlq).total
+        return self._dlq.depth().total
 
     def receive(self, most: int, hide_seconds: int, wait_seconds: int) -> list[DeadLetter]:
         messages = self._dlq.receive(most, wait_seconds)
@@ -269,9 +267,4 @@ class MemoryBacklogs:
         self._dlqs = dlqs
 
     def of(self, service: str) -> Backlog:
-        return Backlog(_depth(self._queues[service]), _depth(self._dlqs[service]))
-
-
-def _depth(queue: MemoryQueue) -> QueueDepth:
-    depth = queue.depth()
-    return QueueDepth(depth.waiting, depth.in_flight)
+        return Backlog(self._queues[service].depth(), self._dlqs[service].depth())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections import UserDict, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 
 from shopflow.aws.items import (
     Item,
@@ -29,34 +29,27 @@ from shopflow.ports import MAX_STATEMENTS, AuditEntry, OpenOrder, check_transact
 T = TypeVar("T")
 
 
-class Rows(MutableMapping[str, T], Generic[T]):
+class Rows(UserDict[str, T]):
     """Values by id, stored as DynamoDB items: the real codec writes and reads them.
 
-    ``items_by_id``: the items themselves, for a test that damages one.
+    ``data``: the items themselves, also for a test that damages one.
     """
 
     def __init__(self, to_item: Callable[[T], Item], from_item: Callable[[Item], T]) -> None:
-        self.items_by_id: dict[str, Item] = {}
+        super().__init__()
+        self.data: dict[str, Any] = {}
         self._to_item = to_item
         self._from_item = from_item
 
     def __getitem__(self, key: str) -> T:
-        return self._from_item(self.items_by_id[key])
+        return self._from_item(self.data[key])
 
     def __setitem__(self, key: str, value: T) -> None:
-        self.items_by_id[key] = self._to_item(value)
+        self.data[key] = self._to_item(value)
 
-    def __delitem__(self, key: str) -> None:
-        del self.items_by_id[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.items_by_id)
-
-    def __len__(self) -> int:
-        return len(self.items_by_id)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.items_by_id
+    def items_of(self, keys: Iterable[str]) -> list[Item]:
+        """The items that exist among ``keys``."""
+        return [self.data[key] for key in keys if key in self.data]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +84,7 @@ class MemoryOrders:
 
     def read(self, order_ids: Collection[str]) -> dict[str, Order]:
         with self._tables.lock:
-            items = self._tables.orders.items_by_id
-            found = [items[order_id] for order_id in sorted(set(order_ids)) if order_id in items]
+            found = self._tables.orders.items_of(sorted(set(order_ids)))
         return {order.order_id: order for order in readable(found, order_from_item, "orders", "orderId")}
 
     def commit(self, transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> None:
@@ -100,12 +92,13 @@ class MemoryOrders:
         check_transaction(transitions, units)
         with self._tables.lock:
             standing = self._standing(transition.before.order_id for transition in transitions)
-            failed = [transition for transition in transitions if not _is_allowed(transition, standing)]
+            failed = [one.before.order_id for one in transitions if not _is_allowed(one, standing)]
             short = frozenset(name for name, change in units.items() if self._falls_short(name, change))
-            if failed or short:
-                self._refuse(transitions, {name: standing[name] for name in _ids(failed) if name in standing}, short)
-            else:
+            changed = {order_id: standing[order_id] for order_id in failed if order_id in standing}
+            if not failed and not short:
                 self._write(transitions, standing, units)
+            elif not was_committed(transitions, changed):
+                raise Conflict(changed, short)
 
     def commit_each(self, transitions: Sequence[Transition]) -> dict[str, Exception]:
         errors: dict[str, Exception] = {}
@@ -123,23 +116,17 @@ class MemoryOrders:
 
     def all(self) -> Iterator[Order]:
         with self._tables.lock:
-            items = list(self._tables.orders.items_by_id.values())
+            items = list(self._tables.orders.data.values())
         return readable(items, order_from_item, "orders", "orderId")
 
     def _standing(self, order_ids: Iterable[str]) -> dict[str, Order]:
-        items = self._tables.orders.items_by_id
-        found = [items[order_id] for order_id in order_ids if order_id in items]
+        found = self._tables.orders.items_of(order_ids)
         return {order.order_id: order for order in all_readable(found, order_from_item, "orders", "orderId")}
 
     def _falls_short(self, product_id: str, change: int) -> bool:
         """Whether the condition on the product fails. A stock that is not a number is never enough."""
-        stock = self._tables.products.items_by_id.get(product_id, {}).get("stock", {})
+        stock = self._tables.products.data.get(product_id, {}).get("stock", {})
         return product_id not in self._tables.products or (change < 0 and Decimal(stock.get("N", 0)) + change < 0)
-
-    def _refuse(self, transitions: Sequence[Transition], standing: Mapping[str, Order], short: frozenset[str]) -> None:
-        """Raise `Conflict`, unless the transaction was made before and only its answer was lost."""
-        if not was_committed(transitions, standing):
-            raise Conflict(standing, short)
 
     def _write(
         self, transitions: Sequence[Transition], standing: Mapping[str, Order], units: Mapping[str, int]
@@ -148,7 +135,7 @@ class MemoryOrders:
 
         Raises ``LookupError``, with nothing written, when a stock is not a number (DynamoDB: ValidationError).
         """
-        products = self._tables.products.items_by_id
+        products = self._tables.products.data
         stocks = {name: Decimal(products[name]["stock"]["N"]) + change for name, change in units.items()}
         for transition in transitions:
             self._tables.put_order(replace(standing[transition.before.order_id], **transition.changes()))
@@ -161,10 +148,6 @@ def _is_allowed(transition: Transition, standing: Mapping[str, Order]) -> bool:
     return current is not None and transition.is_allowed_on(current)
 
 
-def _ids(transitions: Iterable[Transition]) -> list[str]:
-    return [transition.before.order_id for transition in transitions]
-
-
 class MemoryProducts:
     """`shopflow.ports.Products` on ``tables``. Every read is consistent."""
 
@@ -173,28 +156,25 @@ class MemoryProducts:
 
     def read(self, product_ids: Collection[str], *, consistent: bool = True) -> dict[str, Product]:  # noqa: ARG002
         with self._tables.lock:
-            items = self._tables.products.items_by_id
-            found = [items[product_id] for product_id in sorted(set(product_ids)) if product_id in items]
-        return {
-            product.product_id: product for product in all_readable(found, product_from_item, "inventory", "productId")
-        }
+            found = self._tables.products.items_of(sorted(set(product_ids)))
+        products = all_readable(found, product_from_item, "inventory", "productId")
+        return {product.product_id: product for product in products}
 
     def all(self) -> list[Product]:
         with self._tables.lock:
-            items = [item for _, item in sorted(self._tables.products.items_by_id.items())]
+            items = [item for _, item in sorted(self._tables.products.data.items())]
         return list(readable(items, product_from_item, "inventory", "productId"))
 
     def put(self, product: Product) -> bool:
         item = product_to_item(product)
         with self._tables.lock:
-            items = self._tables.products.items_by_id
+            items = self._tables.products.data
             stored = items.get(product.product_id, item)
             items[product.product_id] = {**stored, "productName": item["productName"], "price": item["price"]}
             return stored is item
 
     def restock(self, product_id: str, units: int) -> Product | None:
-        product = self.read([product_id]).get(product_id)
-        if product is None:
+        if product_id not in self.read([product_id]):
             return None
         with self._tables.lock:
             product = self._tables.products[product_id]
@@ -215,7 +195,7 @@ class MemoryAuditLog:
             raise ValueError(f"{len(events)} events are more than {MAX_STATEMENTS}")
         with self._lock:
             for event in events:
-                self._put(event, stored_at)
+                self._trails[event.order_id].setdefault(event.event_id, audit_to_item(event, stored_at))
         return {}
 
     def has(self, order_id: str, event_id: str) -> bool:
@@ -226,8 +206,3 @@ class MemoryAuditLog:
         with self._lock:
             items = [item for _, item in sorted(self._trails.get(order_id, {}).items())]
         return list(readable(items, audit_from_item, "events", "eventId"))
-
-    def _put(self, event: Event, stored_at: int) -> None:
-        trail = self._trails[event.order_id]
-        if event.event_id not in trail:
-            trail[event.event_id] = audit_to_item(event, stored_at)

@@ -19,7 +19,7 @@ from shopflow.log import about
 from shopflow.messaging.outbox import Outbox, Publisher
 from shopflow.messaging.sweep import Sweep
 from shopflow.ports import AuditLog, Orders
-from shopflow.telemetry import Metrics, NoMetrics
+from shopflow.telemetry import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Relay:
         self._publisher = publisher
         self._outbox = outbox
         self._clock = clock
-        self._metrics = metrics or NoMetrics()
+        self._metrics = metrics or Metrics()
         self._last_sweep: int | None = None
         self._missed: dict[str, Sweep] = {}
         self._refused: set[str] = set()  # ids of expired events that the topic did not take

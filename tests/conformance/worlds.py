@@ -135,8 +135,8 @@ class MemoryWorld:
 
 
 def _spoil(rows: Rows[Any], key: str, name: str, value: Any) -> None:
-    item = {**rows.items_by_id[key], name: value}
-    rows.items_by_id[key] = {one: kept for one, kept in item.items() if kept is not None}
+    item = {**rows.data[key], name: value}
+    rows.data[key] = {one: kept for one, kept in item.items() if kept is not None}
 
 
 class AwsWorld:

@@ -154,19 +154,19 @@ class DamagedRow:
 
     @classmethod
     def damage(cls, rows: Rows[Any], key: str, name: str, wrong: Item) -> DamagedRow:
-        item = dict(rows.items_by_id[key])
+        item = dict(rows.data[key])
         damaged = cls(rows, key, name, item.pop(name, None), wrong)
-        rows.items_by_id[key] = item | ({name: wrong} if wrong else {})
+        rows.data[key] = item | ({name: wrong} if wrong else {})
         return damaged
 
     def repair(self) -> None:
         """Write back the original, unless a service has overwritten the attribute since."""
-        item = dict(self.rows.items_by_id[self.key])
+        item = dict(self.rows.data[self.key])
         if item.get(self.name) == (self.wrong or None):
             item.pop(self.name, None)
             if self.original is not None:
                 item[self.name] = self.original
-            self.rows.items_by_id[self.key] = item
+            self.rows.data[self.key] = item
 
 
 _EXAMPLES: Mapping[str, str] = {

@@ -271,7 +271,7 @@ OF_MESSAGING = (
     Mutant(
         "audit_entries_overwritten",
         "The audit log stores an event without looking whether it is there.",
-        Edit(MemoryAuditLog._put, "if event.event_id not in trail:", "if True:"),
+        Edit(MemoryAuditLog.insert, ".setdefault(", ".__setitem__("),
     ),
     Mutant(
         "ack_before_commit",

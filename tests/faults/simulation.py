@@ -267,7 +267,7 @@ class Simulation:
         intact = sorted(set(rows) - {one.key for one in self._damaged})
         if intact:
             key = self.rand.choice(intact)
-            name, wrong = self.rand.choice([one for one in choices if one[0] in rows.items_by_id[key]] or choices)
+            name, wrong = self.rand.choice([one for one in choices if one[0] in rows.data[key]] or choices)
             self._damaged.append(DamagedRow.damage(rows, key, name, wrong))
             self._note(f"{key}: {name} is overwritten")
             self.storm.faults += 1

@@ -15,11 +15,11 @@ from shopflow.errors import ContractBreach, Unavailable
 from shopflow.messaging.deferred import MAX_DEFERRED
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
 from shopflow.ports import QueueDepth
-from shopflow.telemetry import Telemetry
+from shopflow.telemetry import Metrics, Telemetry
 from tests.unit.making import OneQueue, Recording
 
 
-class Counted:
+class Counted(Metrics):
     """`shopflow.telemetry.Metrics` that adds up."""
 
     def __init__(self) -> None:

@@ -214,7 +214,7 @@ def test_an_event_that_nothing_can_follow_is_a_dead_letter_and_the_rest_of_its_b
 def test_an_order_of_a_product_whose_row_cannot_be_read_waits_for_the_repair_and_is_not_refused() -> None:
     system = System(STOCK)
     order = system.place({"B": 1}, VISA)
-    rows = system.tables.products.items_by_id
+    rows = system.tables.products.data
     intact, rows["B"] = rows["B"], {**rows["B"], "price": {"N": "1.005"}}
     others = [system.place({"A": 1}, VISA) for _ in range(9)]
     system.run(seconds=600)

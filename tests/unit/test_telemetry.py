@@ -17,7 +17,7 @@ from shopflow.clock import SystemClock
 from shopflow.domain.order import Status
 from shopflow.errors import Unavailable
 from shopflow.otel import OtelTracing
-from shopflow.telemetry import NAMESPACE, EmfMetrics, NoTracing, Telemetry, well_formed
+from shopflow.telemetry import NAMESPACE, EmfMetrics, Telemetry, Tracing, well_formed
 from tests.clocks import ManualClock
 from tests.system import System
 from tests.taps import Tap, straight_through
@@ -148,7 +148,7 @@ def test_one_trace_goes_from_the_request_to_the_notification(recorded: Recorded)
 
 
 def test_without_an_exporter_the_clients_trace_is_passed_on_and_text_that_is_none_is_dropped() -> None:
-    assert NoTracing().request("POST /orders", CLIENTS).trace_parent == CLIENTS
+    assert Tracing().request("POST /orders", CLIENTS).trace_parent == CLIENTS
     zeros = (CLIENTS.replace(TRACE_ID, "0" * 32), CLIENTS.replace(SPAN_ID, "0" * 16))
     for text in (None, "", "x", CLIENTS + "0", CLIENTS.upper(), *zeros):
         assert well_formed(text) is None
