@@ -124,19 +124,14 @@ class CompiledSchema:
             path = within
             for step in error.instance_path:
                 path = _joined(path, step)
-            return f"{path or 'body'}: {self._message(error)}"
+            *way, rule = error.schema_path
+            schema = self._schema
+            for step in way:
+                schema = schema[step]
+            return f"{path or 'body'}: {_in_words(str(rule), schema, error.instance)}"
         except ValueError:  # nested too deeply
             return f"{within or 'body'}: a value is out of range"
         return None
-
-    def _message(self, error: jsonschema_rs.ValidationError) -> str:
-        if error.kind.name == "falseSchema":
-            return _NOT_ALLOWED
-        *way, rule = error.schema_path
-        schema = self._schema
-        for step in way:
-            schema = schema[step]
-        return _in_words(str(rule), schema, error.instance)
 
 
 def _open(schema: Any) -> Any:
@@ -203,28 +198,14 @@ def _target(reference: str, document: Any, by_id: Mapping[str, Any]) -> Any:
 
 MAX_SHOWN_CHARS = 50
 """How much of a text that the sender chose is repeated in a message."""
-_NOT_ALLOWED = "is not allowed"
-_TYPES = {
-    "object": "an object",
-    "array": "an array",
-    "string": "a string",
-    "integer": "an integer",
-    "number": "a number",
-    "boolean": "true or false",
-    "null": "null",
-}
 _BOUNDS = {
     "minimum": "must be at least {}",
     "maximum": "must be at most {}",
-    "exclusiveMinimum": "must be more than {}",
-    "exclusiveMaximum": "must be less than {}",
     "multipleOf": "must be a multiple of {}",
     "minLength": "must have at least {} characters",
     "maxLength": "must have at most {} characters",
     "minItems": "must have at least {} entries",
     "maxItems": "must have at most {} entries",
-    "minProperties": "must have at least {} fields",
-    "maxProperties": "must have at most {} fields",
     "const": "must be {}",
     "format": "must have the form {}",
 }
@@ -238,20 +219,13 @@ def _in_words(rule: str, schema: Any, value: Any) -> str:
     match rule:
         case "type":
             types = [wanted] if isinstance(wanted, str) else wanted
-            return f"must be {' or '.join(_TYPES[name] for name in types)}"
-        case "enum":
-            return f"must be one of {', '.join(map(jsontext.dumps, wanted))}"
+            return "must be " + " or ".join(f"an {name}" if name[0] in "aio" else f"a {name}" for name in types)
         case "required":
             return f"{next(name for name in wanted if name not in value)} is missing"
         case "additionalProperties" if wanted is False:
             unknown = next(name for name in value if name not in schema.get("properties", {}))
-            return f"{_shown(unknown)} is not a known field"
-        case "minItems" | "minLength" | "minProperties" if wanted == 1:
+            shown = unknown if len(unknown) <= MAX_SHOWN_CHARS else unknown[:MAX_SHOWN_CHARS] + "…"
+            return f"{jsontext.dumps(shown)} is not a known field"
+        case "minItems" | "minLength" if wanted == 1:
             return "must not be empty"
-        case "uniqueItems":
-            return "must not have the same entry twice"
-    return _BOUNDS.get(rule, _NOT_ALLOWED).format(jsontext.dumps(wanted))
-
-
-def _shown(text: str) -> str:
-    return jsontext.dumps(text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…")
+    return _BOUNDS.get(rule, f"breaks the rule {rule}").format(jsontext.dumps(wanted))
