@@ -53,11 +53,7 @@ class SimulatedGateway:
         least, most = self._settings.latency_ms
         self._sleep((least + (most - least) * self._draw(idempotency_key, "latency")) / 1000)
         reason = self._reason_to_decline(idempotency_key, payment_method)
-        return Decline(reason) if reason else Charge(self.transaction_id(idempotency_key), amount)
-
-    def transaction_id(self, idempotency_key: str) -> str:
-        """The id of the one transaction that a key can ever have."""
-        return transaction_id(self._settings.seed, idempotency_key)
+        return Decline(reason) if reason else Charge(transaction_id(self._settings.seed, idempotency_key), amount)
 
     def _reason_to_decline(self, key: str, payment_method: str | None) -> str | None:
         if payment_method == ACCEPTED_TOKEN:
@@ -70,14 +66,14 @@ class SimulatedGateway:
 
     def _draw(self, key: str, what: str) -> float:
         """A number in [0, 1), always the same for the same key and purpose."""
-        return int.from_bytes(draw(self._settings.seed, key, what)[:6], "big") / 2**48
+        return int.from_bytes(_draw(self._settings.seed, key, what)[:6], "big") / 2**48
 
 
-def draw(seed: str, idempotency_key: str, purpose: str) -> bytes:
+def _draw(seed: str, idempotency_key: str, purpose: str) -> bytes:
     """32 bytes, always the same for the same seed, key and purpose."""
     return hmac.digest(seed.encode(), f"{purpose}:{idempotency_key}".encode(), hashlib.sha256)
 
 
 def transaction_id(seed: str, idempotency_key: str) -> str:
     """The id of the one transaction that a key can ever have."""
-    return f"TXN-{draw(seed, idempotency_key, 'transaction').hex()[:16].upper()}"
+    return f"TXN-{_draw(seed, idempotency_key, 'transaction').hex()[:16].upper()}"

@@ -13,7 +13,7 @@ from shopflow.errors import Conflict, Contention, MalformedRow, Unavailable
 from shopflow.log import about
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome, attempt, attempt_each
 from shopflow.messaging.outbox import Outbox
-from shopflow.ports import MAX_TRANSACTION_ITEMS, Orders, Outgoing, Products
+from shopflow.ports import MAX_TRANSACTION_ITEMS, Orders, Products
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +38,20 @@ class Inventory(Handler):
             if _changes_stock(event, orders.get(event.order_id)):
                 causes.setdefault(event.order_id, event)
         outcomes = self._commit_all(causes, [orders[order_id] for order_id in causes])
-        return [outcomes.get(event.event_id) or attempt(lambda *_: Done(), event, orders) for event in events]
+        return [
+            outcomes[event.order_id]
+            if causes.get(event.order_id) is event
+            else attempt(lambda *_: Done(), event, orders)
+            for event in events
+        ]
 
     def _commit_all(self, causes: Mapping[str, Event], waiting: Sequence[Order]) -> dict[str, Outcome]:
-        """Reserve, refuse or release each order of ``waiting``; ``causes`` has their events by order id.
+        """Reserve, refuse or release each order of ``waiting``. ``causes`` (their events) and outcomes are by order id.
 
-        Returns the outcomes by event id. One plan is one transaction: a refusal is only true together with the
-        reservations that took the stock. If the transaction is cancelled, orders that have changed are dropped, and the
-        rest is planned again with the stock of that moment. If it fails for another reason than an outage, each order
-        is tried alone, so that one order never fails the others.
+        One plan is one transaction: a refusal is only true together with the reservations that took the stock. If the
+        transaction is cancelled, orders that have changed are dropped, and the rest is planned again with the stock of
+        that moment. If it fails for another reason than an outage, each order is tried alone, so that one order never
+        fails the others.
         """
         outcomes: dict[str, Outcome] = {}
         for _ in range(_MAX_PLANS):
@@ -54,30 +59,29 @@ class Inventory(Handler):
                 return outcomes
             chunk = first_chunk(waiting, MAX_TRANSACTION_ITEMS)
             try:
-                settled: dict[str, Outcome] = {
-                    event.order_id: self._done(transition, event) for transition, event in self._commit(chunk, causes)
-                }
+                outcomes |= self._commit(chunk, causes)
             except Conflict as conflict:
-                settled = dict.fromkeys(conflict.orders, Done())
+                outcomes |= dict.fromkeys(conflict.orders, Done())
             except Unavailable as error:
-                return outcomes | {causes[order.order_id].event_id: Failed(error) for order in waiting}
+                return outcomes | {order.order_id: Failed(error) for order in waiting}
             except Exception as error:
-                settled = {chunk[0].order_id: Failed(error)} if len(chunk) == 1 else self._one_by_one(chunk, causes)
-            outcomes |= {causes[order_id].event_id: outcome for order_id, outcome in settled.items()}
-            waiting = [order for order in waiting if order.order_id not in settled]
+                alone = len(chunk) == 1
+                outcomes |= {chunk[0].order_id: Failed(error)} if alone else self._one_by_one(chunk, causes)
+            waiting = [order for order in waiting if order.order_id not in outcomes]
         busy = Contention("others keep taking the same stock")
-        return outcomes | {causes[order.order_id].event_id: Failed(busy) for order in waiting}
+        return outcomes | {order.order_id: Failed(busy) for order in waiting}
 
     def _one_by_one(self, orders: Sequence[Order], causes: Mapping[str, Event]) -> dict[str, Outcome]:
-        """The outcome of each of ``orders``, by order id, each in a transaction of its own."""
-        by_event = {causes[order.order_id].event_id: order for order in orders}
-        events = [causes[order.order_id] for order in orders]
+        """Each of ``orders`` in a transaction of its own."""
+        by_id = {order.order_id: order for order in orders}
         outcomes = attempt_each(
-            lambda event: self._commit_all(causes, [by_event[event.event_id]])[event.event_id], events, self._clock
+            lambda event: self._commit_all(causes, [by_id[event.order_id]])[event.order_id],
+            [causes[order_id] for order_id in by_id],
+            self._clock,
         )
-        return {order.order_id: outcome for order, outcome in zip(orders, outcomes, strict=True)}
+        return dict(zip(by_id, outcomes, strict=True))
 
-    def _commit(self, orders: Sequence[Order], causes: Mapping[str, Event]) -> list[tuple[Transition, Outgoing]]:
+    def _commit(self, orders: Sequence[Order], causes: Mapping[str, Event]) -> dict[str, Outcome]:
         """Plan and commit all of ``orders`` or none. Raises `Conflict` after a lost race."""
         wanted = {line.product_id for order in orders for line in order.lines}
         products = self._products.read(wanted)
@@ -88,7 +92,9 @@ class Inventory(Handler):
         transitions = [self._decide(order, causes[order.order_id], decided) for order in orders]
         events = [self._outbox.outgoing(transition.after) for transition in transitions]
         self._orders.commit(transitions, decided.stock)
-        return list(zip(transitions, events, strict=True))
+        for transition, event in zip(transitions, events, strict=True):
+            log.info("%s", transition.after.failure_reason or event.event_type, extra=about(event))
+        return {event.order_id: Done(publish=event) for event in events}
 
     def _decide(self, order: Order, cause: Event, decided: Plan) -> Transition:
         if order.status is Status.PAYMENT_FAILED:
@@ -96,11 +102,6 @@ class Inventory(Handler):
         if reason := decided.refused.get(order.order_id):
             return refuse(order, self._headers.new(EventType.INVENTORY_FAILED, cause), reason)
         return reserve(order, self._headers.new(EventType.INVENTORY_RESERVED, cause))
-
-    @staticmethod
-    def _done(transition: Transition, event: Outgoing) -> Done:
-        log.info("%s", transition.after.failure_reason or event.event_type, extra=about(event))
-        return Done(publish=event)
 
 
 def _changes_stock(event: Event, order: Order | None) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Protocol
 
 from shopflow.clock import HeaderFactory
 from shopflow.domain.event import Event
@@ -24,10 +23,8 @@ MAX_REASON_CHARS = 500
 NO_REASON = "The payment was declined"
 
 
-class Mapper(Protocol):
-    """``map`` of the builtins or of a thread pool: the gateway is slow, so a batch is charged concurrently."""
-
-    def __call__(self, call: Callable[[Event], Outcome], events: Sequence[Event], /) -> Iterable[Outcome]: ...
+Mapper = Callable[[Callable[[Event], Outcome], Sequence[Event]], Iterable[Outcome]]
+"""``map`` of the builtins or of a thread pool: the gateway is slow, so a batch is charged concurrently."""
 
 
 class Payment(Handler):

@@ -375,8 +375,8 @@ OF_NEIGHBOURS = (
         "Inventory fails every order of a batch when one of them raises an error.",
         Edit(
             Inventory._one_by_one,
-            "by_event = ",
-            "return {order.order_id: Failed(KeyError('one of them')) for order in orders}\nby_event = ",
+            "by_id = ",
+            "return {order.order_id: Failed(KeyError('one of them')) for order in orders}\nby_id = ",
         ),
     ),
     Mutant(
