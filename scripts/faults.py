@@ -87,15 +87,15 @@ class Faults:
         self._running.supervisor.add_fault("every event twice", end)
 
     def _copy(self, queue: SqsQueue, stop: threading.Event) -> None:
-        senders = [(service, self._running.aws.sender(service.name)) for service in self._running.catalog.consumers]
+        queues = [(service, self._running.aws.queue(service.name)) for service in self._running.catalog.consumers]
         while not stop.is_set():
             try:
                 messages = queue.receive(10, 1)
                 for message in messages:
                     event_type = jsontext.loads(message.body)["eventType"]
-                    for service, sender in senders:
+                    for service, its_queue in queues:
                         if event_type in service.consumes:
-                            sender.send(message.body, attributes_of(event_type))
+                            its_queue.send(message.body, attributes_of(event_type))
                 if messages:
                     queue.delete(messages)
             except Unavailable:
@@ -135,7 +135,7 @@ class Faults:
 
     def poison(self, service: str) -> str:
         """Send a message that breaks its contract. Returns its id. The end of the fault deletes it for good."""
-        message_id = self._running.aws.sender(service).send(POISON, {})
+        message_id = self._running.aws.queue(service).send(POISON, {})
         target = target_of(service, self._running.aws, self._running.catalog, self._running.env, QUIET)
         purge = Purge(target, Selection(ALL, [message_id]), False, lambda _: True).run
         self._running.supervisor.add_fault(f"poison in {service}", purge)

@@ -148,7 +148,7 @@ class Sending:
 
     def __init__(self, aws: Aws, service: ServiceSpec, contracts: Contracts, per_second: int, confirmed: bool) -> None:
         self._trail = aws.audit.trail
-        self._sender = aws.sender(service.name)
+        self._queue = aws.queue(service.name)
         self._service = service
         self._contracts = contracts
         self._seconds_each = 1 / per_second
@@ -193,7 +193,7 @@ class Sending:
             if found := unsendable(text):
                 raise ContractBreach(f"{event.event_type} {event.event_id} has {found}")
             if self._confirmed:
-                self._sender.send(text, attributes_of(event.event_type))
+                self._queue.send(text, attributes_of(event.event_type))
                 time.sleep(self._seconds_each)
             self.sent += 1
 

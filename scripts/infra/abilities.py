@@ -12,7 +12,7 @@ from localstack_client.session import Session
 from scripts.console import CommandError
 from scripts.infra.stack import HEALTH_PATH, fetch
 from shopflow.aws.calls import PATIENT
-from shopflow.aws.inspect import knows
+from shopflow.aws.inspect import has_operation
 
 SELECT = 'SELECT * FROM "shopflow-no-such-table"'
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/shopflow-no-such-table"
@@ -50,9 +50,9 @@ def abilities_of(endpoint: str) -> Abilities:
     cloud = _name(endpoint)
     limits = PATIENT.boto_config(extra_read_seconds=START_SECONDS)
     dynamodb = local_client("dynamodb", endpoint, config=limits)
-    if not knows(lambda: dynamodb.execute_statement(Statement=SELECT)):
+    if not has_operation(lambda: dynamodb.execute_statement(Statement=SELECT)):
         raise CommandError(f"{cloud} at {endpoint} cannot run ShopFlow: its DynamoDB has no PartiQL. Use a newer one.")
-    return Abilities(cloud, table_policies=knows(lambda: dynamodb.get_resource_policy(ResourceArn=TABLE)))
+    return Abilities(cloud, table_policies=has_operation(lambda: dynamodb.get_resource_policy(ResourceArn=TABLE)))
 
 
 def _name(endpoint: str) -> str:

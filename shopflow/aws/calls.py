@@ -14,69 +14,54 @@ from shopflow.errors import Contention, Unavailable
 CONTENTION = frozenset(
     {
         "TransactionConflict",
-        "TransactionConflictException",
-        "TransactionInProgressException",
+        "TransactionInProgress",
         "ThrottlingError",
         "Throttled",
         "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
         "RequestThrottled",
-        "RequestThrottledException",
-        "TooManyRequestsException",
+        "TooManyRequests",
         "BandwidthLimitExceeded",
-        "LimitExceededException",
+        "LimitExceeded",
         "PriorRequestNotComplete",
         "SlowDown",
         "RequestLimitExceeded",
         "ProvisionedThroughputExceeded",
-        "ProvisionedThroughputExceededException",
     }
 )
 """AWS refuses because of other work, as an error or as a cancellation reason (AWS, DynamoDB developer guide, "Error
-handling" and "Transactions")."""
+handling" and "Transactions"). Here and below, a code may also end in ``Exception``."""
 
 OUTAGES = frozenset(
     {
         # The service itself fails.
         "InternalError",
-        "InternalErrorException",
         "InternalFailure",
         "InternalServerError",
         "ServiceUnavailable",
-        "ServiceUnavailableException",
         "RequestTimeout",
-        "RequestTimeoutException",
         "RequestExpired",
         # An operator must fix it: a missing permission, expired credentials, a missing resource, a disabled key.
         "AccessDenied",
-        "AccessDeniedException",
         "AuthFailure",
         "AuthorizationError",
-        "AuthorizationErrorException",
         "ExpiredToken",
-        "ExpiredTokenException",
         "IncompleteSignature",
-        "IncompleteSignatureException",
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
         "InvalidSecurity",
-        "InvalidSignatureException",
+        "InvalidSignature",
         "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
         "NotAuthorized",
         "OptInRequired",
         "SignatureDoesNotMatch",
         "UnauthorizedOperation",
-        "UnrecognizedClientException",
+        "UnrecognizedClient",
         "AWS.SimpleQueueService.NonExistentQueue",
         "NotFound",
-        "NotFoundException",
         "QueueDoesNotExist",
-        "ResourceInUseException",
+        "ResourceInUse",
         "ResourceNotFound",
-        "ResourceNotFoundException",
-        "TableNotFoundException",
+        "TableNotFound",
     }
 )
 """Codes that say nothing about the message at hand: the work waits until the dependency is back (AWS, "Common errors"
@@ -91,9 +76,10 @@ def outage_of(code: str, status: int = 400) -> type[Unavailable] | None:
     An unknown code is None: it fails one message, which reaches its dead-letter queue with its reason. As an outage it
     would block the whole queue.
     """
-    if code in CONTENTION or status == _TOO_MANY_REQUESTS:
+    name = code.removesuffix("Exception")
+    if name in CONTENTION or status == _TOO_MANY_REQUESTS:
         return Contention
-    is_outage = code in OUTAGES or code.upper().startswith(("KMS", "AWS.SIMPLEQUEUESERVICE.KMS"))
+    is_outage = name in OUTAGES or code.upper().startswith(("KMS", "AWS.SIMPLEQUEUESERVICE.KMS"))
     return Unavailable if is_outage or status >= _SERVER_ERROR else None
 
 

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shopflow.aws.calls import PATIENT, translated
 from shopflow.aws.queues import queue_depth
-from shopflow.aws.wiring import session_of
+from shopflow.aws.wiring import session_in
 from shopflow.config import Config
 from shopflow.errors import Unavailable
 from shopflow.ports import QueueDepth
@@ -41,7 +41,7 @@ class ResourceReport:
 
 def inspect(config: Config) -> ResourceReport:
     """Look at each resource of ``config``, with one call each. Raises `Unavailable` when AWS does not answer."""
-    session = session_of(config)
+    session = session_in(config.region)
     limits = PATIENT.boto_config()
     sqs = session.client("sqs", endpoint_url=config.endpoint_url, config=limits)
     sns = session.client("sns", endpoint_url=config.endpoint_url, config=limits)
@@ -62,7 +62,7 @@ def inspect(config: Config) -> ResourceReport:
     )
 
 
-def knows(call: Callable[[], object]) -> bool:
+def has_operation(call: Callable[[], object]) -> bool:
     """Whether a cloud has the operation of ``call``, which names a resource that does not exist.
 
     A cloud that has the operation answers that the resource is missing. Raises `Unavailable` when it does not answer.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -24,28 +25,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Item = Mapping[str, Any]
 """Attributes in DynamoDB's typed form: ``{"orderId": {"S": "ORD-…"}}``."""
-
-ATTRIBUTES: Mapping[str, str] = {
-    "order_id": "orderId",
-    "customer_id": "customerId",
-    "lines": "items",
-    "created_at": "createdAt",
-    "updated_at": "updatedAt",
-    "status": "status",
-    "payment_method": "paymentMethod",
-    "failure_reason": "failureReason",
-    "transaction_id": "transactionId",
-    "charged_amount": "chargedAmount",
-    "released_at": "releasedAt",
-    "notified_at": "notifiedAt",
-    "outbox": "outbox",
-    "superseded": "superseded",
-    "opened_at": "openedAt",
-    "idempotency_key": "idempotencyKey",
-    "request_hash": "requestHash",
-    "email": "email",
-}
-"""The attribute of each field of an `Order`."""
 
 _MONEY = frozenset({"totalAmount", "unitPrice", "lineTotal", "chargedAmount"})
 _UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
@@ -85,35 +64,14 @@ def attribute_value(field: str, value: Any) -> dict[str, Any]:
 
 
 def order_to_item(order: Order) -> dict[str, Any]:
-    fields = {field: getattr(order, field) for field in ATTRIBUTES}
-    item = {ATTRIBUTES[name]: attribute_value(name, value) for name, value in fields.items() if value is not None}
+    values = {field: getattr(order, field) for field in ATTRIBUTES}
+    item = {ATTRIBUTES[name]: attribute_value(name, value) for name, value in values.items() if value is not None}
     return item | {"totalAmount": _attribute(order.total_amount)}
 
 
 def order_from_item(item: Item) -> Order:
-    lines = tuple(_line(line["M"]) for line in item["items"]["L"])
-    if not lines or len({line.product_id for line in lines}) < len(lines):
-        raise ValueError("no line, or two lines of one product")
-    return Order(
-        order_id=_text(item["orderId"]),
-        customer_id=_text(item["customerId"]),
-        lines=lines,
-        created_at=_moment(item["createdAt"]),
-        updated_at=_moment(item["updatedAt"]),
-        status=Status(_text(item["status"])),
-        payment_method=_optional(_text, item.get("paymentMethod")),
-        failure_reason=_optional(_text, item.get("failureReason")),
-        transaction_id=_optional(_text, item.get("transactionId")),
-        charged_amount=_optional(_amount, item.get("chargedAmount")),
-        released_at=_optional(_moment, item.get("releasedAt")),
-        notified_at=_optional(_moment, item.get("notifiedAt")),
-        outbox=_optional(_header, item.get("outbox")),
-        superseded=_optional(_header, item.get("superseded")),
-        opened_at=_optional(_moment, item.get("openedAt")),
-        idempotency_key=_optional(_text, item.get("idempotencyKey")),
-        request_hash=_optional(_text, item.get("requestHash")),
-        email=_optional(_text, item.get("email")),
-    )
+    there = (one for one in _FIELDS if one[1] in item or one[1] not in _OPTIONAL)
+    return Order(**{field: read(item[attribute]) for field, attribute, read in there})
 
 
 def product_to_item(product: Product) -> dict[str, Any]:
@@ -238,11 +196,18 @@ def _count(attribute: Item) -> int:
     return int(number)
 
 
-def _line(fields: Item) -> Line:
-    quantity = _count(fields["quantity"])
+def _lines(attribute: Item) -> tuple[Line, ...]:
+    lines = tuple(_line(line["M"]) for line in attribute["L"])
+    if not lines or len({line.product_id for line in lines}) < len(lines):
+        raise ValueError("no line, or two lines of one product")
+    return lines
+
+
+def _line(values: Item) -> Line:
+    quantity = _count(values["quantity"])
     if quantity < 1:
         raise ValueError(f"a line of {quantity} units")
-    return Line(_text(fields["productId"]), _text(fields["productName"]), quantity, _amount(fields["unitPrice"]))
+    return Line(_text(values["productId"]), _text(values["productName"]), quantity, _amount(values["unitPrice"]))
 
 
 def _header_to_json(header: EventHeader) -> dict[str, str]:
@@ -256,18 +221,43 @@ def _header_to_json(header: EventHeader) -> dict[str, str]:
 
 
 def _header(attribute: Item) -> EventHeader:
-    fields = attribute["M"]
+    values = attribute["M"]
     return EventHeader(
-        _text(fields["eventId"]),
-        EventType(_text(fields["eventType"])),
-        _moment(fields["timestamp"]),
-        _optional(_text, fields.get("causationId")),
-        _optional(_text, fields.get("traceParent")),
+        _text(values["eventId"]),
+        EventType(_text(values["eventType"])),
+        _moment(values["timestamp"]),
+        _optional(_text, values.get("causationId")),
+        _optional(_text, values.get("traceParent")),
     )
 
 
 def _optional(read: Callable[[Item], T], attribute: Item | None) -> T | None:
     return None if attribute is None else read(attribute)
+
+
+_FIELDS: tuple[tuple[str, str, Callable[[Item], Any]], ...] = (
+    ("order_id", "orderId", _text),
+    ("customer_id", "customerId", _text),
+    ("lines", "items", _lines),
+    ("created_at", "createdAt", _moment),
+    ("updated_at", "updatedAt", _moment),
+    ("status", "status", lambda attribute: Status(_text(attribute))),
+    ("payment_method", "paymentMethod", _text),
+    ("failure_reason", "failureReason", _text),
+    ("transaction_id", "transactionId", _text),
+    ("charged_amount", "chargedAmount", _amount),
+    ("released_at", "releasedAt", _moment),
+    ("notified_at", "notifiedAt", _moment),
+    ("outbox", "outbox", _header),
+    ("superseded", "superseded", _header),
+    ("opened_at", "openedAt", _moment),
+    ("idempotency_key", "idempotencyKey", _text),
+    ("request_hash", "requestHash", _text),
+    ("email", "email", _text),
+)
+"""Each field of an `Order` with its attribute, and how to read that."""
+ATTRIBUTES: Mapping[str, str] = {field: attribute for field, attribute, _ in _FIELDS}
+_OPTIONAL = {ATTRIBUTES[field.name] for field in fields(Order) if field.default is None}
 
 
 def _name(item: Item, key: str) -> str:

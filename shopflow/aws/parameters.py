@@ -7,7 +7,7 @@ import logging
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shopflow.aws.calls import INTERACTIVE
-from shopflow.aws.wiring import session_of
+from shopflow.aws.wiring import session_in
 from shopflow.config import Config, checked_token
 from shopflow.errors import ConfigError
 
@@ -22,7 +22,7 @@ def operators_token(config: Config) -> str | None:
     name = config.ops_token_parameter
     if config.ops_token or not name:
         return config.ops_token
-    ssm = session_of(config).client("ssm", endpoint_url=config.endpoint_url, config=INTERACTIVE.boto_config())
+    ssm = session_in(config.region).client("ssm", endpoint_url=config.endpoint_url, config=INTERACTIVE.boto_config())
     try:
         answer = ssm.get_parameter(Name=name, WithDecryption=True)
         return checked_token(answer["Parameter"]["Value"], f"The SSM parameter {name}")

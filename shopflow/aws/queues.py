@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from shopflow.aws.calls import translated
 from shopflow.errors import Unavailable
@@ -12,7 +12,7 @@ from shopflow.telemetry import TRACE_PARENT
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
-    from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef, PublishBatchRequestEntryTypeDef
+    from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef
     from mypy_boto3_sqs import SQSClient
 
 
@@ -24,19 +24,17 @@ class SnsTopic:
         self._topic_arn = topic_arn
 
     def publish(self, batch: Sequence[Outgoing]) -> frozenset[str]:
+        entries: Any = [
+            {
+                "Id": one.event_id,
+                "Message": one.text,
+                "MessageAttributes": attributes_of(one.event_type, one.trace_parent),
+            }
+            for one in batch
+        ]
         with translated("PublishBatch"):
-            answer = self._client.publish_batch(
-                TopicArn=self._topic_arn, PublishBatchRequestEntries=[_entry(outgoing) for outgoing in batch]
-            )
+            answer = self._client.publish_batch(TopicArn=self._topic_arn, PublishBatchRequestEntries=entries)
         return frozenset(str(entry["Id"]) for entry in answer.get("Failed", []))
-
-
-def _entry(outgoing: Outgoing) -> PublishBatchRequestEntryTypeDef:
-    return {
-        "Id": outgoing.event_id,
-        "Message": outgoing.text,
-        "MessageAttributes": attributes_of(outgoing.event_type, outgoing.trace_parent),
-    }
 
 
 def attributes_of(event_type: str, trace_parent: str | None = None) -> dict[str, MessageAttributeValueTypeDef]:
@@ -49,10 +47,6 @@ GONE = "ReceiptHandleIsInvalid"
 """An emulator's answer for a message that is already deleted; AWS reports success."""
 
 
-class _ReceiveOptions(TypedDict, total=False):
-    VisibilityTimeout: int
-
-
 class SqsQueue:
     """`shopflow.ports.Queue` on SQS.
 
@@ -62,9 +56,7 @@ class SqsQueue:
     def __init__(self, client: SQSClient, url: str, visibility_seconds: int | None = None) -> None:
         self._client = client
         self._url = url
-        self._receive_options: _ReceiveOptions = (
-            {} if visibility_seconds is None else {"VisibilityTimeout": visibility_seconds}
-        )
+        self._options: Any = {} if visibility_seconds is None else {"VisibilityTimeout": visibility_seconds}
 
     def receive(self, most: int, wait_seconds: int) -> list[Message]:
         with translated("ReceiveMessage"):
@@ -74,31 +66,30 @@ class SqsQueue:
                 WaitTimeSeconds=wait_seconds,
                 MessageAttributeNames=[TRACE_PARENT],
                 MessageSystemAttributeNames=["ApproximateReceiveCount"],
-                **self._receive_options,
+                **self._options,
             )
         return [_message(raw) for raw in answer.get("Messages", [])]
 
+    def send(self, body: str, attributes: Mapping[str, Any]) -> str:
+        """Send a message to this queue alone, without the topic. Returns its id, which it keeps as a dead letter."""
+        with translated("SendMessage"):
+            answer = self._client.send_message(QueueUrl=self._url, MessageBody=body, MessageAttributes=dict(attributes))
+        return answer["MessageId"]
+
     def delete(self, messages: Sequence[Message]) -> list[Message]:
+        entries: Any = [{"Id": str(n), "ReceiptHandle": message.receipt_handle} for n, message in enumerate(messages)]
         with translated("DeleteMessageBatch"):
-            answer = self._client.delete_message_batch(
-                QueueUrl=self._url,
-                Entries=[
-                    {"Id": str(number), "ReceiptHandle": message.receipt_handle}
-                    for number, message in enumerate(messages)
-                ],
-            )
+            answer = self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
         return [messages[int(entry["Id"])] for entry in answer.get("Failed", []) if entry["Code"] != GONE]
 
     def change_visibility(self, seconds: Mapping[Message, int]) -> list[Message]:
         messages = list(seconds)
+        entries: Any = [
+            {"Id": str(n), "ReceiptHandle": message.receipt_handle, "VisibilityTimeout": seconds[message]}
+            for n, message in enumerate(messages)
+        ]
         with translated("ChangeMessageVisibilityBatch"):
-            answer = self._client.change_message_visibility_batch(
-                QueueUrl=self._url,
-                Entries=[
-                    {"Id": str(number), "ReceiptHandle": message.receipt_handle, "VisibilityTimeout": seconds[message]}
-                    for number, message in enumerate(messages)
-                ],
-            )
+            answer = self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
         return [messages[int(entry["Id"])] for entry in answer.get("Failed", [])]
 
 
@@ -138,20 +129,6 @@ class SqsBacklogs:
             return Backlog(queue, queue_depth(self._client, self._dlq_urls[service]))
 
 
-class SqsSender:
-    """Sends messages directly to one queue, without the topic."""
-
-    def __init__(self, client: SQSClient, url: str) -> None:
-        self._client = client
-        self._url = url
-
-    def send(self, body: str, attributes: Mapping[str, Any]) -> str:
-        """Returns the id of the new message. It keeps that id in the dead-letter queue."""
-        with translated("SendMessage"):
-            answer = self._client.send_message(QueueUrl=self._url, MessageBody=body, MessageAttributes=dict(attributes))
-        return answer["MessageId"]
-
-
 class SqsDeadLetters:
     """`shopflow.ports.DeadLetters` on SQS: the DLQ at ``dlq_url`` of the queue at ``queue_url``."""
 
@@ -159,7 +136,7 @@ class SqsDeadLetters:
         self._client = client
         self._dlq_url = dlq_url
         self._dlq = SqsQueue(client, dlq_url)
-        self._sender = SqsSender(client, queue_url)
+        self._queue = SqsQueue(client, queue_url)
 
     @property
     def name(self) -> str:
@@ -190,7 +167,7 @@ class SqsDeadLetters:
         return len(letters) - sum(len(self._dlq.delete([letter.message for letter in batch])) for batch in batches)
 
     def redrive(self, letter: DeadLetter) -> str:
-        message_id = self._sender.send(letter.message.body, letter.attributes)
+        message_id = self._queue.send(letter.message.body, letter.attributes)
         self.delete([letter])
         return message_id
 

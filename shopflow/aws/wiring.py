@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError
 
 from shopflow.aws.calls import CallLimits
 from shopflow.aws.mail import SesMailer
-from shopflow.aws.queues import SnsTopic, SqsBacklogs, SqsDeadLetters, SqsQueue, SqsSender
+from shopflow.aws.queues import SnsTopic, SqsBacklogs, SqsDeadLetters, SqsQueue
 from shopflow.aws.tables import DynamoAuditLog, DynamoOrders, DynamoProducts
 from shopflow.config import Config
 from shopflow.errors import ConfigError
@@ -45,10 +45,6 @@ class Aws:
         """The depths of all queues and dead-letter queues that are configured."""
         return SqsBacklogs(self._sqs, self._config.resources.queue_urls, self._config.resources.dlq_urls)
 
-    def sender(self, service: str) -> SqsSender:
-        """What puts messages into the queue of ``service``. Raises `ConfigError` when its URL is not configured."""
-        return SqsSender(self._sqs, self._url(service, "QUEUE"))
-
     def mailer(self) -> SesMailer | None:
         """What mails customers from MAIL_FROM; None without that setting.
 
@@ -69,11 +65,6 @@ class Aws:
         return url
 
 
-def session_of(config: Config) -> boto3.session.Session:
-    """A session in the configured region. Raises `ConfigError` when boto3 cannot use its own settings."""
-    return session_in(config.region)
-
-
 def session_in(region: str | None) -> boto3.session.Session:
     """A session in ``region``; None: in that of boto3's own settings. Raises `ConfigError` when it cannot use those."""
     with _settings_of_boto3():
@@ -88,7 +79,7 @@ def connect(config: Config, limits: CallLimits) -> Aws:
     resources = config.resources
     boto_config = limits.boto_config()
     polling = limits.boto_config(extra_read_seconds=config.receive_wait_seconds)
-    session = session_of(config)
+    session = session_in(config.region)
     with _settings_of_boto3():
         dynamodb = session.client("dynamodb", endpoint_url=config.endpoint_url, config=boto_config)
         sns = session.client("sns", endpoint_url=config.endpoint_url, config=boto_config)
