@@ -1,26 +1,23 @@
-"""What a part of the benchmark found: for the terminal, as docs/bench/results.json, and as the page made from it."""
+"""What a part of the benchmark found, for the terminal and as a page of docs/bench."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from rich.box import SIMPLE
 from rich.table import Table
 
-from scripts.infra.stack import ROOT, read_json, write_atomically
+from scripts.infra.stack import ROOT
 
 FOLDER = ROOT / "docs" / "bench"
-JSON_FILE, PAGE = "results.json", "results.md"
 PACKAGES = ("boto3", "botocore", "ministack")
 
 
@@ -61,34 +58,14 @@ def table_of(result: Result) -> Table:
 
 
 def save(result: Result, folder: Path, *, quick: bool) -> None:
-    """Replace the result of this part in ``folder``, and write the page of all parts."""
+    """Write the page of this part into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    parts = (read_json(folder / JSON_FILE) or {"parts": {}})["parts"]
-    rows = [{**asdict(row), "values": [float(f"{value:.4g}") for value in row.values]} for row in result.rows]
-    parts[result.part] = {**_circumstances(), "quick": quick, **asdict(result), "rows": rows}
-    _write(folder / JSON_FILE, json.dumps({"parts": parts}, indent=1, ensure_ascii=False) + "\n")
-    _write(folder / PAGE, _page(parts))
-
-
-def _write(file: Path, text: str) -> None:
-    write_atomically(file, text)
-    file.chmod(0o644)
-
-
-def _page(parts: Mapping[str, Mapping[str, Any]]) -> str:
-    header = "# Benchmark results\n\nWritten by `make bench`. [performance.md](../performance.md) explains them.\n"
-    return header + "".join(map(_section, parts.values()))
-
-
-def _section(part: Mapping[str, Any]) -> str:
-    columns = part["columns"]
-    lines = [f"| | {' | '.join(columns)} | |", f"|---|{'---:|' * len(columns)}---|"]
-    for row in part["rows"]:
-        lines.append(f"| {row['name']} | {' | '.join(map(_number, row['values']))} | {row['unit']} |")
-    notes = "".join(f"\n- {note}" for note in part["notes"])
-    quick = ", a quick run: it shows that the part works, not how fast it is" if part["quick"] else ""
-    when = f"`python -m bench {part['part']}`, {part['date']}, commit {part['commit']}{quick}. {part['machine']}."
-    return f"\n## {part['title']}\n\n" + "\n".join(lines) + f"\n{notes}\n\n{when}\n"
+    lines = [f"| | {' | '.join(result.columns)} | |", f"|---|{'---:|' * len(result.columns)}---|"]
+    lines += [f"| {row.name} | {' | '.join(map(_number, row.values))} | {row.unit} |" for row in result.rows]
+    notes = "".join(f"\n- {note}" for note in result.notes)
+    warning = " (a quick run: it shows that the part works, not how fast it is)" if quick else ""
+    how = f"`python -m bench {result.part}`{warning}, {_circumstances()}."
+    (folder / f"{result.part}.md").write_text(f"# {result.title}\n\n" + "\n".join(lines) + f"\n{notes}\n\n{how}\n")
 
 
 def _number(value: float) -> str:
@@ -100,13 +77,10 @@ def _number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _circumstances() -> dict[str, str]:
+def _circumstances() -> str:
+    machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "commit": _commit(),
-        "machine": f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {versions}",
-    }
+    return f"{datetime.now(UTC):%Y-%m-%d}, commit {_commit()}. {machine}, {versions}"
 
 
 def _commit() -> str:
