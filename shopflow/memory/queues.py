@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from itertools import count
 from threading import Lock
 
@@ -45,16 +44,15 @@ class MemoryTopic:
 
 @dataclass(slots=True)
 class _Stored:
-    """A message and its ``place`` in the queue. ``visible_at`` is None while it waits to be received (milliseconds)."""
+    """A message in a queue. It can be received from ``visible_at`` on. All times in milliseconds."""
 
     message_id: str
     body: str
     sent_at: int
     trace_parent: str | None = None
-    place: int = 0
     receive_count: int = 0
     received_at: int = 0
-    visible_at: int | None = None
+    visible_at: int = 0
 
     @property
     def delivery(self) -> Message:
@@ -89,34 +87,38 @@ class MemoryQueue:
         self._max_receives = max_receives
         self._retention_ms = retention_seconds * 1000
         self._numbers = count(1)
-        self._places = count()
         self._messages: dict[str, _Stored] = {}
-        # A heap may still have messages that were deleted or hidden again. They are skipped when they come up.
-        self._waiting: list[tuple[int, _Stored]] = []
-        self._hidden: list[tuple[int, int, _Stored]] = []
-        self._in_flight = 0
-        self._expires_at = clock.now_ms()
         self.expired: list[str] = []
         self._lock = Lock()
 
     def send(self, body: str, trace_parent: str | None = None) -> str:
         """Append a message. Returns its id."""
+        stored = _Stored(f"{self._name}-{next(self._numbers)}", body, self._clock.now_ms(), trace_parent)
+        self.take_over(stored)
+        return stored.message_id
+
+    def take_over(self, stored: _Stored) -> None:
+        """Append a message, also one of another queue. It keeps its id and its receive count."""
         with self._lock:
-            stored = _Stored(f"{self._name}-{next(self._numbers)}", body, self._clock.now_ms(), trace_parent)
-            self._append(stored)
-            return stored.message_id
+            self._messages[stored.message_id] = stored
 
     def receive(self, most: int, wait_seconds: int) -> list[Message]:  # noqa: ARG002
         """Up to ``most`` (1-10) visible messages. Never waits: the caller moves the clock and asks again."""
         if not 1 <= most <= MAX_BATCH_ENTRIES:
             raise ValueError(f"most={most} is not from 1 to {MAX_BATCH_ENTRIES}")
         with self._lock:
-            now = self._show_expired()
+            now = self._delete_expired()
             received: list[Message] = []
-            while self._waiting and len(received) < most:
-                _, stored = heappop(self._waiting)
-                if self._messages.get(stored.message_id) is stored and not self._redriven(stored):
-                    received.append(self._deliver(stored, now))
+            for stored in [one for one in self._messages.values() if one.visible_at <= now]:
+                if len(received) == most:
+                    break
+                if self._dlq is not None and stored.receive_count >= self._max_receives:
+                    del self._messages[stored.message_id]
+                    self._dlq.take_over(stored)
+                    continue
+                stored.receive_count += 1
+                stored.received_at, stored.visible_at = now, now + self._visibility_ms
+                received.append(stored.delivery)
             return received
 
     def delete(self, messages: Sequence[Message]) -> list[Message]:
@@ -127,71 +129,39 @@ class MemoryQueue:
         """
         _check_batch(messages)
         with self._lock:
-            self._show_expired()
             for message in messages:
-                stored = self._latest(message)
-                if stored is not None:
-                    del self._messages[stored.message_id]
-                    self._in_flight -= 0 if stored.visible_at is None else 1
+                if self._latest(message) is not None:
+                    del self._messages[message.message_id]
         return []
 
     def change_visibility(self, seconds: Mapping[Message, int]) -> list[Message]:
         """Also fails for a message that would be hidden for over 12 hours since its receive."""
         _check_batch(seconds)
         with self._lock:
-            now = self._show_expired()
+            now = self._delete_expired()
             return [message for message, hidden in seconds.items() if not self._hide_again(message, now, hidden)]
 
     def depth(self) -> QueueDepth:
         """The exact numbers, where SQS's are approximate."""
         with self._lock:
-            self._show_expired()
-            return QueueDepth(len(self._messages) - self._in_flight, self._in_flight)
+            now = self._delete_expired()
+            in_flight = sum(stored.visible_at > now for stored in self._messages.values())
+            return QueueDepth(len(self._messages) - in_flight, in_flight)
 
     def sent_at(self, message: Message) -> int:
         """When it was first sent, in milliseconds. Raises ``KeyError`` if it is not in this queue."""
         with self._lock:
             return self._messages[message.message_id].sent_at
 
-    def take_over(self, stored: _Stored) -> None:
-        """Append a message of another queue. It keeps its id and its receive count."""
-        with self._lock:
-            self._append(stored)
-
-    def _append(self, stored: _Stored) -> None:
-        stored.place = next(self._places)
-        self._expires_at = min(self._expires_at, stored.sent_at + self._retention_ms)
-        self._messages[stored.message_id] = stored
-        heappush(self._waiting, (stored.place, stored))
-
-    def _redriven(self, stored: _Stored) -> bool:
-        """Move the message to the dead-letter queue if its receives are used up. Returns whether it was moved."""
-        if self._dlq is None or stored.receive_count < self._max_receives:
-            return False
-        del self._messages[stored.message_id]
-        self._dlq.take_over(stored)
-        return True
-
-    def _deliver(self, stored: _Stored, now: int) -> Message:
-        stored.receive_count += 1
-        stored.received_at = now
-        self._in_flight += 1
-        self._hide(stored, now + self._visibility_ms)
-        return stored.delivery
-
-    def _hide(self, stored: _Stored, until: int) -> None:
-        stored.visible_at = until
-        heappush(self._hidden, (until, stored.place, stored))
-
     def _hide_again(self, message: Message, now: int, seconds: int) -> bool:
         """Hide the message if it is in flight with this receipt handle. Returns whether it was hidden."""
         stored = self._latest(message)
-        if stored is None or stored.visible_at is None:
+        if stored is None or stored.visible_at <= now:
             return False
         until = now + seconds * 1000
         if not now <= until <= stored.received_at + MAX_VISIBILITY_SECONDS * 1000:
             return False
-        self._hide(stored, until)
+        stored.visible_at = until
         return True
 
     def _latest(self, message: Message) -> _Stored | None:
@@ -199,28 +169,13 @@ class MemoryQueue:
         stored = self._messages.get(message.message_id)
         return stored if stored is not None and stored.delivery.receipt_handle == message.receipt_handle else None
 
-    def _show_expired(self) -> int:
-        """Return messages whose visibility timeout has passed to their places. Returns the time now."""
+    def _delete_expired(self) -> int:
+        """Delete messages older than the retention. Returns the time now."""
         now = self._clock.now_ms()
-        self._delete_expired(now)
-        while self._hidden and self._hidden[0][0] <= now:
-            until, place, stored = heappop(self._hidden)
-            if stored.visible_at == until and self._messages.get(stored.message_id) is stored:
-                stored.visible_at = None
-                self._in_flight -= 1
-                heappush(self._waiting, (place, stored))
-        return now
-
-    def _delete_expired(self, now: int) -> None:
-        """Delete messages older than the retention. Searches only when the oldest may have reached that age."""
-        if now < self._expires_at:
-            return
         for stored in [one for one in self._messages.values() if one.sent_at + self._retention_ms <= now]:
             del self._messages[stored.message_id]
-            self._in_flight -= 0 if stored.visible_at is None else 1
             self.expired.append(stored.body)
-        oldest = min((stored.sent_at for stored in self._messages.values()), default=now)
-        self._expires_at = oldest + self._retention_ms
+        return now
 
 
 def _check_batch(entries: Collection[Message]) -> None:
