@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -29,10 +28,17 @@ from shopflow.domain.stock import Product
 from shopflow.environment import CREDENTIALS
 
 START_SECONDS = 60
-STOP_SECONDS = 60
 DRAIN_SECONDS = 300
 PLENTY = 1_000_000
 COUNTING = ROOT / "bench" / "counting"
+
+
+_REFERENCE = (sys.executable, "-u", "-m", "bench.reference")
+SIDES: Mapping[str, Sequence[Command]] = {
+    "ShopFlow": [Command("run_all", "run_all", (sys.executable, "-m", "scripts.run_all"))],
+    "reference": [Command(service, service, (*_REFERENCE, service)) for service in (ORDER, *WORKERS)],
+}
+"""The two that are compared, a column each: what `make run-all` runs, and `bench.reference`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +51,6 @@ class Bed:
     emulator_pid: int
     folder: Path
 
-    @property
-    def url(self) -> str:
-        return f"http://{self.config.host}:{self.config.port}"
-
-    @property
-    def log(self) -> Path:
-        """What `make run-all` prints."""
-        return self.folder / "run_all.log"
-
     def product(self) -> str:
         """A new product with more units than any load orders. Returns its id."""
         product_id = f"BENCH-{uuid4().hex[:8].upper()}"
@@ -61,67 +58,32 @@ class Bed:
         return product_id
 
     @contextmanager
-    def shopflow(self) -> Iterator[None]:
-        """What `make run-all` runs, until the block ends. The Order Service answers."""
-        with self.log.open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "scripts.run_all"],
-                cwd=ROOT,
-                env=dict(self.env),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        try:
-            self._wait_for_api()
-            yield
-            self._wait_until_drained()
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()  # its services stop when it is gone
-                process.wait()
-
-    @contextmanager
-    def reference(self) -> Iterator[None]:
-        """`bench.reference`, one process for each service, until the block ends. Its Order Service answers."""
-        program = (sys.executable, "-u", "-m", "bench.reference")
-        commands = [Command(service, service, (*program, service)) for service in (ORDER, *WORKERS)]
-        with Services(commands, self.env, LogFiles(self.folder)) as services:
+    def running(self, side: str) -> Iterator[None]:
+        """Run that one of `SIDES` until the block ends. Its Order Service answers."""
+        with Services(SIDES[side], self.env, LogFiles(self.folder)) as services:
             services.start()
-            self._wait_for_api()
+            url = f"http://{self.config.host}:{self.config.port}/health"
+            self._wait(lambda: answers(url), START_SECONDS, "The Order Service does not answer")
             yield
-            self._wait_until_drained()
+            # The Audit Service may be behind when the orders have ended: its calls are to be counted, too.
+            backlogs = self.aws.backlogs()
+            self._wait(
+                lambda: not any(backlogs.of(service).queue.total for service in WORKERS),
+                DRAIN_SECONDS,
+                "A queue does not get empty",
+            )
 
     def calls(self) -> Counter[str]:
         """AWS calls by operation of all services that have run here and ended."""
         files = self.folder.glob("calls/*.json")
         return sum((Counter(json.loads(file.read_text())) for file in files), Counter[str]())
 
-    def _wait_until_drained(self) -> None:
-        """The Audit Service may be behind when the orders have ended: its calls are to be counted too."""
-        backlogs, deadline = self.aws.backlogs(), time.monotonic() + DRAIN_SECONDS
-        while any(backlogs.of(service).queue.total for service in WORKERS):
+    def _wait(self, condition: Callable[[], bool], seconds: float, problem: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
             if time.monotonic() > deadline:
-                raise CommandError(f"A queue does not get empty: see {self.folder}")
-            time.sleep(0.5)
-
-    def _wait_for_api(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not answers(f"{self.url}/health"):
-            if time.monotonic() > deadline:
-                raise CommandError(f"The Order Service does not answer: see {self.folder}")
-            time.sleep(0.02)
-
-
-SIDES: Mapping[str, Callable[[Bed], AbstractContextManager[None]]] = {
-    "ShopFlow": Bed.shopflow,
-    "reference": Bed.reference,
-}
-"""The two that are compared: a column each."""
+                raise CommandError(f"{problem}: see {self.folder}")
+            time.sleep(0.1)
 
 
 @dataclass(frozen=True, slots=True)

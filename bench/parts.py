@@ -78,7 +78,7 @@ def one_a_second(bench: Bench) -> Result:
 
 def passage(bed: Bed, side: str, place: Callable[[Bed], list[Placed]]) -> Figures:
     """Start that side, place orders, wait for their ends, stop it. Returns the values of `FIGURES`."""
-    with SIDES[side](bed):
+    with bed.running(side):
         started, cpu_before = time.monotonic(), cpu_seconds(bed.emulator_pid)
         placed = place(bed)
         ended = wait_for_ends(bed, [one.order_id for one in placed])

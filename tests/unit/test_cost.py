@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from shopflow.domain.order import Status
-from tests.billing import WRITE_UNIT_BYTES, Request, Usage, item_bytes, usage_of
+from tests.billing import WRITE_UNIT_BYTES, Usage
 from tests.counting import (
     ORDERS,
     VISA,
@@ -68,31 +66,3 @@ def test_an_idle_system_makes_few_requests_and_only_long_polls_and_sweeps() -> N
     assert set(day.pop("relay").calls) == {"Scan"}
     assert set(day) == {"inventory", "payment", "notification", "audit"}
     assert all(set(usage.calls) == {"ReceiveMessage"} for usage in day.values())
-
-
-@pytest.mark.parametrize(
-    ("item", "size"),
-    [
-        ({"name": {"S": "käse"}}, 4 + 5),
-        ({"n": {"N": "-49.990"}}, 1 + 2 + 1),
-        ({"l": {"L": [{"S": "ab"}, {"NULL": True}]}}, 1 + 3 + (1 + 2) + (1 + 1)),
-        ({"m": {"M": {"k": {"BOOL": True}}}}, 1 + 3 + (1 + 1 + 1)),
-    ],
-)
-def test_an_item_is_as_large_as_its_names_and_values(item: Any, size: int) -> None:
-    assert item_bytes(item) == size
-
-
-@pytest.mark.parametrize(
-    "request_of",
-    [
-        Request("DeleteItem", {"TableName": "orders", "Key": {}}),
-        Request("BatchExecuteStatement", {"Statements": [{"Statement": 'DELETE FROM "events"', "Parameters": []}]}),
-        Request("TransactWriteItems", {"TransactItems": [{"ConditionCheck": {"TableName": "orders", "Key": {}}}]}),
-    ],
-    ids=lambda request: request.operation,
-)
-def test_a_request_without_a_rule_is_an_error(request_of: Request) -> None:
-    tables: Any = None
-    with pytest.raises(ValueError, match="no rule for what"):
-        usage_of(request_of, tables, tables)
