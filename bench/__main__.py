@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from rich.console import Console
 
@@ -33,11 +32,10 @@ def main() -> int:
     parser = argparse.ArgumentParser("python -m bench", None, ABOUT, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="part", help="which to run (default: all)")
     parser.add_argument("--quick", action="store_true", help="small numbers: to see that it works, not how fast it is")
-    parser.add_argument("--output", type=Path, help="folder for the results (default: docs/bench, quick: .local/bench)")
     options = parser.parse_args()
     if unknown := [name for name in options.parts if name not in PARTS]:
         parser.error(f"there is no part {', '.join(unknown)}: choose from {', '.join(PARTS)}")
-    folder = options.output or (ROOT / ".local" / "bench" / "quick" if options.quick else FOLDER)
+    folder = ROOT / ".local" / "bench" / "quick" if options.quick else FOLDER
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     with prepared_stack(Progress(console)) as stack:
         for part in options.parts or PARTS:

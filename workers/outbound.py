@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shopflow.clock import Clock
@@ -48,20 +46,15 @@ class Outbound:
         Raises `Contention` while another thread sends the same order's mail; `Unavailable` during the delay after a try
         of unknown outcome; and what the mailer raises.
         """
-        with self._alone_with(mail.order_id):
-            self._send(mail)
-
-    @contextmanager
-    def _alone_with(self, order_id: str) -> Iterator[None]:
         with self._lock:
-            if order_id in self._busy:
-                raise Contention(f"another thread is sending the mail of {order_id}")
-            self._busy.add(order_id)
+            if mail.order_id in self._busy:
+                raise Contention(f"another thread is sending the mail of {mail.order_id}")
+            self._busy.add(mail.order_id)
         try:
-            yield
+            self._send(mail)
         finally:
             with self._lock:
-                self._busy.discard(order_id)
+                self._busy.discard(mail.order_id)
 
     def _send(self, mail: Mail) -> None:
         known = self._mailings.get(mail.order_id, _Mailing(sent=False, tries=0))

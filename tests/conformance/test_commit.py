@@ -120,7 +120,7 @@ def test_those_who_race_for_the_last_units_get_no_more_than_there_are(world: Wor
     assert [stored[transition.after.order_id] == transition.after for transition in transitions] == winners
 
 
-def test_a_move_committed_again_after_a_lost_answer_counts_as_made(world: World) -> None:
+def test_a_transition_committed_again_after_a_lost_answer_counts_as_made(world: World) -> None:
     transition = reserved(a_placed_order(world.orders))
     world.orders.commit([transition])
     world.orders.commit([transition])
@@ -135,7 +135,7 @@ def test_a_transaction_committed_again_after_a_lost_answer_takes_no_stock_twice(
     assert stock_of(world, product) == 1
 
 
-def test_a_customer_told_again_after_a_lost_answer_counts_as_told(world: World) -> None:
+def test_a_customer_notified_again_after_a_lost_answer_counts_as_notified(world: World) -> None:
     order = made(world.orders, refused(a_placed_order(world.orders)))
     first, again = notified(order), notified(order, later_ms=9)
     world.orders.commit([first])

@@ -35,7 +35,7 @@ def test_a_malformed_product_is_left_out_of_the_assortment_and_cannot_be_read_or
     world: World, name: str
 ) -> None:
     bad, good = a_product(world.products, stock=3), a_product(world.products, stock=4)
-    world.spoil_product(bad.product_id, name, PRODUCTS[name])
+    world.spoil("productId", bad.product_id, name, PRODUCTS[name])
     found = {product.product_id: product for product in world.products.all()}
     assert found[good.product_id] == good
     assert bad.product_id not in found
@@ -49,7 +49,7 @@ def test_a_malformed_product_is_left_out_of_the_assortment_and_cannot_be_read_or
 @pytest.mark.parametrize("name", ORDERS)
 def test_a_malformed_order_is_left_out_wherever_orders_are_read(world: World, name: str) -> None:
     bad, good = a_placed_order(world.orders), a_placed_order(world.orders)
-    world.spoil_order(bad.order_id, name, ORDERS[name])
+    world.spoil("orderId", bad.order_id, name, ORDERS[name])
     assert world.orders.read([bad.order_id, good.order_id]) == {good.order_id: good}
     ids = {order.order_id for order in all_orders(world)}
     assert good.order_id in ids
@@ -58,7 +58,7 @@ def test_a_malformed_order_is_left_out_wherever_orders_are_read(world: World, na
 
 def test_an_id_that_a_malformed_order_has_taken_is_not_given_to_another(world: World) -> None:
     order = a_placed_order(world.orders)
-    world.spoil_order(order.order_id, "status", {"S": "PAID"})
+    world.spoil("orderId", order.order_id, "status", {"S": "PAID"})
     with pytest.raises(MalformedRow):
         world.orders.create(order)
 

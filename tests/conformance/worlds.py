@@ -55,12 +55,11 @@ class World(Protocol):
     def audit(self) -> AuditLog: ...
     def queue(self, visibility_seconds: int = 60) -> QueuePair: ...
     def topic(self, filters: Sequence[Filter]) -> tuple[Topic, list[Queue]]: ...
-    def spoil_product(self, product_id: str, name: str, value: Any) -> None:
-        """Write an attribute without the code that checks it; None removes it."""
-        ...
+    def spoil(self, key: str, item_id: str, name: str, value: Any) -> None:
+        """Write an attribute of an order or a product (by its ``key``) without the code that checks it.
 
-    def spoil_order(self, order_id: str, name: str, value: Any) -> None:
-        """The same, of an order."""
+        None removes it.
+        """
         ...
 
     def pause(self) -> None:
@@ -124,19 +123,13 @@ class MemoryWorld:
             topic.subscribe(queue, event_types)
         return topic, list(queues)
 
-    def spoil_product(self, product_id: str, name: str, value: Any) -> None:
-        _spoil(self._tables.products, product_id, name, value)
-
-    def spoil_order(self, order_id: str, name: str, value: Any) -> None:
-        _spoil(self._tables.orders, order_id, name, value)
+    def spoil(self, key: str, item_id: str, name: str, value: Any) -> None:
+        rows: Rows[Any] = self._tables.orders if key == "orderId" else self._tables.products
+        item = {**rows.data[item_id], name: value}
+        rows.data[item_id] = {one: kept for one, kept in item.items() if kept is not None}
 
     def pause(self) -> None:
         self.clock.advance(PAUSE_SECONDS)
-
-
-def _spoil(rows: Rows[Any], key: str, name: str, value: Any) -> None:
-    item = {**rows.data[key], name: value}
-    rows.data[key] = {one: kept for one, kept in item.items() if kept is not None}
 
 
 class AwsWorld:
@@ -174,15 +167,10 @@ class AwsWorld:
         arn = self._sns.create_topic(Name=fresh_id("conformance"))["TopicArn"]
         return SnsTopic(self._sns, arn), [self._subscribed(arn, event_types) for event_types in filters]
 
-    def spoil_product(self, product_id: str, name: str, value: Any) -> None:
-        self._spoil(self._names.inventory_table, {"productId": {"S": product_id}}, name, value)
-
-    def spoil_order(self, order_id: str, name: str, value: Any) -> None:
-        self._spoil(self._names.orders_table, {"orderId": {"S": order_id}}, name, value)
-
-    def _spoil(self, table: str, key: dict[str, Any], name: str, value: Any) -> None:
+    def spoil(self, key: str, item_id: str, name: str, value: Any) -> None:
+        table = self._names.orders_table if key == "orderId" else self._names.inventory_table
         action: Any = {"Action": "DELETE"} if value is None else {"Action": "PUT", "Value": value}
-        self._dynamodb.update_item(TableName=table, Key=key, AttributeUpdates={name: action})
+        self._dynamodb.update_item(TableName=table, Key={key: {"S": item_id}}, AttributeUpdates={name: action})
 
     def pause(self) -> None:
         time.sleep(PAUSE_SECONDS)  # between two looks of a wait for a condition; the twins move their clock instead

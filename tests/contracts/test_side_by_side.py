@@ -73,9 +73,3 @@ def test_a_producer_publishes_only_its_own_version_and_no_unknown_fields(
 ) -> None:
     with pytest.raises(ContractBreach, match=problem):
         Contracts(catalogs[publisher]).encode(created(catalogs[made_by], **more))
-
-
-def test_an_event_that_says_1_0_may_not_have_a_field_of_1_1(catalogs: Versions) -> None:
-    text = Contracts(catalogs[NEW]).encode(created(catalogs[NEW], **{FIELD: "web"}))
-    with pytest.raises(ContractBreach, match="is not a known field"):
-        Contracts(catalogs[OLD]).decode(text.replace('"version": "1.1"', '"version": "1.0"'))
