@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from shopflow.catalog import load_catalog
 from shopflow.clock import HeaderFactory, SystemClock
 from shopflow.domain import order as steps
-from shopflow.domain.event import Event, payload_of
+from shopflow.domain.event import Event
 from shopflow.domain.order import EventHeader, EventType, Line, Order, Transition
 from shopflow.domain.stock import Product
 from shopflow.errors import Conflict, Contention
+from shopflow.messaging.outbox import stored_event
 from shopflow.ports import Orders, Products
 
-HEADERS = HeaderFactory(SystemClock())
+CATALOG, HEADERS = load_catalog(), HeaderFactory(SystemClock())
 DECLINED = "Card expired"
 
 
@@ -103,14 +105,4 @@ def got_through(orders: Orders, transitions: Sequence[Transition], stock: dict[s
 
 def an_event(order: Order) -> Event:
     """The event in the outbox of ``order``."""
-    assert order.outbox is not None
-    return Event(
-        event_id=order.outbox.event_id,
-        event_type=order.outbox.event_type,
-        version="1.0",
-        time_ms=order.outbox.time_ms,
-        source="order-service",
-        correlation_id=order.order_id,
-        causation_id=order.outbox.causation_id,
-        payload=payload_of(order, order.outbox.event_type),
-    )
+    return stored_event(CATALOG, order)

@@ -185,17 +185,5 @@ class AwsWorld:
         attributes = {"RawMessageDelivery": "true"}
         if event_types is not None:
             attributes["FilterPolicy"] = json.dumps({"eventType": sorted(event_types)})
-        self._sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": _send_policy(topic_arn, arn)})
         self._sns.subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=arn, Attributes=attributes)
         return SqsQueue(self._sqs, url)
-
-
-def _send_policy(topic_arn: str, queue_arn: str) -> str:
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": queue_arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
-    }
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

@@ -15,13 +15,6 @@ _OF_BATCHES = {
     "SendMessageBatch": "SendMessage",
 }
 """Batch operations have no action of their own (AWS, Service Authorization Reference, SQS and SNS)."""
-_OF_TRANSACTIONS = {
-    "Update": "UpdateItem",
-    "Put": "PutItem",
-    "Delete": "DeleteItem",
-    "ConditionCheck": "ConditionCheckItem",
-}
-"""A transaction needs the action of each of its items (AWS, "Using IAM with DynamoDB transactions")."""
 _STATEMENT = re.compile(r'(INSERT|UPDATE|DELETE|SELECT)\b(?: INTO| FROM|.* FROM)? "([^"]+)"', re.IGNORECASE)
 _BY_TABLE = frozenset(
     {"DeleteItem", "DeleteTable", "DescribeTable", "GetItem", "PutItem", "Query", "Scan", "UpdateItem"}
@@ -76,8 +69,8 @@ def needed_by(service: str, operation: str, params: Mapping[str, Any], place: Pl
         case "dynamodb", "BatchExecuteStatement":
             wanted = [_of_statement(statement["Statement"], place) for statement in params["Statements"]]
         case "dynamodb", "TransactWriteItems":
-            items = [one for item in params["TransactItems"] for one in item.items()]
-            wanted = [(_OF_TRANSACTIONS[kind], place.table(item["TableName"])) for kind, item in items]
+            # It needs the action of each of its items (AWS, "Using IAM with DynamoDB transactions"). Ours are updates.
+            wanted = [("UpdateItem", place.table(item["Update"]["TableName"])) for item in params["TransactItems"]]
         case "dynamodb", _ if operation in _BY_TABLE:
             wanted = [(operation, place.table(params["TableName"], params.get("IndexName")))]
         case "sqs", _ if "QueueUrl" in params:
