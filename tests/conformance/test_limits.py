@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 from shopflow.domain.order import EventType
 from shopflow.memory.queues import MemoryQueue, MemoryTopic
 from shopflow.ports import MAX_BATCH_BYTES, MAX_VISIBILITY_SECONDS, Outgoing, QueueDepth
 from tests.clocks import ManualClock
-
-
-def test_threads_that_share_a_queue_receive_each_message_once() -> None:
-    queue = MemoryQueue(ManualClock(), "queue")
-    sent = [str(number) for number in range(2000)]
-    for body in sent:
-        queue.send(body)
-
-    def drain(_: int) -> list[str]:
-        taken: list[str] = []
-        while messages := queue.receive(7, 0):
-            queue.delete(messages)
-            taken += [message.body for message in messages]
-        return taken
-
-    with ThreadPoolExecutor(4) as pool:
-        drained = [body for taken in pool.map(drain, range(4)) for body in taken]
-    assert sorted(drained) == sorted(sent)
-    assert queue.depth() == QueueDepth(waiting=0, in_flight=0)
 
 
 def test_a_message_is_hidden_for_twelve_hours_from_its_receive_at_most() -> None:

@@ -13,7 +13,6 @@ from shopflow.domain.order import Order
 from shopflow.domain.stock import Product
 from shopflow.invariants import HeldUnits, check_order
 from shopflow.ports import Charge
-from tests.faults.checks import check_mails, check_poison, check_publications, check_refusal
 from tests.system import System
 
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
@@ -79,15 +78,3 @@ def test_a_unit_too_many_or_too_few_is_found(
         held.add(ended(method)[0])
     products = [Product("A", "Name of A", Decimal("9.99"), stock, received)]
     assert [breach.subject for breach in held.check(products)] == offenders
-
-
-def test_the_checks_of_the_fault_tests_find_what_they_are_for() -> None:
-    order = ended(VISA, 5)[0]
-    assert not list(check_mails(order, 2, excused=1))
-    assert list(check_mails(order, 2, excused=0))
-    assert list(check_mails(order, 0, excused=1))
-    assert not list(check_refusal(order, {"A": 7}, {"A": 3}))
-    assert list(check_refusal(order, {"A": 7}, {"A": 2}))
-    assert not list(check_poison("audit", {"poison"}, {"poison"}))
-    assert len(list(check_poison("audit", {"work"}, {"poison"}))) == 2
-    assert [breach.subject for breach in check_publications({"1": 2, "2": 2}, {"2": 1})] == ["1"]
