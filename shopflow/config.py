@@ -103,11 +103,11 @@ def load_config(env: Mapping[str, str]) -> Config:
         log_format=_choice(env, "LOG_FORMAT", "auto", ("auto", "json", "text")),
         metrics=_choice(env, "METRICS", "off", ("off", "emf")) == "emf",
         tracing=_wants_spans(env),
-        mail_from=_address(env, "MAIL_FROM"),
+        mail_from=_mail_from(env),
         tokens=_tokens(env),
-        ops_token=_token(env, "OPS_TOKEN"),
+        ops_token=checked_token(env["OPS_TOKEN"], "OPS_TOKEN") if env.get("OPS_TOKEN") else None,
         ops_token_parameter=env.get("OPS_TOKEN_PARAMETER") or None,
-        supervisor_fd=_pipe(env, SUPERVISOR_FD),
+        supervisor_fd=_supervisor_fd(env),
         control_socket=Path(env[CONTROL_SOCKET]) if env.get(CONTROL_SOCKET) else None,
         stack=env.get("SHOPFLOW_STACK") or "shopflow",
     )
@@ -181,10 +181,10 @@ def _gateway(env: Mapping[str, str]) -> GatewaySettings:
     )
 
 
-def _address(env: Mapping[str, str], name: str) -> str | None:
-    address = env.get(name) or None
+def _mail_from(env: Mapping[str, str]) -> str | None:
+    address = env.get("MAIL_FROM") or None
     if address is not None and not re.fullmatch(r"[^@\s<>,;]+@[^@\s<>,;]+", address):
-        raise ConfigError(f"{name}={address} must be one address, like orders@shop.example.")
+        raise ConfigError(f"MAIL_FROM={address} must be one address, like orders@shop.example.")
     return address
 
 
@@ -200,10 +200,6 @@ def _tokens(env: Mapping[str, str]) -> TokenSettings | None:
     return TokenSettings(issuer, audiences)
 
 
-def _token(env: Mapping[str, str], name: str) -> str | None:
-    return checked_token(env[name], name) if env.get(name) else None
-
-
 def checked_token(token: str, source: str) -> str:
     """``token``. Raises `ConfigError` naming its ``source`` when it is too short."""
     if len(token) < MIN_TOKEN_CHARACTERS:
@@ -211,8 +207,8 @@ def checked_token(token: str, source: str) -> str:
     return token
 
 
-def _pipe(env: Mapping[str, str], name: str) -> int | None:
-    text = env.get(name)
+def _supervisor_fd(env: Mapping[str, str]) -> int | None:
+    text = env.get(SUPERVISOR_FD)
     if not text:
         return None
     try:
@@ -221,7 +217,7 @@ def _pipe(env: Mapping[str, str], name: str) -> int | None:
             return descriptor
     except (ValueError, OverflowError, OSError):
         pass
-    raise ConfigError(f"{name}={text} is no pipe that this process inherited: leave it unset.")
+    raise ConfigError(f"{SUPERVISOR_FD}={text} is no pipe that this process inherited: leave it unset.")
 
 
 def _required(env: Mapping[str, str], name: str) -> str:

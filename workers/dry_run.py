@@ -196,9 +196,9 @@ def _port(**methods: Callable[..., Any]) -> Any:
 
 
 def _refuse_commit(transitions: Sequence[Transition], stock: Mapping[str, int] | None = None) -> dict[str, Exception]:  # noqa: ARG001
-    for transition in transitions:
-        raise Refused(_effect(transition))
-    return {}
+    if not transitions:
+        return {}
+    raise Refused(_effect(transitions[0]))
 
 
 def _effect(transition: Transition) -> str:
