@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,26 +36,6 @@ from tests.waiting import eventually
 ACCOUNT = "000000000000"
 RELAY, OPERATOR = "relay", "operator"
 RECORDING = Path(__file__).with_name("recording")
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The API of the operator's page."""
-
-    url: str
-    token: str
-
-    def get(self, path: str) -> Any:
-        return self._answer("GET", path)
-
-    def post(self, path: str, body: Any) -> Any:
-        return self._answer("POST", path, body)
-
-    def _answer(self, method: str, path: str, body: Any = None) -> Any:
-        headers = {"Authorization": f"Bearer {self.token}"}
-        answer = requests.request(method, self.url + path, json=body, headers=headers, timeout=60)
-        assert answer.ok, answer.text
-        return answer.json()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +81,26 @@ class Guarded:
         return self._clients[service, role]
 
     @contextmanager
-    def operators_page(self) -> Iterator[Page]:
-        """The page /ops of an Order Service that has the operator's rights and no others."""
+    def operators_page(self) -> Iterator[Callable[..., Any]]:
+        """The page /ops of an Order Service that has the operator's rights and no others.
+
+        Yields what asks its API: it takes a path and, for a POST, a body.
+        """
         token, port = token_urlsafe(), free_port()
         env = self.environment(OPERATOR) | address(port) | {"OPS_TOKEN": token, "RELAY": "off"}
         commands = [command for command in service_commands(load_catalog()) if command.service == ORDER]
         with Services(commands, env, LogFiles(self.calls.parent / "logs" / OPERATOR)) as services:
             services.start()
-            page = Page(f"http://{LOOPBACK}:{port}", token)
-            eventually(lambda: answers(page.url), bool)
-            yield page
+            url = f"http://{LOOPBACK}:{port}"
+            eventually(lambda: answers(url), bool)
+
+            def ask(path: str, body: Any = None) -> Any:
+                headers, method = {"Authorization": f"Bearer {token}"}, "POST" if body else "GET"
+                answer = requests.request(method, url + path, json=body, headers=headers, timeout=60)
+                assert answer.ok, answer.text
+                return answer.json()
+
+            yield ask
 
     def granted(self, role: str) -> frozenset[Right]:
         """What Terraform lets the role do. The Order Service runs the relay, whose policy counts separately here."""

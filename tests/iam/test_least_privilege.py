@@ -119,13 +119,13 @@ def _an_operator(guard: Guarded) -> None:
     """On the operator's page, with the operator's rights alone: look at everything, redrive what can be processed."""
     live = guard.live
     orders = _bury_what_can_be_processed(live)
-    with guard.operators_page() as page:
-        assert page.get("/ops/state")["openOrders"] is not None
+    with guard.operators_page() as ask:
+        assert ask("/ops/state")["openOrders"] is not None
         for service in CATALOG.consumers:
-            shown = page.get(f"/ops/dead-letters/{service.name}")
+            shown = ask(f"/ops/dead-letters/{service.name}")
             redrivable = [letter["messageId"] for letter in shown["letters"] if letter["redrivable"]]
             assert redrivable
-            sent = page.post(f"/ops/dead-letters/{service.name}/redrive", {"messageIds": redrivable})
+            sent = ask(f"/ops/dead-letters/{service.name}/redrive", {"messageIds": redrivable})
             assert sent["redriven"] == len(redrivable)
     live.closed(orders)
 
