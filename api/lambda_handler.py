@@ -30,7 +30,7 @@ from api.http_message import (
     log_access,
 )
 from api.service import NAME, Parts, build, ports_on
-from shopflow.aws.parameters import operators_token
+from shopflow.aws.wiring import operators_token
 from shopflow.config import configured_catalog, load_config
 from shopflow.environment import adopt_environment
 from shopflow.log import start_logging

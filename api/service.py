@@ -26,8 +26,7 @@ from api.routes import OrderApi, ShopApi
 from api.routing import Router
 from api.streams import Streams
 from shopflow.aws.calls import INTERACTIVE
-from shopflow.aws.parameters import operators_token
-from shopflow.aws.wiring import connect
+from shopflow.aws.wiring import connect, operators_token
 from shopflow.catalog import Catalog
 from shopflow.clock import Clock, HeaderFactory, SystemClock
 from shopflow.config import Config

@@ -1,24 +1,27 @@
-"""All ports of one process on AWS, from its configuration."""
+"""All ports of one process on AWS, from its configuration, and the operator's token."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import boto3
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from shopflow.aws.calls import CallLimits
+from shopflow.aws.calls import INTERACTIVE, CallLimits
 from shopflow.aws.mail import SesMailer
 from shopflow.aws.queues import SnsTopic, SqsBacklogs, SqsDeadLetters, SqsQueue
 from shopflow.aws.tables import DynamoAuditLog, DynamoOrders, DynamoProducts
-from shopflow.config import Config
+from shopflow.config import Config, checked_token
 from shopflow.errors import ConfigError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,23 @@ def connect(config: Config, limits: CallLimits) -> Aws:
         _config=config,
         _limits=limits,
     )
+
+
+def operators_token(config: Config) -> str | None:
+    """The token that is set, or else that of the SSM parameter that is named. None turns the operator's page off.
+
+    A parameter that cannot be read turns the page off until the next start, and is logged: orders need no such page.
+    """
+    name = config.ops_token_parameter
+    if config.ops_token or not name:
+        return config.ops_token
+    ssm = session_in(config.region).client("ssm", endpoint_url=config.endpoint_url, config=INTERACTIVE.boto_config())
+    try:
+        answer = ssm.get_parameter(Name=name, WithDecryption=True)
+        return checked_token(answer["Parameter"]["Value"], f"The SSM parameter {name}")
+    except (BotoCoreError, ClientError, ConfigError) as error:
+        log.error("the operator's page is off: %s", error)
+        return None
 
 
 @contextmanager
