@@ -170,7 +170,8 @@ class Services:
         self._commands = {command.label: command for command in commands}
         self._env = dict(env)
         self._output = output
-        self._running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, float] = {}
         self._pipe: tuple[int, int] | None = None
 
     @property
@@ -187,7 +188,8 @@ class Services:
         """Start these processes (default: all), except those that run already."""
         for label in labels or self.labels:
             if label not in self._running:
-                self._running[label] = (self._start(self._commands[label]), time.monotonic())
+                self._running[label] = self._start(self._commands[label])
+                self._started[label] = time.monotonic()
 
     def _start(self, command: Command) -> subprocess.Popen[bytes]:
         self._pipe = self._pipe or os.pipe()
@@ -217,40 +219,43 @@ class Services:
 
     def pid(self, label: str) -> int | None:
         """None: it does not run."""
-        process, _ = self._running.get(label, (None, 0))
+        process = self._running.get(label)
         return process.pid if process else None
 
     def send(self, label: str, signum: signal.Signals) -> None:
         """Send ``signum`` to a process if it runs, and do not wait. `ended` reports its end."""
         if label in self._running:
-            self._running[label][0].send_signal(signum)
+            self._running[label].send_signal(signum)
 
     def kill(self, label: str, signum: signal.Signals = signal.SIGKILL) -> int:
         """Send ``signum``, wait until the process has ended, and return its exit code."""
-        process, _ = self._running.pop(label)
+        process = self._running.pop(label)
         process.send_signal(signum)
         return process.wait(STOP_SECONDS)
 
     def ended(self) -> list[Ended]:
         """The processes that ended by themselves since the last call."""
-        now = time.monotonic()
-        ended = []
-        for label, (process, started) in list(self._running.items()):
-            if process.poll() is not None:
-                ended.append(Ended(label, process.returncode, now - started))
-                del self._running[label]
-        return ended
+        ended = {label: code for label, process in self._running.items() if (code := process.poll()) is not None}
+        for label in ended:
+            del self._running[label]
+        return [Ended(label, code, time.monotonic() - self._started[label]) for label, code in ended.items()]
 
     def stop(self, seconds: float = STOP_SECONDS) -> list[str]:
         """Send SIGTERM to all, and SIGKILL to those that still run after ``seconds``. Returns the labels of those."""
-        for process, _ in self._running.values():
+        for process in self._running.values():
             process.terminate()
             process.send_signal(signal.SIGCONT)  # it may be frozen
-        deadline = time.monotonic() + seconds
+        deadline, killed = time.monotonic() + seconds, []
         try:
-            killed = [label for label in self._running if not self._ends_before(deadline, label)]
+            for label, process in self._running.items():
+                try:
+                    process.wait(max(0, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+                    killed.append(label)
         except BaseException:  # a second Ctrl-C stops at once
-            for process, _ in self._running.values():
+            for process in self._running.values():
                 process.kill()
             raise
         self._running.clear()
@@ -258,13 +263,3 @@ class Services:
             os.close(end)
         self._pipe = None
         return killed
-
-    def _ends_before(self, deadline: float, label: str) -> bool:
-        process, _ = self._running[label]
-        try:
-            process.wait(max(0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return False
-        return True

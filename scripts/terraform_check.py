@@ -21,19 +21,13 @@ MODULE = ROOT / "terraform"
 DATA = ROOT / ".local" / "check" / "terraform-data"
 
 
-def require_scanner() -> str:
-    """The path of checkov. Raises `CommandError` if it is not installed."""
-    beside = Path(sys.prefix) / "scan" / "bin" / "checkov"
-    found = str(beside) if beside.exists() else shutil.which("checkov")
-    if found is None:
-        raise CommandError("checkov is not installed: 'make terraform-check' installs it, from requirements/scan.txt")
-    return found
-
-
 def scan(module: Path = MODULE) -> list[str]:
-    """The command that scans a root module, with the settings of aws.tfvars."""
+    """The command that scans a root module, with the settings of aws.tfvars. Raises `CommandError` without checkov."""
+    scanner = shutil.which("checkov", path=f"{sys.prefix}/scan/bin{os.pathsep}{os.environ.get('PATH', '')}")
+    if scanner is None:
+        raise CommandError("checkov is not installed: 'make terraform-check' installs it, from requirements/scan.txt")
     settings = ["--framework", "terraform", "--var-file", str(module / "aws.tfvars")]
-    return [require_scanner(), "-d", str(module), *settings, "--skip-download", "--quiet", "--compact"]
+    return [scanner, "-d", str(module), *settings, "--skip-download", "--quiet", "--compact"]
 
 
 def passes(title: str, command: list[str]) -> str:
@@ -49,15 +43,14 @@ def passes(title: str, command: list[str]) -> str:
 
 def main() -> int:
     progress, terraform = Progress(), require_terraform()
+    test = [terraform, "test", "-no-color"]
     init = ["-backend=false", "-input=false", "-lockfile=readonly", *provider_arguments(os.environ)]
     checks = {
         "terraform fmt": [terraform, "fmt", "-check", "-diff", "-recursive"],
         "terraform init": [terraform, "init", "-no-color", *init],
         "terraform validate": [terraform, "validate", "-no-color"],
-        "terraform test": [terraform, "test", "-no-color"],
-        "terraform test, with aws.tfvars": [
-            *(terraform, "test", "-no-color", "-test-directory=tests/aws", "-var-file=aws.tfvars")
-        ],
+        "terraform test": test,
+        "terraform test, with aws.tfvars": [*test, "-test-directory=tests/aws", "-var-file=aws.tfvars"],
         "checkov": scan(),
     }
     for title, command in checks.items():

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 
 from scripts.console import OK, Progress, new_console, parser_of, run_command
 from scripts.infra.lifecycle import down, reset, status, up
-from scripts.infra.stack import Stack, stack_for_developer
-from shopflow.errors import ConfigError
+from scripts.infra.stack import chosen_port, stack_for_developer
+from shopflow.environment import ENDPOINT
 
 ABOUT = """\
 A local AWS with ShopFlow's topic, queues and tables in it.
@@ -32,16 +31,6 @@ exit codes: 0 all is well, 1 it is not up or something is in the way (the messag
 """
 
 
-def chosen_port(settings: Mapping[str, str]) -> int | None:
-    """SHOPFLOW_PORT, if it is set. Raises `ConfigError` when it is not a port number."""
-    text = settings.get("SHOPFLOW_PORT")
-    if not text:
-        return None
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise ConfigError(f"SHOPFLOW_PORT={text} must be a number from 1 to 65535.")
-    return int(text)
-
-
 def main() -> int:
     parser = parser_of("scripts.infra", ABOUT)
     parser.add_argument("command", choices=("up", "down", "reset", "status"))
@@ -50,16 +39,11 @@ def main() -> int:
     stack = stack_for_developer(chosen_port(exported))
     os.environ.clear()  # no profile and no real credentials reach boto3
     os.environ.update(stack.environment(exported))
-    os.environ.pop("AWS_ENDPOINT_URL", None)  # each client is told its endpoint
-    return run(command, stack, exported)
-
-
-def run(command: str, stack: Stack, settings: Mapping[str, str]) -> int:
-    """Run ``command`` on the stack. ``settings`` are the variables that choose its cloud."""
+    os.environ.pop(ENDPOINT, None)  # each client is told its endpoint
     progress = Progress()
     match command:
         case "up":
-            config = up(stack, settings, progress)
+            config = up(stack, exported, progress)
             progress.say(f"✔ Up: {config.endpoint_url}, settings in {stack.env_file}")
         case "down":
             down(stack, progress)

@@ -23,12 +23,16 @@ class External:
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint.rstrip("/")
 
-    def start(self, progress: Progress) -> None:
+    def is_running(self) -> bool:
         if not answers(self.endpoint + HEALTH_PATH):
             raise CommandError(
                 f"AWS_ENDPOINT_URL={self.endpoint} does not answer. Start what should listen there, "
                 "or unset AWS_ENDPOINT_URL: then a local AWS is started."
             )
+        return True
+
+    def start(self, progress: Progress) -> None:
+        self.is_running()
         progress.say(f"✔ {self.endpoint} answers: using it as it is (AWS_ENDPOINT_URL)")
 
     def has_ended(self) -> bool:
@@ -50,17 +54,22 @@ class LocalStack:
         self._stack = stack
         self.endpoint = stack.own_endpoint
 
-    def start(self, progress: Progress) -> None:
-        if self._is_running():
-            return
+    def is_running(self) -> bool:
+        if self._container_runs():
+            return True
         if port_is_taken(self._stack.port):
             raise CommandError(
                 f"{taken(self._stack.port)}. If that is the embedded local AWS, run 'make infra-down'. "
                 "Or choose another port: SHOPFLOW_PORT=4570 CLOUD=localstack make infra-up"
             )
+        return False
+
+    def start(self, progress: Progress) -> None:
+        if self.is_running():
+            return
         with progress.step("Starting LocalStack (the first time, Docker downloads its image)"):
             self._compose("up", "--detach", "--quiet-pull")
-            if not wait_until_healthy(self.endpoint, self._is_running):
+            if not wait_until_healthy(self.endpoint, self._container_runs):
                 raise CommandError("LocalStack did not start: 'docker compose logs' shows why.")
 
     def has_ended(self) -> bool:
@@ -75,7 +84,7 @@ class LocalStack:
         with progress.step("Removing LocalStack's container"):
             self._compose("down", "--volumes")
 
-    def _is_running(self) -> bool:
+    def _container_runs(self) -> bool:
         return bool(self._compose("ps", "--quiet", "--status", "running"))
 
     def _compose(self, *arguments: str) -> str:
@@ -94,8 +103,9 @@ class LocalStack:
 Cloud = Embedded | LocalStack | External
 """Each has a ``kind``, which is its name in the stack's record, and an ``endpoint``.
 
-``start`` returns when it answers, and raises `CommandError` when it cannot start. ``stop`` keeps its state, if it can
-keep any; ``discard`` drops the state. ``has_ended``: whether it certainly does not run.
+``start`` returns when it answers. It raises `CommandError` when it cannot start, and so does ``is_running``, which
+only looks. ``stop`` keeps its state, if it can keep any; ``discard`` drops the state. ``has_ended``: whether it
+certainly does not run.
 """
 
 

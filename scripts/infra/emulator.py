@@ -71,19 +71,24 @@ class Embedded:
     def has_ended(self) -> bool:
         return self.process is None
 
-    def start(self, progress: Progress) -> None:
+    def is_running(self) -> bool:
         if process := self.process:
             if process.port != self._stack.port:
                 raise CommandError(
                     f"The local AWS already runs on port {process.port}. Leave SHOPFLOW_PORT unset to use it, "
                     "or run 'make infra-down' first."
                 )
-            return
+            return True
         if port_is_taken(self._stack.port):
             raise CommandError(
                 f"{taken(self._stack.port)}. Stop it, choose another port (SHOPFLOW_PORT=4570 make infra-up), "
                 f"or use what listens there (AWS_ENDPOINT_URL={self.endpoint} make infra-up)."
             )
+        return False
+
+    def start(self, progress: Progress) -> None:
+        if self.is_running():
+            return
         with progress.step(f"Starting a local AWS on {self.endpoint}"):
             self._spawn()
             if not wait_until_healthy(self.endpoint, lambda: bool(self.process)):

@@ -14,7 +14,7 @@ from scripts.infra.abilities import abilities_of, embedded_abilities
 from scripts.infra.clouds import Cloud, External, choose, last_cloud
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import Stack, render_env, write_atomically
-from scripts.infra.terraform import Module, apply, destroy, require_terraform
+from scripts.infra.terraform import Module, apply, init, require_terraform, run
 from scripts.package import Package, make_package, on_lambda, on_this_machine
 from scripts.products import put, read_products
 from shopflow.aws.calls import PATIENT
@@ -73,9 +73,12 @@ def reset(stack: Stack, progress: Progress) -> None:
     """Stop the stack's cloud and remove everything of the stack, with all its orders."""
     with stack.lock(progress):
         cloud = last_cloud(stack)
-        if cloud and cloud.kind == "external":
+        if cloud and cloud.kind == External.kind:
             cloud.start(progress)
-            destroy(Module(stack, cloud.endpoint), progress)
+            module = Module(stack, cloud.endpoint)
+            with progress.step("Removing Terraform's resources") as show:
+                init(module)
+                run(module, module.changing("destroy", "-auto-approve"), show)
         elif cloud:
             cloud.discard(progress)
         if stack.env_file.exists():

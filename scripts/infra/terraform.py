@@ -89,6 +89,11 @@ class Module:
         """Where the copy of the root module is."""
         return self.stack.folder / "module" / "terraform"
 
+    @property
+    def log(self) -> Path:
+        """The output of the last run."""
+        return self.stack.folder / "terraform.log"
+
     def fingerprint(self) -> str:
         """A hash that changes with what an apply would make, and with the endpoint."""
         digest = hashlib.sha256(json.dumps([self.variables, self.endpoint]).encode())
@@ -160,25 +165,31 @@ def apply(module: Module, progress: Progress, cloud_has_ended: Callable[[], bool
             imported += "".join(f'import {{\n  to = {to}\n  id = "{name}"\n}}\n' for to, name in found.items())
             (module.folder / "imports.tf").write_text(imported)
             title = f"Taking over {len(found)} resource(s) that exist and are not in Terraform's state"
-    command = [require_terraform(), "output", "-json"]
-    answer = subprocess.run(command, cwd=module.folder, env=module.environment(), capture_output=True, check=True)
-    return {name: output["value"] for name, output in json.loads(answer.stdout).items()}
+    return outputs_of(module.folder, module.environment())
+
+
+def outputs_of(folder: Path, env: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Terraform's outputs. ``env``: its whole environment, if not this process's.
+
+    Raises `CommandError` when the root module in ``folder`` is not initialised or not applied.
+    """
+    command = [require_terraform(), "output", "-json", "-no-color"]
+    answer = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    if answer.returncode != 0:
+        raise CommandError(f"Terraform has no outputs: {reason_of(answer.stderr)}")
+    outputs = {name: output["value"] for name, output in json.loads(answer.stdout).items()}
+    if "topic_arn" not in outputs:
+        raise CommandError("Terraform has no outputs. Run 'terraform -chdir=terraform apply' first.")
+    return outputs
 
 
 def existing(module: Module) -> dict[str, str]:
     """What the last run could not make because it exists: the id to import it with, by address."""
     ids = {}
-    for found in EXISTS.finditer(_log(module).read_text()):
+    for found in EXISTS.finditer(module.log.read_text()):
         arn = f"arn:aws:iam::{LOCAL_ACCOUNT}:policy/{found['name']}"
         ids[found["address"]] = arn if found["kind"] == "IAM Policy" else found["name"]
     return ids
-
-
-def destroy(module: Module, progress: Progress) -> None:
-    """Remove all resources of the stack from the endpoint."""
-    with progress.step("Removing Terraform's resources") as show:
-        init(module)
-        run(module, module.changing("destroy", "-auto-approve"), show)
 
 
 def init(module: Module) -> None:
@@ -219,9 +230,8 @@ def run(
     again for minutes. The output goes to a file, so that Terraform can go on when this process is killed. Terraform
     inherits the stack's lock, so the next command waits until Terraform has saved its state.
     """
-    log = _log(module)
     (module.folder / PROVIDERS_FILE).unlink(missing_ok=True)
-    with log.open("w") as output, log.open() as written:
+    with module.log.open("w") as output, module.log.open() as written:
         process = subprocess.Popen(
             ["/bin/sh", "-c", SESSION, "sh", *command],
             cwd=module.folder,
@@ -239,9 +249,9 @@ def run(
                 print("Stopping Terraform, which first finishes what it has started (up to 30 s) …", file=sys.stderr)
                 process.communicate()  # closes its stdin
                 raise
-    text = log.read_text()
+    text = module.log.read_text()
     if process.returncode != 0:
-        raise CommandError(f"Terraform failed: {reason_of(text)} (its output: {log})")
+        raise CommandError(f"Terraform failed: {reason_of(text)} (its output: {module.log})")
     return text
 
 
@@ -266,10 +276,6 @@ def _follow(
             elif change := CHANGE.match(line):
                 done += change["what"].endswith("complete")
                 show(f"{done} of {planned} done: {change['resource']} {change['what'].lower()}")
-
-
-def _log(module: Module) -> Path:
-    return module.stack.folder / "terraform.log"
 
 
 def reason_of(output: str) -> str:

@@ -55,51 +55,50 @@ def stack(tmp_path: Path) -> Stack:
 
 def test_the_env_file_alone_says_what_a_stack_s_processes_use(stack: Stack) -> None:
     exported = {"AWS_ENDPOINT_URL": "https://elsewhere", "AWS_PROFILE": "production", "SHOPFLOW_TOPIC_ARN": "real"}
-    stack.env_file.write_text(render_env(OUTPUTS, ENDPOINT))
+    overlay = "/home/O'Brien/my # overlay ${HOME}/catalog.json"
+    stack.env_file.write_text(render_env({**OUTPUTS, "catalog_overlay": overlay}, ENDPOINT))
     env = stack.environment(exported)
     config = load_config(env)
     assert (config.endpoint_url, config.resources.topic_arn) == (ENDPOINT, OUTPUTS["topic_arn"])
     assert config.resources.queue_urls == {"audit": f"{ENDPOINT}/000000000000/shopflow-audit-queue"}
     assert env[API_URL] == f"{ENDPOINT}/_aws/execute-api/b4b6c270/$default", "an address that needs no name resolution"
+    assert env["SHOPFLOW_CATALOG_OVERLAY"] == overlay
     assert "AWS_PROFILE" not in env
 
 
-def test_the_env_file_of_a_stack_on_aws_has_no_endpoint_and_no_keys() -> None:
-    env = dotenv_values(stream=io.StringIO(render_env(OUTPUTS, None)))
-    assert [name for name in env if name.startswith("AWS_")] == ["AWS_REGION"]
-    assert env["SHOPFLOW_AUDIT_QUEUE_URL"] == OUTPUTS["queue_urls"]["audit"]  # type: ignore[index]
-    assert env[API_URL] == OUTPUTS["api_url"]
-    assert "SQS_WAIT_SECONDS" not in env
+NOT_INITIALISED = "printf '\\nError: Required plugins are not installed\\n\\nrun:\\n  terraform init\\n' >&2; exit 1"
 
 
 @pytest.mark.parametrize(
-    ("outputs", "code", "shown"),
+    ("script", "code", "said"),
     [
-        (OUTPUTS, OK, "the stack shopflow in us-east-1 (AWS)"),
-        ({}, FAILED, "Terraform has no outputs. Run"),
-        (None, FAILED, "Terraform has no outputs: Required plugins are not installed"),
+        (f"echo '{json.dumps({name: {'value': value} for name, value in OUTPUTS.items()})}'", OK, "us-east-1 (AWS)"),
+        ("echo '{}'", FAILED, "Terraform has no outputs. Run"),
+        (NOT_INITIALISED, FAILED, "Terraform has no outputs: Required plugins are not installed"),
     ],
 )
-def test_make_env_writes_the_outputs_of_the_state_or_says_that_there_are_none(
-    outputs: dict[str, object] | None,
+def test_make_env_writes_settings_without_endpoint_and_keys_or_says_that_terraform_has_no_outputs(
+    script: str,
     code: int,
-    shown: str,
+    said: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    text = json.dumps({name: {"value": value} for name, value in (outputs or {}).items()})
-    error = "printf '\\nError: Required plugins are not installed\\n\\nrun:\\n  terraform init\\n' >&2; exit 1"
-    answer = error if outputs is None else f"echo '{text}'"
-    (tmp_path / "terraform").write_text(f"#!/bin/sh\n[ \"$1 $2\" = 'output -json' ] || exit 2\n{answer}\n")
-    (tmp_path / "terraform").chmod(0o700)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    (tmp_path / "terraform").mkdir()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "terraform").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "bin" / "terraform").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setattr(sys, "argv", ["env", f"--file={tmp_path / 'settings'}"])
+    monkeypatch.setattr(env, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["env"])
     assert run_command(env.main) == code
     captured = capsys.readouterr()
-    assert shown in captured.out + captured.err
-    assert (tmp_path / "settings").exists() == (code == OK)
+    assert said in captured.out + captured.err
+    written = dotenv_values(tmp_path / ".env.local")
+    assert [name for name in written if name.startswith(("AWS_", "SQS_"))] == (["AWS_REGION"] if code == OK else [])
+    assert written.get(API_URL) == (OUTPUTS["api_url"] if code == OK else None)
 
 
 @pytest.mark.parametrize(
@@ -140,12 +139,6 @@ def test_a_service_that_cannot_start_ends_e2e_with_its_reason(stack: Stack, monk
     said = "audit: its setting is wrong .*'audit' ended with exit code 2"
     with pytest.raises(ConfigError, match=said), e2e.running_services(load_config(env), env, Progress()):
         pass
-
-
-def test_an_overlay_s_path_may_have_blanks_and_quotes(stack: Stack) -> None:
-    overlay = "/home/O'Brien/my # overlay ${HOME}/catalog.json"
-    stack.env_file.write_text(render_env({**OUTPUTS, "catalog_overlay": overlay}, ENDPOINT))
-    assert stack.environment({})["SHOPFLOW_CATALOG_OVERLAY"] == overlay
 
 
 def test_terraform_applies_again_when_anything_of_it_changes(stack: Stack) -> None:
