@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from scripts.infra.emulator import Embedded
@@ -40,7 +41,7 @@ class Clone:
         env = {"PATH": os.environ["PATH"], "HOME": NOWHERE, **QUICK, **self._address, **exported}
         return {name: value for name, value in env.items() if value is not None}
 
-    def run(self, *command: str, seconds: float = COMMAND_SECONDS, env: dict[str, str | None] | None = None) -> Ran:
+    def run(self, *command: str, seconds: float = COMMAND_SECONDS, env: Mapping[str, str | None] | None = None) -> Ran:
         """Run ``command`` in a shell that exports ``env``, for at most ``seconds``."""
         return subprocess.run(
             command,

@@ -174,7 +174,7 @@ WRONG_SETTINGS = {
 @pytest.mark.parametrize("module", ["scripts.run_all", pytest.param("scripts.e2e", marks=full)])
 @pytest.mark.parametrize(("settings", "said"), WRONG_SETTINGS.values(), ids=WRONG_SETTINGS)
 def test_a_wrong_setting_of_a_service_is_one_line_before_any_service_starts(
-    clone: Clone, module: str, settings: dict[str, str | None], said: str
+    clone: Clone, module: str, settings: dict[str, str], said: str
 ) -> None:
     clone.emulator.start(Progress())
     ran = clone.run(clone.python, "-m", module, env=settings)
