@@ -15,7 +15,7 @@ from bench.bed import Bed, Bench
 from bench.results import Result
 from bench.run_all import ROUNDS, Figures, passage, rows_of
 from scripts.console import CommandError
-from scripts.infra.abilities import local_client
+from scripts.infra.clouds import local_client
 from shopflow.aws.items import order_to_item
 from shopflow.domain.order import Line, Order, Status
 

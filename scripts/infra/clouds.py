@@ -1,18 +1,31 @@
-"""The kinds of local AWS that a stack can run on, and which one it uses."""
+"""The kinds of local AWS that a stack can run on, which one it uses, and what that can do."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from localstack_client.session import Session
 
 from scripts.console import CommandError, Progress, last_line
 from scripts.infra.emulator import Embedded
-from scripts.infra.stack import HEALTH_PATH, ROOT, Stack, answers, port_is_taken, wait_until_healthy
+from scripts.infra.stack import HEALTH_PATH, ROOT, Stack, answers, fetch, port_is_taken, wait_until_healthy
+from shopflow.aws.calls import PATIENT
+from shopflow.aws.inspect import knows
 from shopflow.environment import canonical
 from shopflow.errors import ConfigError
 from shopflow.listeners import taken
+
+SELECT = 'SELECT * FROM "shopflow-no-such-table"'
+TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/shopflow-no-such-table"
+START_SECONDS = 30
+"""LocalStack starts a service with its first call."""
 
 
 class External:
@@ -134,3 +147,44 @@ def _of_kind(kind: str, stack: Stack) -> Cloud:
     if kind not in (Embedded.kind, LocalStack.kind):
         raise ConfigError(f"CLOUD={kind} must be embedded or localstack.")
     return Embedded(stack) if kind == Embedded.kind else LocalStack(stack)
+
+
+def local_client(service: str, endpoint: str, **options: Any) -> Any:
+    """A boto3 client of ``service`` with a local AWS's credentials. ``options`` are boto3's, such as ``config``.
+
+    An AWS_ENDPOINT_URL in the environment takes precedence over ``endpoint``.
+    """
+    return Session(localstack_host=urlsplit(endpoint).netloc).client(service, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """``cloud`` is its name and version. ``table_policies``: whether a table can have a resource policy."""
+
+    cloud: str
+    table_policies: bool = True
+
+    def __str__(self) -> str:
+        lacks = "" if self.table_policies else ", which has no table policies: the audit log can be changed"
+        return self.cloud + lacks
+
+
+def embedded_abilities() -> Abilities:
+    """Those of the embedded emulator. They are known: to ask it would take half a second of every `make infra-up`."""
+    return Abilities(f"ministack {importlib.metadata.version('ministack')}")
+
+
+def abilities_of(endpoint: str) -> Abilities:
+    """Ask the local AWS at ``endpoint``. Raises `CommandError` if ShopFlow cannot run on it, and `Unavailable`."""
+    cloud = _name(endpoint)
+    limits = PATIENT.boto_config(extra_read_seconds=START_SECONDS)
+    dynamodb = local_client("dynamodb", endpoint, config=limits)
+    if not knows(lambda: dynamodb.execute_statement(Statement=SELECT)):
+        raise CommandError(f"{cloud} at {endpoint} cannot run ShopFlow: its DynamoDB has no PartiQL. Use a newer one.")
+    return Abilities(cloud, table_policies=knows(lambda: dynamodb.get_resource_policy(ResourceArn=TABLE)))
+
+
+def _name(endpoint: str) -> str:
+    kind = "ministack" if fetch(f"{endpoint}/_ministack/health") else "LocalStack"
+    health = fetch(endpoint + HEALTH_PATH)
+    return f"{kind} {health.json().get('version', '(unknown version)')}" if health else "An unknown local AWS"

@@ -10,8 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from scripts.console import FAILED, OK, Progress
-from scripts.infra.abilities import abilities_of, embedded_abilities
-from scripts.infra.clouds import Cloud, External, choose, last_cloud
+from scripts.infra.clouds import Cloud, External, abilities_of, choose, embedded_abilities, last_cloud
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import Stack, render_env, write_atomically
 from scripts.infra.terraform import Module, apply, init, require_terraform, run
@@ -152,24 +151,21 @@ def status(stack: Stack, console: Console) -> int:
     except Unavailable:
         console.print(f"{config.endpoint_url} does not answer. Run 'make infra-up'.")
         return FAILED
-    table = Table("Resource", "Name", "Items")
-    table.add_row("endpoint", f"{config.endpoint_url} ({stack.record().get('cloud')})", "")
-    table.add_row("topic", config.resources.topic_arn, "" if report.topic_exists else MISSING)
+    resources, queues = Table("Resource", "Name", "Items"), Table("Queue", "Waiting", "In flight", "Dead letters")
+    resources.add_row("endpoint", f"{config.endpoint_url} ({stack.record().get('cloud')})", "")
+    resources.add_row("topic", config.resources.topic_arn, "" if report.topic_exists else MISSING)
     for name, items in report.tables.items():
-        table.add_row("table", name, MISSING if items is None else str(items))
-    console.print(table)
-    table = Table("Queue", "Waiting", "In flight", "Dead letters")
+        resources.add_row("table", name, MISSING if items is None else str(items))
     for service, depth in report.queues.items():
         dlq = report.dlqs.get(service)
-        dead = str(dlq.total) if dlq else MISSING
-        waiting, in_flight = (str(depth.waiting), str(depth.in_flight)) if depth else (MISSING, MISSING)
-        table.add_row(service, waiting, in_flight, f"[red]{dead}" if dlq and dlq.total else dead)
-    console.print(table)
-    table = Table("Product", "Name", "Price", "Stock", "Received")
+        dead = dlq.total if dlq else MISSING
+        waiting, in_flight = (depth.waiting, depth.in_flight) if depth else (MISSING, MISSING)
+        queues.add_row(service, str(waiting), str(in_flight), f"[red]{dead}" if dead else "0")
+    stock = Table("Product", "Name", "Price", "Stock", "Received")
     for one in products:
         named = escape(printable(one.product_id)), escape(printable(one.product_name))
-        table.add_row(*named, f"${one.price}", str(one.stock), str(one.received))
-    console.print(table)
+        stock.add_row(*named, f"${one.price}", str(one.stock), str(one.received))
+    console.print(resources, queues, stock)
     if not report.complete:
         console.print("A resource is missing. Run 'make infra-up', which makes it again.", style="red")
         return FAILED

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.console import CommandError, Progress
-from scripts.infra.abilities import local_client
+from scripts.infra.clouds import local_client
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import HEALTH_PATH, Stack, answers, port_is_taken
 from shopflow.environment import LOOPBACK

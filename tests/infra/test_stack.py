@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from scripts.console import OK, CommandError, Progress
-from scripts.infra.abilities import abilities_of, embedded_abilities
+from scripts.infra.clouds import abilities_of, embedded_abilities
 from scripts.infra.lifecycle import DEAD_LETTERS, status, up
 from scripts.infra.stack import ROOT
 from scripts.infra.terraform import Module, init, run
