@@ -160,10 +160,3 @@ def test_a_second_one_says_which_process_has_the_port(stack: AppliedStack) -> No
     assert second.returncode == 1
     assert second.stderr.startswith(f"Port {port} is taken by process {api} (")
     assert second.stderr.count("\n") == 1
-
-
-def test_a_wrong_setting_of_a_service_ends_it_with_exit_code_2(stack: AppliedStack) -> None:
-    with run_all(stack, PAYMENT_SUCCESS_RATE="much") as running:
-        assert running.process.stdout is not None
-        assert "PAYMENT_SUCCESS_RATE=much" in running.process.stdout.read()
-        assert running.process.wait(WAIT_SECONDS) == 2

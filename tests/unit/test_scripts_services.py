@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from scripts import run_all
-from scripts.console import OK
+from scripts.console import MISUSED, OK
 from scripts.run_all import keep_running
 from scripts.services import Command, Ended, Lines, Services
 from scripts.supervisor import STEADY_SECONDS, Supervisor
@@ -49,3 +49,10 @@ def test_a_service_that_ignores_sigterm_is_killed_and_named() -> None:
     running.start()
     assert lines.get(timeout=20) == "ready"
     assert running.stop(seconds=0.2) == ["deaf"]
+
+
+def test_a_service_with_a_wrong_setting_ends_all() -> None:
+    command = Command("audit", "audit", (sys.executable, "-c", f"raise SystemExit({MISUSED})"))
+    with Services([command], {}, Lines(print)) as services:
+        services.start()
+        assert keep_running(Supervisor(services, lambda *_: None), None, threading.Event()) == MISUSED
