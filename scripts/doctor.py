@@ -14,8 +14,8 @@ import requests
 from scripts.console import FAILED, OK, CommandError, last_line, new_console, parser_of, run_command
 from scripts.e2e import is_order_service
 from scripts.infra.clouds import choose
-from scripts.infra.stack import RESOURCES, ROOT, Stack, chosen_port, passed_on, stack_for_developer
-from scripts.infra.terraform import PASSED_ON, provider_arguments, require_terraform
+from scripts.infra.stack import RESOURCES, ROOT, Stack, chosen_port, stack_for_developer
+from scripts.infra.terraform import PASSED_ON, provider_arguments, require_terraform, terraform_environment
 from scripts.services import check_settings, url_of
 from shopflow.config import configured_catalog, load_config
 from shopflow.environment import ENDPOINT, ENV_FILE, belongs_to_a_local_aws, read_env_file, read_environment
@@ -54,7 +54,7 @@ def examine(stack: Stack, exported: Mapping[str, str]) -> Iterator[Finding]:
 
 def _terraform(stack: Stack, exported: Mapping[str, str]) -> Iterator[Finding]:
     path = require_terraform()
-    environment = passed_on(exported, *PASSED_ON) | {"CHECKPOINT_DISABLE": "1"}
+    environment = terraform_environment(stack.folder / "terraform-data")
     answer = subprocess.run([path, "version", "-json"], env=environment, capture_output=True, text=True)
     try:
         version = str(json.loads(answer.stdout)["terraform_version"])

@@ -187,7 +187,7 @@ class Services:
     def start(self, *labels: str) -> None:
         """Start these processes (default: all), except those that run already."""
         for label in labels or self.labels:
-            if label not in self._running:
+            if self.pid(label) is None:
                 self._running[label] = self._start(self._commands[label])
                 self._started[label] = time.monotonic()
 
@@ -213,6 +213,7 @@ class Services:
     def remove(self, label: str) -> None:
         """Forget a process that does not run."""
         del self._commands[label]
+        self._running.pop(label, None)
 
     def commands(self, service: str) -> list[Command]:
         return [command for command in self._commands.values() if command.service == service]
@@ -220,7 +221,7 @@ class Services:
     def pid(self, label: str) -> int | None:
         """None: it does not run."""
         process = self._running.get(label)
-        return process.pid if process else None
+        return process.pid if process and process.poll() is None else None
 
     def send(self, label: str, signum: signal.Signals) -> None:
         """Send ``signum`` to a process if it runs, and do not wait. `ended` reports its end."""
@@ -240,20 +241,29 @@ class Services:
             del self._running[label]
         return [Ended(label, code, time.monotonic() - self._started[label]) for label, code in ended.items()]
 
-    def stop(self, seconds: float = STOP_SECONDS) -> list[str]:
-        """Send SIGTERM to all, and SIGKILL to those that still run after ``seconds``. Returns the labels of those."""
-        for process in self._running.values():
-            process.terminate()
+    def end(self, labels: Iterable[str], signum: signal.Signals, seconds: float = STOP_SECONDS) -> list[str]:
+        """Send ``signum`` to these processes and wait until they have ended. SIGKILL ends those that take longer.
+
+        Returns the labels of those that ran for more than ``seconds``.
+        """
+        ending = {label: process for label in labels if (process := self._running.get(label))}
+        for process in ending.values():
+            process.send_signal(signum)
             process.send_signal(signal.SIGCONT)  # it may be frozen
         deadline, killed = time.monotonic() + seconds, []
+        for label, process in ending.items():
+            try:
+                process.wait(max(0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                killed.append(label)
+        return killed
+
+    def stop(self, seconds: float = STOP_SECONDS) -> list[str]:
+        """End all with SIGTERM, as `end` does."""
         try:
-            for label, process in self._running.items():
-                try:
-                    process.wait(max(0, deadline - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
-                    killed.append(label)
+            killed = self.end(list(self._running), signal.SIGTERM, seconds)
         except BaseException:  # a second Ctrl-C stops at once
             for process in self._running.values():
                 process.kill()

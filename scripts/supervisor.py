@@ -13,7 +13,6 @@ from typing import Any
 from scripts.console import MISUSED, CommandError
 from scripts.services import ORDER, Command, Services
 from shopflow.clock import SystemClock
-from shopflow.supervision import STOP_SECONDS
 
 FAULT_SECONDS = 60
 """Each fault ends by itself after this time."""
@@ -21,7 +20,6 @@ MAX_BACK_OFF_SECONDS = 30.0
 """The delay before a restart doubles with each crash, from 1 s to this."""
 STEADY_SECONDS = 30.0
 """After a run of this length a crash counts as the first one again."""
-POLL_SECONDS = 0.05
 Say = Callable[[str, str, int], None]
 
 
@@ -199,13 +197,4 @@ class Supervisor:
         with self._lock:
             self._down.update(labels)
             self._frozen.difference_update(labels)
-            for label in labels:
-                self._services.send(label, signum)
-                self._services.send(label, signal.SIGCONT)
-            ending = {label: pid for label, pid in self.pids().items() if label in labels}
-        deadline = time.monotonic() + STOP_SECONDS
-        while still := ending.items() & self.pids().items():
-            if time.monotonic() > deadline:
-                for label, _ in still:
-                    self._services.send(label, signal.SIGKILL)
-            time.sleep(POLL_SECONDS)
+        self._services.end(labels, signum)

@@ -13,9 +13,8 @@ import sys
 from pathlib import Path
 
 from scripts.console import OK, CommandError, Progress, last_line, run_command
-from scripts.infra.stack import ROOT, passed_on
-from scripts.infra.terraform import PASSED_ON, provider_arguments, require_terraform
-from shopflow.environment import NO_AWS_FILES
+from scripts.infra.stack import ROOT
+from scripts.infra.terraform import provider_arguments, require_terraform, terraform_environment
 
 MODULE = ROOT / "terraform"
 DATA = ROOT / ".local" / "check" / "terraform-data"
@@ -32,9 +31,7 @@ def scan(module: Path = MODULE) -> list[str]:
 
 def passes(title: str, command: list[str]) -> str:
     """Run ``command`` and return the last line of its output. If it fails, print all of it and raise `CommandError`."""
-    settings = {"TF_DATA_DIR": str(DATA), "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
-    environment = passed_on(os.environ, *PASSED_ON) | NO_AWS_FILES | settings
-    answer = subprocess.run(command, cwd=MODULE, env=environment, capture_output=True, text=True)
+    answer = subprocess.run(command, cwd=MODULE, env=terraform_environment(DATA), capture_output=True, text=True)
     if answer.returncode != 0:
         print(answer.stdout + answer.stderr)
         raise CommandError(f"'{title}' failed, see above")

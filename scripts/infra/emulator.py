@@ -142,19 +142,7 @@ class Embedded:
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._log.exists():
             self._log.replace(self._log.with_suffix(".log.1"))
-        with self._process_file.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            subprocess.run(
-                ["/bin/sh", "-c", _IN_BACKGROUND, "sh", sys.executable, "-P", str(PROGRAM)],
-                env=self._environment(),
-                cwd=self._folder,
-                start_new_session=True,
-                pass_fds=[file.fileno()],
-                check=True,
-            )
-
-    def _environment(self) -> dict[str, str]:
-        return passed_on(os.environ) | {
+        environment = passed_on(os.environ) | {
             "BIND_HOST": LOOPBACK,
             "MINISTACK_HOST": LOOPBACK,
             "GATEWAY_PORT": str(self._stack.port),
@@ -170,3 +158,13 @@ class Embedded:
             "PROCESS_FILE": str(self._process_file),
             **self._settings,
         }
+        with self._process_file.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            subprocess.run(
+                ["/bin/sh", "-c", _IN_BACKGROUND, "sh", sys.executable, "-P", str(PROGRAM)],
+                env=environment,
+                cwd=self._folder,
+                start_new_session=True,
+                pass_fds=[file.fileno()],
+                check=True,
+            )

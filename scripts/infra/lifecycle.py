@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 
 from rich.console import Console
 from rich.markup import escape
@@ -111,32 +112,21 @@ def _apply_if_needed(module: Module, cloud: Cloud, progress: Progress) -> None:
     record = stack.record()
     if record.get("outputs") and record.get("fingerprint") == fingerprint:
         write_atomically(stack.env_file, render_env(record["outputs"], module.endpoint))
-        if _is_complete(config_of(stack)):
-            progress.say(f"✔ {module.endpoint} has all resources, nothing to apply")
-            return
+        with suppress(ShopFlowError):
+            if inspect(config_of(stack)).complete:
+                progress.say(f"✔ {module.endpoint} has all resources, nothing to apply")
+                return
     was_cut_off = "fingerprint" in record and not record.get("outputs")
     if was_cut_off and cloud.kind != External.kind:
         progress.say("The first start was cut off, before there was any order: starting over")
-        _start_over(stack, cloud, progress)
+        cloud.discard(progress)
+        for file in stack.folder.glob("*terraform.tfstate*"):
+            file.unlink()
+        cloud.start(progress)
     stack.remember(fingerprint=None)
     outputs = apply(module, progress, cloud.has_ended)
     stack.remember(fingerprint=fingerprint, outputs=outputs)
     write_atomically(stack.env_file, render_env(outputs, module.endpoint))
-
-
-def _start_over(stack: Stack, cloud: Cloud, progress: Progress) -> None:
-    """Begin with an empty cloud and without Terraform's state. Before the first success there is nothing to lose."""
-    cloud.discard(progress)
-    for file in stack.folder.glob("*terraform.tfstate*"):
-        file.unlink()
-    cloud.start(progress)
-
-
-def _is_complete(config: Config) -> bool:
-    try:
-        return inspect(config).complete
-    except ShopFlowError:
-        return False
 
 
 def status(stack: Stack, console: Console) -> int:

@@ -120,21 +120,20 @@ class Module:
 
     def environment(self) -> dict[str, str]:
         """The environment of a run. The shell's credentials, workspace, arguments and variables are left out."""
-        return (
-            passed_on(os.environ, *PASSED_ON)
-            | NO_AWS_FILES
-            | {
-                "AWS_ENDPOINT_URL": self.endpoint,
-                "AWS_DEFAULT_REGION": self.stack.region,
-                "AWS_EC2_METADATA_DISABLED": "true",
-                "TF_DATA_DIR": str(self.stack.folder / "terraform-data"),
-                "TF_IN_AUTOMATION": "1",
-                "USE_EXEC": "1",  # tflocal becomes Terraform, and leaves its file behind
-                "LS_PROVIDERS_FILE": PROVIDERS_FILE,
-                "CHECKPOINT_DISABLE": "1",
-                "DISABLE_DEPRECATION_NOTICE": "1",
-            }
-        )
+        return terraform_environment(self.stack.folder / "terraform-data") | {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_DEFAULT_REGION": self.stack.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "USE_EXEC": "1",  # tflocal becomes Terraform, and leaves its file behind
+            "LS_PROVIDERS_FILE": PROVIDERS_FILE,
+            "DISABLE_DEPRECATION_NOTICE": "1",
+        }
+
+
+def terraform_environment(data: Path) -> dict[str, str]:
+    """The environment of a Terraform that has its providers in ``data`` and no profile of AWS."""
+    own = {"TF_DATA_DIR": str(data), "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+    return passed_on(os.environ, *PASSED_ON) | NO_AWS_FILES | own
 
 
 def _sources() -> list[Path]:
