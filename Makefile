@@ -118,7 +118,7 @@ package: $(RUN) ##+ the zip that AWS Lambda runs all services from (ARCHITECTURE
 	@$(PY) -m scripts.package $${ARCHITECTURE:+"--architecture=$$ARCHITECTURE"} $${LAMBDA_PYTHON:+"--python=$$LAMBDA_PYTHON"}
 
 env: $(RUN) ##+ the services' settings in .env.local, from the outputs of `terraform apply` on AWS
-	@$(PY) -m scripts.env
+	@$(PY) -m scripts.infra env
 
 prove-aws: $(RUN) ##+ prove a throw-away stack on your AWS account, and remove it (CLOUD=embedded YES=1 ORDERS=500)
 	@$(PY) -m scripts.prove_aws

@@ -149,12 +149,9 @@ def parse_scale(text: str, catalog: Catalog) -> dict[str, int]:
     scale = {}
     for part in filter(None, map(str.strip, text.split(","))):
         service, _, number = part.partition("=")
-        if service not in workers:
-            raise ConfigError(
-                f"SCALE: {service!r} is none of {', '.join(workers)}. Write it like SCALE=inventory=3,payment=2"
-            )
-        if not number.isdecimal() or not 1 <= int(number) <= MAX_INSTANCES:
-            raise ConfigError(f"SCALE: {part} needs a number from 1 to {MAX_INSTANCES}.")
+        if service not in workers or not number.isdecimal() or not 1 <= int(number) <= MAX_INSTANCES:
+            wanted = f"must be one of {', '.join(workers)}, with a number from 1 to {MAX_INSTANCES}"
+            raise ConfigError(f"SCALE: {part} {wanted}. Write it like SCALE=inventory=3,payment=2")
         scale[service] = int(number)
     return scale
 

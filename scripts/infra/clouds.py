@@ -15,12 +15,11 @@ from localstack_client.session import Session
 
 from scripts.console import CommandError, Progress, last_line
 from scripts.infra.emulator import Embedded
-from scripts.infra.stack import HEALTH_PATH, ROOT, Stack, answers, fetch, port_is_taken, wait_until_healthy
+from scripts.infra.stack import HEALTH_PATH, ROOT, Stack, answers, fetch, wait_until_healthy
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import knows
 from shopflow.environment import canonical
 from shopflow.errors import ConfigError
-from shopflow.listeners import taken
 
 SELECT = 'SELECT * FROM "shopflow-no-such-table"'
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/shopflow-no-such-table"
@@ -70,11 +69,7 @@ class LocalStack:
     def is_running(self) -> bool:
         if self._container_runs():
             return True
-        if port_is_taken(self._stack.port):
-            raise CommandError(
-                f"{taken(self._stack.port)}. If that is the embedded local AWS, run 'make infra-down'. "
-                "Or choose another port: SHOPFLOW_PORT=4570 CLOUD=localstack make infra-up"
-            )
+        self._stack.check_port()
         return False
 
     def start(self, progress: Progress) -> None:

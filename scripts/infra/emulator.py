@@ -79,11 +79,7 @@ class Embedded:
                     "or run 'make infra-down' first."
                 )
             return True
-        if port_is_taken(self._stack.port):
-            raise CommandError(
-                f"{taken(self._stack.port)}. Stop it, choose another port (SHOPFLOW_PORT=4570 make infra-up), "
-                f"or use what listens there (AWS_ENDPOINT_URL={self.endpoint} make infra-up)."
-            )
+        self._stack.check_port()
         return False
 
     def start(self, progress: Progress) -> None:

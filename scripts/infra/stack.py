@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 
 import requests
 
-from scripts.console import Progress
+from scripts.console import CommandError, Progress
 from shopflow.environment import CREDENTIALS, ENDPOINT, ENV_FILE, LOOPBACK, environment_of, read_env_file
 from shopflow.errors import ConfigError
+from shopflow.listeners import taken
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = "stack.json"
@@ -66,6 +67,14 @@ class Stack:
     @property
     def own_endpoint(self) -> str:
         return f"http://{LOOPBACK}:{self.port}"
+
+    def check_port(self) -> None:
+        """Raise `CommandError` when a program listens on the stack's port."""
+        if port_is_taken(self.port):
+            raise CommandError(
+                f"{taken(self.port)}. Stop it, choose another port (SHOPFLOW_PORT=4570 make infra-up), "
+                f"or use what listens there (AWS_ENDPOINT_URL={self.own_endpoint} make infra-up)."
+            )
 
     def record(self) -> dict[str, Any]:
         """What earlier commands noted: port, cloud, endpoint, Terraform's last outputs. Empty before the first up."""

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from scripts import e2e, env
+from scripts import e2e
 from scripts.console import FAILED, INTERRUPTED, MISUSED, OK, CommandError, Progress, run_command
 from scripts.infra import terraform
+from scripts.infra.__main__ import write_settings
 from scripts.infra.clouds import External, LocalStack, choose
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import API_URL, ROOT, Stack, render_env
@@ -82,15 +83,11 @@ def test_make_env_writes_settings_without_endpoint_and_keys_or_says_that_terrafo
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (tmp_path / "terraform").mkdir()
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "terraform").write_text(f"#!/bin/sh\n{script}\n")
-    (tmp_path / "bin" / "terraform").chmod(0o700)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    (tmp_path / "terraform").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "terraform").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setattr(env, "ROOT", tmp_path)
-    monkeypatch.setattr(sys, "argv", ["env"])
-    assert run_command(env.main) == code
+    assert run_command(lambda: write_settings(tmp_path, tmp_path / ".env.local")) == code
     captured = capsys.readouterr()
     assert said in captured.out + captured.err
     written = dotenv_values(tmp_path / ".env.local")
