@@ -22,6 +22,7 @@ from scripts.infra.stack import Stack
 from scripts.infra.terraform import Module, init, run
 from shopflow.environment import LOOPBACK
 from tests.addresses import free_port
+from tests.commands import Process, processes
 from tests.infra.clone import FIRST_START_SECONDS, Clone
 from tests.lossy_cloud import Faults, lossy
 from tests.sizes import full
@@ -117,7 +118,7 @@ def problem_after(kill: Kill, folder: Path) -> str:
         again = clone.run("make", "-s", "e2e", env=shell, seconds=FIRST_START_SECONDS)
         if again.returncode != 0:
             return again.stdout + again.stderr
-        left = [process for process in _processes() if str(folder) in process.args and "terraform" in process.args]
+        left = [process for process in processes() if str(folder) in process.args and "terraform" in process.args]
         return f"left over: {left}" if left else ""
     finally:
         clone.emulator.kill()
@@ -143,13 +144,6 @@ def start_and_kill(clone: Clone, env: dict[str, str], kill: Kill) -> None:
             process.stdout.read()
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    pid: int
-    parent: int
-    args: str
-
-
 def victims(make: int, emulator: Embedded, victim: str) -> list[int]:
     """The processes of the start to kill."""
     emulators = [emulator.process.pid] if emulator.process else []
@@ -165,15 +159,9 @@ def victims(make: int, emulator: Embedded, victim: str) -> list[int]:
     return [make, *(process.pid for process in below), *emulators]
 
 
-def _processes() -> list[Process]:
-    answer = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
-    rows = [row.split(maxsplit=2) for row in answer.stdout.splitlines()]
-    return [Process(int(pid), int(parent), args) for pid, parent, args in rows if args]
-
-
 def _descendants(pid: int) -> Iterator[Process]:
     children: dict[int, list[Process]] = {}
-    for process in _processes():
+    for process in processes():
         children.setdefault(process.parent, []).append(process)
     waiting = [pid]
     while waiting:

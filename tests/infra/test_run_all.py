@@ -19,7 +19,7 @@ import requests
 
 from scripts.infra.stack import ROOT
 from tests.addresses import free_port
-from tests.commands import has_ended, run_module
+from tests.commands import processes, run_module
 from tests.sizes import full
 from tests.stack import AppliedStack
 from tests.waiting import eventually
@@ -44,9 +44,7 @@ class RunAll:
 
     def children(self) -> dict[str, int]:
         """Process ids by service, which is the last word of the command."""
-        answer = subprocess.run(["ps", "-eo", "ppid=,pid=,args="], capture_output=True, text=True, check=True)
-        rows = [row.split() for row in answer.stdout.splitlines()]
-        return {row[-1]: int(row[1]) for row in rows if int(row[0]) == self.process.pid}
+        return {one.args.split()[-1]: one.pid for one in processes() if one.parent == self.process.pid}
 
 
 @contextmanager
@@ -70,6 +68,11 @@ def run_all(stack: AppliedStack, streams: Mapping[str, int] | None = None, **env
             process.wait(WAIT_SECONDS)
 
 
+def alive(pids: Mapping[str, int]) -> set[str]:
+    running = {process.pid for process in processes()}
+    return {name for name, pid in pids.items() if pid in running}
+
+
 def says(text: str) -> Callable[[dict[str, Any]], bool]:
     return lambda line: text in line["message"]
 
@@ -81,7 +84,7 @@ def test_it_starts_all_services_and_sigterm_stops_them_all_with_exit_code_0(stac
         assert set(pids) == {"api", "inventory", "payment", "notification", "audit"}
         running.process.terminate()
         assert running.process.wait(WAIT_SECONDS) == 0
-    assert all(map(has_ended, pids.values()))
+    assert not alive(pids)
 
 
 def test_when_it_is_killed_all_services_stop(stack: AppliedStack) -> None:
@@ -91,7 +94,7 @@ def test_when_it_is_killed_all_services_stop(stack: AppliedStack) -> None:
         assert len(pids) == 5
         running.process.kill()
         running.process.wait(WAIT_SECONDS)
-        eventually(lambda: {name for name, pid in pids.items() if not has_ended(pid)}, lambda alive: not alive)
+        eventually(lambda: alive(pids), lambda names: not names)
 
 
 CHOSEN = "a-token-that-nobody-can-guess"
