@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -141,17 +140,6 @@ def test_no_file_and_no_pipe_gets_the_operators_token(stack: AppliedStack, tmp_p
 
 def _environment(pid: int) -> bytes:
     return Path(f"/proc/{pid}/environ").read_bytes()
-
-
-def test_a_service_that_is_killed_is_started_again(stack: AppliedStack) -> None:
-    with run_all(stack) as running:
-        running.wait_for(says("ShopFlow is up"))
-        first = running.children()["payment"]
-        os.kill(first, signal.SIGKILL)
-        said = running.wait_for(says("was killed by SIGKILL; starting again in 1 s"))
-        assert said["service"] == "payment-service"
-        running.wait_for(says("started again"))
-        eventually(lambda: running.children().get("payment"), lambda pid: pid not in (None, first))
 
 
 def test_a_second_one_says_which_process_has_the_port(stack: AppliedStack) -> None:

@@ -48,13 +48,6 @@ def test_an_up_says_which_cloud_it_uses_and_what_that_lacks(stack: AppliedStack)
 
 
 @full
-def test_a_second_plan_finds_no_drift(stack: AppliedStack) -> None:
-    module = Module(stack.stack, stack.stack.own_endpoint)
-    init(module)
-    assert "No changes" in run(module, module.changing("plan"))
-
-
-@full
 def test_while_deletion_protection_is_on_destroy_is_refused_and_removes_nothing() -> None:
     with applied_stack() as stack:
         module = Module(stack.stack, stack.stack.own_endpoint)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -62,6 +64,12 @@ def test_a_broken_service_is_back_by_itself(
         "payment-2": same,
         "audit": True,
     }
+
+
+def test_a_process_that_crashes_is_started_again(supervisor: Supervisor) -> None:
+    before = supervisor.pids()["audit"]
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: supervisor.pids().get("audit"), lambda pid: pid not in (None, before))
 
 
 def test_a_restart_ends_the_fault_and_gives_new_processes(supervisor: Supervisor) -> None:
