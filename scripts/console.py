@@ -121,7 +121,9 @@ def run_command(command: Callable[[], int]) -> int:
     try:
         code = command()
     except ShopFlowError as error:
-        errors.print(advised(error), style="red", markup=False)
+        advice = "AWS does not answer as it should. 'make infra-up' starts a local one. "
+        text = f"{advice}({error})" if type(error) is Unavailable else str(error)
+        errors.print(text, style="red", markup=False)
         return MISUSED if isinstance(error, ConfigError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -137,13 +139,6 @@ def run_command(command: Callable[[], int]) -> int:
     finally:
         logger.removeHandler(left_out)
     return FAILED if code == OK and left_out.printed else code
-
-
-def advised(error: ShopFlowError) -> str:
-    """The text of ``error``. When AWS does not answer, it also says what to do."""
-    if type(error) is Unavailable:
-        return f"AWS does not answer as it should. 'make infra-up' starts a local one. ({error})"
-    return str(error)
 
 
 def last_line(text: str) -> str:

@@ -145,15 +145,14 @@ def main() -> int:
     parser = parser_of("scripts.package", ABOUT)
     parser.add_argument("--python", default="3.13", choices=PYTHONS, help="Lambda's Python (3.13)")
     parser.add_argument("--architecture", default="x86_64", choices=MACHINES, help="Lambda's processors (x86_64)")
-    parser.add_argument("--output", type=Path, default=FOLDER / "lambda.zip", metavar="FILE", help="(%(default)s)")
     parser.add_argument("--overlay", type=Path, metavar="FILE", help="the catalogue's overlay, to pack as well")
     options = parser.parse_args()
-    progress = Progress()
-    make_package(Package(options.output, on_lambda(options.python, options.architecture)), progress, options.overlay)
-    with zipfile.ZipFile(options.output) as archive:
+    progress, file = Progress(), FOLDER / "lambda.zip"
+    make_package(Package(file, on_lambda(options.python, options.architecture)), progress, options.overlay)
+    with zipfile.ZipFile(file) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
-    packed = options.output.read_bytes()
-    progress.say(f"✔ {options.output}: {len(packed) / 1e6:.1f} MB, {unpacked / 1e6:.1f} MB unpacked")
+    packed = file.read_bytes()
+    progress.say(f"✔ {file}: {len(packed) / 1e6:.1f} MB, {unpacked / 1e6:.1f} MB unpacked")
     progress.say(f"  sha256 {hashlib.sha256(packed).hexdigest()}")
     return OK
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scripts.console import FAILED, OK, Progress
+from scripts.console import FAILED, OK, CommandError, Progress
 from scripts.infra.clouds import Cloud, External, abilities_of, choose, embedded_abilities, last_cloud
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import Stack, render_env, write_atomically
@@ -22,7 +22,7 @@ from shopflow.aws.inspect import inspect
 from shopflow.aws.mail import verify_sender
 from shopflow.aws.wiring import connect
 from shopflow.config import Config, catalog_overlay, configured_catalog, load_config
-from shopflow.errors import ConfigError, ShopFlowError, Unavailable
+from shopflow.errors import ConfigError, ShopFlowError
 from shopflow.log import printable
 
 DEAD_LETTERS = 3
@@ -130,17 +130,12 @@ def _apply_if_needed(module: Module, cloud: Cloud, progress: Progress) -> None:
 
 
 def status(stack: Stack, console: Console) -> int:
-    """Show resources, queue depths and stock. Returns 0 (all is well), 1 (not up or not complete) or `DEAD_LETTERS`."""
-    try:
-        config = config_of(stack)
-        report = inspect(config)
-        products = connect(config, PATIENT).products.all() if report.complete else []
-    except ConfigError:
-        console.print("Nothing is up. Run 'make infra-up'.")
-        return FAILED
-    except Unavailable:
-        console.print(f"{config.endpoint_url} does not answer. Run 'make infra-up'.")
-        return FAILED
+    """Show resources, queue depths and stock. Returns 0 (all is well), 1 (something is missing) or `DEAD_LETTERS`."""
+    if not stack.env_file.exists():
+        raise CommandError("Nothing is up. Run 'make infra-up'.")
+    config = config_of(stack)
+    report = inspect(config)
+    products = connect(config, PATIENT).products.all() if report.complete else []
     resources, queues = Table("Resource", "Name", "Items"), Table("Queue", "Waiting", "In flight", "Dead letters")
     resources.add_row("endpoint", f"{config.endpoint_url} ({stack.record().get('cloud')})", "")
     resources.add_row("topic", config.resources.topic_arn, "" if report.topic_exists else MISSING)

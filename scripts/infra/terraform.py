@@ -36,8 +36,9 @@ EXISTS = re.compile(
 )
 """Terraform's error when a resource exists but is not in its state."""
 PROVIDERS_FILE = "local_cloud_override.tf"
-LOCAL_ACCOUNT = "000000000000"
 POLL_SECONDS = 0.05
+Show = Callable[[str], None]
+Ask = Callable[[], bool]
 SESSION = """
 exec 3<&0
 "$@" </dev/null 3<&- & terraform=$!
@@ -144,7 +145,7 @@ def _sources() -> list[Path]:
     return [*sorted(files), ROOT / "schemas" / "catalog.json"]
 
 
-def apply(module: Module, progress: Progress, cloud_has_ended: Callable[[], bool]) -> dict[str, Any]:
+def apply(module: Module, progress: Progress, cloud_has_ended: Ask) -> dict[str, Any]:
     """Make the resources as the module says. Returns Terraform's outputs. Raises `CommandError` when it fails.
 
     A resource can exist that is not in Terraform's state: the answer of the call that made it was lost, or Terraform
@@ -186,8 +187,8 @@ def existing(module: Module) -> dict[str, str]:
     """What the last run could not make because it exists: the id to import it with, by address."""
     ids = {}
     for found in EXISTS.finditer(module.log.read_text()):
-        arn = f"arn:aws:iam::{LOCAL_ACCOUNT}:policy/{found['name']}"
-        ids[found["address"]] = arn if found["kind"] == "IAM Policy" else found["name"]
+        prefix = "arn:aws:iam::000000000000:policy/" if found["kind"] == "IAM Policy" else ""
+        ids[found["address"]] = prefix + found["name"]
     return ids
 
 
@@ -217,12 +218,7 @@ def provider_arguments(env: Mapping[str, str]) -> list[str]:
     return next(([f"-plugin-dir={folder}"] for folder in folders if (folder / PROVIDER).is_dir()), [])
 
 
-def run(
-    module: Module,
-    command: list[str],
-    show: Callable[[str], None] = lambda _: None,
-    cloud_has_ended: Callable[[], bool] = lambda: False,
-) -> str:
+def run(module: Module, command: list[str], show: Show = lambda _: None, cloud_has_ended: Ask = lambda: False) -> str:
     """Run ``command`` in the module's folder and return its output. ``show`` gets its progress as text.
 
     Raises `CommandError` with the reason when it fails, at once when ``cloud_has_ended``: Terraform alone would try
@@ -230,8 +226,10 @@ def run(
     inherits the stack's lock, so the next command waits until Terraform has saved its state.
     """
     (module.folder / PROVIDERS_FILE).unlink(missing_ok=True)
-    with module.log.open("w") as output, module.log.open() as written:
-        process = subprocess.Popen(
+    with (
+        module.log.open("w") as output,
+        module.log.open() as written,
+        subprocess.Popen(
             ["/bin/sh", "-c", SESSION, "sh", *command],
             cwd=module.folder,
             env=module.environment(),
@@ -240,26 +238,21 @@ def run(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             close_fds=False,
-        )
-        with process:
-            try:
-                _follow(process, written, show, cloud_has_ended)
-            except KeyboardInterrupt:
-                print("Stopping Terraform, which first finishes what it has started (up to 30 s) …", file=sys.stderr)
-                process.communicate()  # closes its stdin
-                raise
+        ) as process,
+    ):
+        try:
+            _follow(process, written, show, cloud_has_ended)
+        except KeyboardInterrupt:
+            print("Stopping Terraform, which first finishes what it has started (up to 30 s) …", file=sys.stderr)
+            process.communicate()  # closes its stdin
+            raise
     text = module.log.read_text()
     if process.returncode != 0:
         raise CommandError(f"Terraform failed: {reason_of(text)} (its output: {module.log})")
     return text
 
 
-def _follow(
-    process: subprocess.Popen[bytes],
-    written: TextIO,
-    show: Callable[[str], None],
-    cloud_has_ended: Callable[[], bool],
-) -> None:
+def _follow(process: subprocess.Popen[bytes], written: TextIO, show: Show, cloud_has_ended: Ask) -> None:
     """Show what Terraform writes, until it ends."""
     planned, done, rest, ended = 0, 0, "", False
     while not ended:
