@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from scripts.console import CommandError
 from scripts.infra.stack import ROOT
@@ -156,7 +156,7 @@ def parse_scale(text: str, catalog: Catalog) -> dict[str, int]:
     return scale
 
 
-class Services:
+class Services(AbstractContextManager["Services"]):
     """A set of processes. The end of its ``with`` block stops them all.
 
     Each runs in a session of its own, so that a Ctrl-C in the terminal reaches only the process that holds this object.
@@ -175,10 +175,7 @@ class Services:
     def labels(self) -> list[str]:
         return list(self._commands)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self, *labels: str) -> None:
@@ -233,10 +230,9 @@ class Services:
 
     def ended(self) -> list[Ended]:
         """The processes that ended by themselves since the last call."""
-        ended = {label: code for label, process in self._running.items() if (code := process.poll()) is not None}
-        for label in ended:
-            del self._running[label]
-        return [Ended(label, code, time.monotonic() - self._started[label]) for label, code in ended.items()]
+        ended = [label for label, process in self._running.items() if process.poll() is not None]
+        now = time.monotonic()
+        return [Ended(label, self._running.pop(label).returncode, now - self._started[label]) for label in ended]
 
     def end(self, labels: Iterable[str], signum: signal.Signals, seconds: float = STOP_SECONDS) -> list[str]:
         """Send ``signum`` to these processes and wait until they have ended. SIGKILL ends those that take longer.

@@ -42,6 +42,12 @@ def runner(main: Callable[[], int], env: Mapping[str, str], operator_log: Path) 
     return run
 
 
+def install(folder: Path, name: str, script: str) -> None:
+    """Put a shell script into the folder, as a program of that name. An empty script gives one that cannot run."""
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755 if script else 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     pid: int

@@ -14,11 +14,12 @@ from scripts.infra.lifecycle import up
 from scripts.infra.stack import Stack
 from shopflow.environment import LOOPBACK
 from tests.addresses import free_port
+from tests.commands import install
 
-TERRAFORM = {"terraform": """echo '{"terraform_version": "1.11.4"}'"""}
-NO_ENGINE = {"docker": "echo 'Cannot connect to the Docker daemon. Is the docker daemon running?' >&2; exit 1"}
+TERRAFORM = """echo '{"terraform_version": "1.11.4"}'"""
+NO_ENGINE = "echo 'Cannot connect to the Docker daemon. Is the docker daemon running?' >&2; exit 1"
+NOBODY = "http://127.0.0.1:1"
 LOCALSTACK = {"CLOUD": "localstack"}
-NOBODY = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
 
 
 @pytest.fixture
@@ -27,15 +28,8 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("PORT", str(free_port()))
     monkeypatch.setattr(doctor, "ROOT", tmp_path)
-    install(tmp_path, TERRAFORM)
+    install(tmp_path, "terraform", TERRAFORM)
     return Stack("own", tmp_path / "own", tmp_path / ".env.local", free_port(), "shopflow-own")
-
-
-def install(folder: Path, tools: dict[str, str]) -> None:
-    """Put a shell script into the folder for each of the tools."""
-    for name, script in tools.items():
-        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-        (folder / name).chmod(0o755)
 
 
 def found(stack: Stack, wanted: str, **exported: str) -> str:
@@ -46,24 +40,24 @@ def found(stack: Stack, wanted: str, **exported: str) -> str:
 @pytest.mark.parametrize(
     ("tools", "settings", "code", "start"),
     [
-        ({}, {}, FAILED, "Terraform is not installed: install version 1.9 or later"),
-        (TERRAFORM, LOCALSTACK, FAILED, "CLOUD=localstack needs Docker, which is not installed. Install it."),
-        (TERRAFORM | NO_ENGINE, LOCALSTACK, FAILED, "'docker compose ps' failed: Cannot connect to the Docker daemon."),
-        (TERRAFORM, {"CLOUD": "azure"}, MISUSED, "CLOUD=azure must be embedded or localstack."),
-        (TERRAFORM, NOBODY, FAILED, "AWS_ENDPOINT_URL=http://127.0.0.1:1 does not answer. Start what should listen"),
+        ({"terraform": ""}, {}, FAILED, "Terraform is not installed: install version 1.9 or later"),
+        ({}, LOCALSTACK, FAILED, "CLOUD=localstack needs Docker, which is not installed. Install it."),
+        ({"docker": NO_ENGINE}, LOCALSTACK, FAILED, "'docker compose ps' failed: Cannot connect to the Docker daemon."),
+        ({}, {"CLOUD": "azure"}, MISUSED, "CLOUD=azure must be embedded or localstack."),
+        ({}, {"AWS_ENDPOINT_URL": NOBODY}, FAILED, f"AWS_ENDPOINT_URL={NOBODY} does not answer."),
     ],
 )
 def test_what_prevents_an_up_is_one_line_and_the_doctor_says_the_same(
+    stack: Stack,
     tools: dict[str, str],
     settings: dict[str, str],
     code: int,
     start: str,
-    stack: Stack,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (tmp_path / "terraform").unlink()
-    install(tmp_path, tools)
+    for name, script in tools.items():
+        install(tmp_path, name, script)
     assert run_command(lambda: bool(up(stack, settings, Progress()))) == code
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(start)
@@ -83,7 +77,7 @@ def test_a_good_machine_has_nothing_in_the_way(stack: Stack) -> None:
     ],
 )
 def test_a_terraform_that_is_old_or_broken_is_found(stack: Stack, tmp_path: Path, script: str, said: str) -> None:
-    install(tmp_path, {"terraform": script})
+    install(tmp_path, "terraform", script)
     assert said in found(stack, BAD)
 
 

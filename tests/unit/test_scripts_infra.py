@@ -30,6 +30,7 @@ from shopflow.config import load_config
 from shopflow.domain.stock import Product
 from shopflow.errors import ConfigError, Unavailable
 from tests.addresses import free_port
+from tests.commands import install
 
 ENDPOINT = "http://127.0.0.1:4570"
 OUTPUTS = {
@@ -83,8 +84,7 @@ def test_make_env_writes_settings_without_endpoint_and_keys_or_says_that_terrafo
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (tmp_path / "terraform").write_text(f"#!/bin/sh\n{script}\n")
-    (tmp_path / "terraform").chmod(0o700)
+    install(tmp_path, "terraform", script)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     assert run_command(lambda: write_settings(tmp_path, tmp_path / ".env.local")) == code
@@ -236,14 +236,12 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_virtual_environment_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
     """As on Debian without python3-venv."""
-    broken = tmp_path / "broken-python"
-    broken.write_text(f'#!/bin/sh\ncase "$*" in *venv*) exit 1;; esac\nexec "{sys.executable}" "$@"\n')
-    broken.chmod(0o755)
+    broken, files = tmp_path / "broken-python", tmp_path / ".venv" / "bin"
+    install(tmp_path, broken.name, f'case "$*" in *venv*) exit 1;; esac\nexec "{sys.executable}" "$@"')
     ran = make(tmp_path, f"PYTHON={broken}", ".venv/bin/python")
     assert ran.stderr.splitlines()[0].startswith(f"{broken} cannot make virtual environments: on Debian and Ubuntu")
-    (tmp_path / ".venv" / "bin").mkdir(parents=True)
-    (tmp_path / ".venv" / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
-    (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
+    files.mkdir(parents=True)
+    install(files, "python", "exit 1")
     for name in ("requirements.txt", "requirements/services.txt", "requirements/jwt.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
