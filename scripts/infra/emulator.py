@@ -21,8 +21,6 @@ from shopflow.listeners import taken
 
 STOP_SECONDS = 30
 """A stop saves the state, which takes a second for 10,000 orders."""
-SAVES, LAST = "saves", "last"
-"""The folder of the saves, and the save of a clean stop."""
 PROGRAM = Path(__file__).with_name("emulator_process.py")
 _IN_BACKGROUND = '"$@" </dev/null >>"$EMULATOR_LOG" 2>&1 & echo "$! $GATEWAY_PORT" >"$PROCESS_FILE"'
 
@@ -106,7 +104,7 @@ class Embedded:
             os.kill(pid, signal.SIGTERM)
             if not self._ends(port):
                 raise CommandError(f"The local AWS (process {pid}) does not stop. See {self._log}")
-            if not (self._folder / SAVES / LAST).exists():
+            if not (self._folder / "saves" / "last").exists():
                 raise CommandError(
                     "The local AWS stopped but could not save its state: is the disk full? "
                     f"The next infra-up starts with what it saved before. Its log: {self._log}"
@@ -144,8 +142,7 @@ class Embedded:
             "GATEWAY_PORT": str(self._stack.port),
             "MINISTACK_REGION": self._stack.region,
             "PERSIST_STATE": "1",
-            "STATE_DIR": "state",  # relative to where it runs: the folder may be moved meanwhile
-            "SAVES_DIR": SAVES,
+            "STATE_DIR": "state",
             "SAVE_SECONDS": str(self._stack.save_seconds or ""),
             "TMPDIR": str(self._folder),
             "SFTP_ENABLED": "0",

@@ -15,7 +15,7 @@ from scripts.infra.clouds import Cloud, External, abilities_of, choose, embedded
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import Stack, render_env, write_atomically
 from scripts.infra.terraform import Module, apply, init, require_terraform, run
-from scripts.package import Package, make_package, on_lambda, on_this_machine
+from scripts.package import Package, for_lambda, for_this_machine, make_package
 from scripts.products import put, read_products
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
@@ -100,8 +100,8 @@ def _package(stack: Stack, cloud: Cloud, settings: Mapping[str, str], progress: 
         return None
     if compute != "lambda":
         raise ConfigError(f"COMPUTE={compute} must be lambda, or none for services that are processes.")
-    target = on_this_machine() if cloud.kind == Embedded.kind else on_lambda()
-    package = Package(stack.folder / "lambda.zip", target)
+    file = stack.folder / "lambda.zip"
+    package = for_this_machine(file) if cloud.kind == Embedded.kind else for_lambda(file)
     make_package(package, progress, catalog_overlay(settings))
     return package
 

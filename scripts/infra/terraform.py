@@ -80,8 +80,8 @@ class Module:
             variables |= {
                 "compute": "lambda",
                 "lambda_package": str(self.package.file),
-                "lambda_runtime": self.package.target.runtime,
-                "lambda_architecture": self.package.target.architecture,
+                "lambda_runtime": self.package.runtime,
+                "lambda_architecture": self.package.architecture,
             }
         return variables
 

@@ -23,7 +23,7 @@ from scripts.infra.clouds import External, LocalStack, choose
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import API_URL, ROOT, Stack, render_env
 from scripts.infra.terraform import Module
-from scripts.package import Package, on_lambda
+from scripts.package import for_lambda
 from scripts.products import read_products
 from scripts.services import Command
 from shopflow.config import load_config
@@ -136,7 +136,7 @@ def test_a_service_that_cannot_start_ends_e2e_with_its_reason(stack: Stack, monk
 
 
 def test_terraform_applies_again_when_anything_of_it_changes(stack: Stack) -> None:
-    package = Package(stack.env_file.with_suffix(".zip"), on_lambda("3.13", "arm64"))
+    package = for_lambda(stack.env_file.with_suffix(".zip"), "3.13", "arm64")
     package.file.write_bytes(b"first")
     module = Module(stack, ENDPOINT, package=package)
     first = module.fingerprint()
