@@ -8,10 +8,10 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import pytest
 import requests
@@ -32,14 +32,13 @@ class RunAll:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
 
-    def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The next line that ``wanted`` accepts."""
+    def started(self) -> dict[str, int]:
+        """Wait until ShopFlow is up. Returns `children`."""
         assert self.process.stdout is not None
-        for text in self.process.stdout:
-            line: dict[str, Any] = json.loads(text)
-            if wanted(line):
-                return line
-        raise AssertionError("it ended without such a line")
+        for line in self.process.stdout:
+            if "ShopFlow is up" in json.loads(line)["message"]:
+                return self.children()
+        raise AssertionError("it ended before")
 
     def children(self) -> dict[str, int]:
         """Process ids by service, which is the last word of the command."""
@@ -72,14 +71,9 @@ def alive(pids: Mapping[str, int]) -> set[str]:
     return {name for name, pid in pids.items() if pid in running}
 
 
-def says(text: str) -> Callable[[dict[str, Any]], bool]:
-    return lambda line: text in line["message"]
-
-
 def test_it_starts_all_services_and_sigterm_stops_them_all_with_exit_code_0(stack: AppliedStack) -> None:
     with run_all(stack, SCALE="inventory=2") as running:
-        running.wait_for(says("ShopFlow is up"))
-        pids = running.children()
+        pids = running.started()
         assert set(pids) == {"api", "inventory", "payment", "notification", "audit"}
         running.process.terminate()
         assert running.process.wait(WAIT_SECONDS) == 0
@@ -88,8 +82,7 @@ def test_it_starts_all_services_and_sigterm_stops_them_all_with_exit_code_0(stac
 
 def test_when_it_is_killed_all_services_stop(stack: AppliedStack) -> None:
     with run_all(stack) as running:
-        running.wait_for(says("ShopFlow is up"))
-        pids = running.children()
+        pids = running.started()
         assert len(pids) == 5
         running.process.kill()
         running.process.wait(WAIT_SECONDS)
@@ -145,8 +138,7 @@ def _environment(pid: int) -> bytes:
 def test_a_second_one_says_which_process_has_the_port(stack: AppliedStack) -> None:
     port = str(free_port())
     with run_all(stack, PORT=port) as running:
-        running.wait_for(says("ShopFlow is up"))
-        api = running.children()["api"]
+        api = running.started()["api"]
         second = run_module("scripts.run_all", env={**stack.env, "PORT": port})
     assert second.returncode == 1
     assert second.stderr.startswith(f"Port {port} is taken by process {api} (")
