@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE
@@ -20,7 +21,6 @@ from shopflow.errors import ConfigError, ShopFlowError, Unavailable
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 """Exit codes. MISUSED: a setting or an argument is wrong, so a retry will not help."""
-
 
 MIN_WIDTH = 80
 """The least columns of a table, also when the terminal is narrower or reports no width (COLUMNS=0)."""
@@ -37,15 +37,15 @@ class CommandError(ShopFlowError):
     """A command cannot do its job. The text is one line: what is wrong and what to do."""
 
 
+@dataclass
 class Step:
     """Call it with a detail, to show how far the step is. Set ``failed`` when its result is not as it should be."""
 
-    def __init__(self, show: Callable[[str], None]) -> None:
-        self._show = show
-        self.failed = False
+    show: Callable[[str], None]
+    failed: bool = False
 
     def __call__(self, detail: str) -> None:
-        self._show(detail)
+        self.show(detail)
 
 
 class Progress:

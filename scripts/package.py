@@ -42,7 +42,6 @@ OLDEST_GLIBC = 17
 from 3.12 on. (AWS Lambda developer guide, "Lambda runtimes".)"""
 PACKED_AT = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can store."""
-READABLE = 0o100644
 
 _LEFT_OUT = re.compile(
     r"bin/|(.*/)?(__pycache__/|\.)|(overlay/)?schemas/(examples|released)/|[^/]*\.dist-info/(RECORD|INSTALLER|REQUESTED)$"
@@ -95,7 +94,7 @@ def make_package(package: Package, progress: Progress, overlay: Path | None = No
         for name, file in files:
             entry = zipfile.ZipInfo(name, PACKED_AT)
             entry.create_system = 3  # Unix, wherever this runs
-            entry.external_attr = READABLE << 16
+            entry.external_attr = 0o100644 << 16  # a file that everybody can read
             archive.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=9)
     draft.replace(package.file)
 

@@ -42,7 +42,6 @@ variables:
   LOG_FORMAT=json|text          the format, whatever the output is
   NO_COLOR=1                    no colours
 """
-TOKEN_BYTES = 24
 POLL_SECONDS = 0.1
 _COLOUR = re.compile(r"\x1b\[\d+m")
 _NUMBER = re.compile(r"[-+]\d+$")
@@ -53,7 +52,7 @@ def main() -> int:
     parser_of("scripts.run_all", ABOUT).parse_args()
     env = read_environment()
     config, catalog = load_config(env), configured_catalog(env)
-    token = config.ops_token or secrets.token_urlsafe(TOKEN_BYTES)
+    token = config.ops_token or secrets.token_urlsafe(24)
     commands = service_commands(catalog, parse_scale(env.get("SCALE", ""), catalog))
     check_settings(config, catalog)
     text = config.log_format == "text" or (config.log_format == "auto" and sys.stdout.isatty())

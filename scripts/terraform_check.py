@@ -17,7 +17,6 @@ from scripts.infra.stack import ROOT
 from scripts.infra.terraform import provider_arguments, require_terraform, terraform_environment
 
 MODULE = ROOT / "terraform"
-DATA = ROOT / ".local" / "check" / "terraform-data"
 
 
 def scan(module: Path = MODULE) -> list[str]:
@@ -31,7 +30,8 @@ def scan(module: Path = MODULE) -> list[str]:
 
 def passes(title: str, command: list[str]) -> str:
     """Run ``command`` and return the last line of its output. If it fails, print all of it and raise `CommandError`."""
-    answer = subprocess.run(command, cwd=MODULE, env=terraform_environment(DATA), capture_output=True, text=True)
+    env = terraform_environment(ROOT / ".local" / "check" / "terraform-data")
+    answer = subprocess.run(command, cwd=MODULE, env=env, capture_output=True, text=True)
     if answer.returncode != 0:
         print(answer.stdout + answer.stderr)
         raise CommandError(f"'{title}' failed, see above")

@@ -32,7 +32,6 @@ MAX_SAVE_SECONDS = 300
 """A save that takes longer hangs, perhaps on a lock that a server thread held at the fork. It is killed."""
 STATE, SAVES, LAST = Path("state"), Path("saves"), "last"
 """In the folder where the emulator runs. That folder may be moved meanwhile."""
-NICENESS = 5
 
 
 def restore() -> None:
@@ -104,7 +103,7 @@ def _leave_the_server() -> None:
         if descriptor > sys.stderr.fileno():
             with contextlib.suppress(OSError):
                 os.close(descriptor)
-    os.nice(NICENESS)
+    os.nice(5)
     gc.disable()
 
 
