@@ -53,9 +53,6 @@ class External:
     def stop(self, progress: Progress) -> None:
         progress.say(f"{self.endpoint} was not started by ShopFlow: left running")
 
-    def discard(self, progress: Progress) -> None:
-        self.stop(progress)
-
 
 class LocalStack:
     """LocalStack in a container, by docker-compose.yml. Without a licence it loses its state when it stops."""
@@ -112,8 +109,8 @@ Cloud = Embedded | LocalStack | External
 """Each has a ``kind``, which is its name in the stack's record, and an ``endpoint``.
 
 ``start`` returns when it answers. It raises `CommandError` when it cannot start, and so does ``is_running``, which
-only looks. ``stop`` keeps its state, if it can keep any; ``discard`` drops the state. ``has_ended``: whether it
-certainly does not run.
+only looks. ``stop`` keeps its state, if it can keep any. ``discard`` drops it; an external one has none.
+``has_ended``: whether it certainly does not run.
 """
 
 

@@ -73,7 +73,7 @@ def reset(stack: Stack, progress: Progress) -> None:
     """Stop the stack's cloud and remove everything of the stack, with all its orders."""
     with stack.lock(progress):
         cloud = last_cloud(stack)
-        if cloud and cloud.kind == External.kind:
+        if isinstance(cloud, External):
             cloud.start(progress)
             module = Module(stack, cloud.endpoint)
             with progress.step("Removing Terraform's resources") as show:
@@ -117,7 +117,7 @@ def _apply_if_needed(module: Module, cloud: Cloud, progress: Progress) -> None:
                 progress.say(f"✔ {module.endpoint} has all resources, nothing to apply")
                 return
     was_cut_off = "fingerprint" in record and not record.get("outputs")
-    if was_cut_off and cloud.kind != External.kind:
+    if was_cut_off and not isinstance(cloud, External):
         progress.say("The first start was cut off, before there was any order: starting over")
         cloud.discard(progress)
         for file in stack.folder.glob("*terraform.tfstate*"):
