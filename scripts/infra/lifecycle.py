@@ -40,12 +40,11 @@ def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
     configured_catalog(settings)
     with stack.lock(progress):
         cloud, last = choose(stack, settings), last_cloud(stack)
-        if cloud.kind == External.kind:
-            cloud.start(progress)  # before anything is stopped: it may not answer
+        if isinstance(cloud, External):
+            cloud.is_running()  # raises if it does not answer: then nothing is stopped
         if last and last.kind not in (cloud.kind, External.kind) and not last.has_ended():
             last.stop(progress)
-        if cloud.kind != External.kind:
-            cloud.start(progress)
+        cloud.start(progress)
         stack.remember(port=stack.port, cloud=cloud.kind, endpoint=cloud.endpoint)
         abilities = embedded_abilities() if cloud.kind == Embedded.kind else abilities_of(cloud.endpoint)
         progress.say(f"✔ {cloud.endpoint} is {abilities}")
