@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import run_all
-from scripts.console import MISUSED, OK, CommandError
+from scripts.console import MISUSED
 from scripts.run_all import keep_running
 from scripts.services import Command, Ended, Lines, LogFiles, Services
 from scripts.supervisor import STEADY_SECONDS, Supervisor
@@ -103,27 +102,14 @@ def test_the_end_of_a_fault_is_called_once(supervisor: Supervisor) -> None:
     assert ended == ["sooner", "by itself"]
 
 
-def test_there_must_be_such_a_service(supervisor: Supervisor) -> None:
-    with pytest.raises(CommandError, match="there is no service shipping"):
-        supervisor.kill("shipping")
-
-
 def delays(monkeypatch: pytest.MonkeyPatch, *ran_seconds: float) -> list[str]:
     """The delays that are announced when a service crashes again and again after these times."""
     said: list[str] = []
-    stop = threading.Event()
-    crashes = [Ended("audit", 1, seconds) for seconds in ran_seconds]
-
-    def ended() -> list[Ended]:
-        if len(crashes) == 1:
-            stop.set()
-        return [crashes.pop(0)]
-
-    services = Services([], {}, Lines(print))
-    monkeypatch.setattr(services, "ended", ended)
-    monkeypatch.setattr(run_all, "POLL_SECONDS", 0)
+    services, times = Services([], {}, Lines(print)), list(ran_seconds)
+    monkeypatch.setattr(services, "ended", lambda: [Ended("audit", 1, times.pop(0))])
     supervisor = Supervisor(services, lambda _label, text, _level: said.append(text))
-    assert keep_running(supervisor, None, stop) == OK
+    while times:
+        supervisor.look()
     return [text.split("again in ")[1] for text in said]
 
 
