@@ -62,17 +62,13 @@ $(BENCH): requirements/bench.txt $(RUN)
 doctor: $(RUN) ## what this machine lacks, and which of its settings are ignored
 	@$(PY) -m scripts.doctor
 
-infra-up: $(RUN) ## start a local AWS (CLOUD=localstack, SHOPFLOW_PORT=4570)
-	@$(PY) -m scripts.infra up
+infra-up infra-down infra-reset infra-status: infra-%: $(RUN)
+	@$(PY) -m scripts.infra $*
 
-infra-down: $(RUN) ## stop it and keep what it holds
-	@$(PY) -m scripts.infra down
-
-infra-reset: $(RUN) ## stop it and remove everything, orders too
-	@$(PY) -m scripts.infra reset
-
-infra-status: $(RUN) ## endpoint, resources, queue depths, dead letters, stock
-	@$(PY) -m scripts.infra status
+infra-up: ## start a local AWS (CLOUD=localstack, SHOPFLOW_PORT=4570)
+infra-down: ## stop it and keep what it holds
+infra-reset: ## stop it and remove everything, orders too
+infra-status: ## endpoint, resources, queue depths, dead letters, stock
 
 restock: $(RUN) ## fill the stock up, or add to one: PRODUCT=PROD-002 UNITS=50
 	@$(PY) -m scripts.restock $${PRODUCT:+"--product=$$PRODUCT"} $${UNITS:+"--units=$$UNITS"}
@@ -118,7 +114,7 @@ package: $(RUN) ##+ the zip that AWS Lambda runs all services from (ARCHITECTURE
 	@$(PY) -m scripts.package $${ARCHITECTURE:+"--architecture=$$ARCHITECTURE"} $${LAMBDA_PYTHON:+"--python=$$LAMBDA_PYTHON"}
 
 env: $(RUN) ##+ the services' settings in .env.local, from the outputs of `terraform apply` on AWS
-	@$(PY) -m scripts.env
+	@$(PY) -m scripts.infra env
 
 prove-aws: $(RUN) ##+ prove a throw-away stack on your AWS account, and remove it (CLOUD=embedded YES=1 ORDERS=500)
 	@$(PY) -m scripts.prove_aws

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.bed import Bed
 from scripts.console import CommandError
-from scripts.infra.abilities import local_client
+from scripts.infra.clouds import local_client
 from shopflow.domain.times import to_ms
 
 STALLED_SECONDS = 120

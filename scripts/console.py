@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE
@@ -20,7 +21,6 @@ from shopflow.errors import ConfigError, ShopFlowError, Unavailable
 
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 """Exit codes. MISUSED: a setting or an argument is wrong, so a retry will not help."""
-
 
 MIN_WIDTH = 80
 """The least columns of a table, also when the terminal is narrower or reports no width (COLUMNS=0)."""
@@ -37,15 +37,15 @@ class CommandError(ShopFlowError):
     """A command cannot do its job. The text is one line: what is wrong and what to do."""
 
 
+@dataclass
 class Step:
     """Call it with a detail, to show how far the step is. Set ``failed`` when its result is not as it should be."""
 
-    def __init__(self, show: Callable[[str], None]) -> None:
-        self._show = show
-        self.failed = False
+    show: Callable[[str], None]
+    failed: bool = False
 
     def __call__(self, detail: str) -> None:
-        self._show(detail)
+        self.show(detail)
 
 
 class Progress:
@@ -121,7 +121,9 @@ def run_command(command: Callable[[], int]) -> int:
     try:
         code = command()
     except ShopFlowError as error:
-        errors.print(advised(error), style="red", markup=False)
+        advice = "AWS does not answer as it should. 'make infra-up' starts a local one. "
+        text = f"{advice}({error})" if type(error) is Unavailable else str(error)
+        errors.print(text, style="red", markup=False)
         return MISUSED if isinstance(error, ConfigError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -137,13 +139,6 @@ def run_command(command: Callable[[], int]) -> int:
     finally:
         logger.removeHandler(left_out)
     return FAILED if code == OK and left_out.printed else code
-
-
-def advised(error: ShopFlowError) -> str:
-    """The text of ``error``. When AWS does not answer, it also says what to do."""
-    if type(error) is Unavailable:
-        return f"AWS does not answer as it should. 'make infra-up' starts a local one. ({error})"
-    return str(error)
 
 
 def last_line(text: str) -> str:

@@ -175,16 +175,13 @@ def running_services(config: Config, env: Mapping[str, str], progress: Progress)
     The new processes stop at the end of the block. When one ends before, the block fails with its reason.
     """
     url = url_of(config)
-    running = is_order_service(url)
-    if functions := env.get(API_URL):
-        if running:  # its workers would take messages from the functions
-            raise CommandError(f"The Order Service runs at {url}, perhaps with workers. Stop them first.")
-        progress.say(f"✔ Using the Lambda functions behind {functions}")
-        yield Shop(functions, lambda: None)
-        return
-    if running:
-        progress.say(f"✔ Using the services that run at {url}")
-        yield Shop(url, lambda: None)
+    functions, running = env.get(API_URL), is_order_service(url)
+    if functions and running:  # its workers would take messages from the functions
+        raise CommandError(f"The Order Service runs at {url}, perhaps with workers. Stop them first.")
+    if functions or running:
+        what = "Lambda functions behind" if functions else "services that run at"
+        progress.say(f"✔ Using the {what} {functions or url}")
+        yield Shop(functions or url, lambda: None)
         return
     catalog, logs = configured_catalog(env), LogFiles(ROOT / ".local" / "e2e-logs")
     check_settings(config, catalog)

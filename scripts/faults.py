@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scripts.console import QUIET, CommandError
 from scripts.dlq import ALL, Purge, Selection, target_of
-from scripts.infra.abilities import local_client
+from scripts.infra.clouds import local_client
 from scripts.infra.stack import Stack, write_atomically
 from scripts.supervisor import Supervisor
 from shopflow import jsontext

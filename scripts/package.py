@@ -42,7 +42,6 @@ OLDEST_GLIBC = 17
 from 3.12 on. (AWS Lambda developer guide, "Lambda runtimes".)"""
 PACKED_AT = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can store."""
-READABLE = 0o100644
 
 _LEFT_OUT = re.compile(
     r"bin/|(.*/)?(__pycache__/|\.)|(overlay/)?schemas/(examples|released)/|[^/]*\.dist-info/(RECORD|INSTALLER|REQUESTED)$"
@@ -52,37 +51,35 @@ _LEFT_OUT = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where the zip will run. ``pip_options`` make pip choose packages for it, if that is not this machine."""
+class Package:
+    """The zip at ``file``, and where it will run.
 
+    ``pip_options`` make pip choose packages for that, if it is not this machine.
+    """
+
+    file: Path
     python: str
     architecture: str
-    pip_options: tuple[str, ...]
+    pip_options: tuple[str, ...] = ()
 
     @property
     def runtime(self) -> str:
-        """Lambda's name for it."""
+        """Lambda's name for the Python."""
         return f"python{self.python}"
 
 
-def on_lambda(python: str = "3.13", architecture: str = "x86_64") -> Target:
-    """Lambda on AWS, on one of the architectures in `MACHINES`."""
+def for_lambda(file: Path, python: str = "3.13", architecture: str = "x86_64") -> Package:
+    """A package for Lambda on AWS, on one of the architectures in `MACHINES`."""
     newest = 34 if int(python.removeprefix("3.")) >= 12 else 26
     systems = [*(f"manylinux_2_{glibc}" for glibc in range(newest, OLDEST_GLIBC, -1)), "manylinux2014"]
     platforms = [f"--platform={system}_{MACHINES[architecture]}" for system in systems]
-    return Target(python, architecture, (*platforms, f"--python-version={python}", "--implementation=cp"))
+    return Package(file, python, architecture, (*platforms, f"--python-version={python}", "--implementation=cp"))
 
 
-def on_this_machine() -> Target:
-    """The Python that runs this. The embedded local AWS runs functions with it too."""
+def for_this_machine(file: Path) -> Package:
+    """A package for the Python that runs this. The embedded local AWS runs functions with it too."""
     architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
-    return Target(f"{sys.version_info.major}.{sys.version_info.minor}", architecture, ())
-
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    file: Path
-    target: Target
+    return Package(file, f"{sys.version_info.major}.{sys.version_info.minor}", architecture)
 
 
 def make_package(package: Package, progress: Progress, overlay: Path | None = None) -> None:
@@ -90,14 +87,14 @@ def make_package(package: Package, progress: Progress, overlay: Path | None = No
 
     Installs packages once for each target and lock. Raises `CommandError` when pip cannot install them.
     """
-    files = sorted(_files(_dependencies(package.target, progress), overlay))
+    files = sorted(_files(_dependencies(package, progress), overlay))
     package.file.parent.mkdir(parents=True, exist_ok=True)
     draft = package.file.with_suffix(".new")
     with zipfile.ZipFile(draft, "w") as archive:
         for name, file in files:
             entry = zipfile.ZipInfo(name, PACKED_AT)
             entry.create_system = 3  # Unix, wherever this runs
-            entry.external_attr = READABLE << 16
+            entry.external_attr = 0o100644 << 16  # a file that everybody can read
             archive.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=9)
     draft.replace(package.file)
 
@@ -114,29 +111,29 @@ def _files(dependencies: Path, overlay: Path | None) -> Iterator[tuple[str, Path
                 yield name, file
 
 
-def _dependencies(target: Target, progress: Progress) -> Path:
-    """A folder with the lock's packages for the target."""
-    key = hashlib.sha256(repr(target).encode() + LOCK.read_bytes()).hexdigest()[:16]
-    folder = FOLDER / f"{target.runtime}-{target.architecture}-{key}"
+def _dependencies(package: Package, progress: Progress) -> Path:
+    """A folder with the lock's packages for where the package will run."""
+    key = hashlib.sha256(repr(package.pip_options).encode() + LOCK.read_bytes()).hexdigest()[:16]
+    folder = FOLDER / f"{package.runtime}-{package.architecture}-{key}"
     if not folder.is_dir():
         FOLDER.mkdir(parents=True, exist_ok=True)
-        with progress.step(f"Installing packages for {target.runtime} on {target.architecture}"):
+        with progress.step(f"Installing packages for {package.runtime} on {package.architecture}"):
             draft = Path(tempfile.mkdtemp(dir=FOLDER))
             try:
-                _install(target, draft)
+                _install(package, draft)
                 draft.rename(folder)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
     return folder
 
 
-def _install(target: Target, folder: Path) -> None:
+def _install(package: Package, folder: Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    which = ["--require-hashes", "--only-binary=:all:", *target.pip_options, f"--requirement={LOCK}"]
+    which = ["--require-hashes", "--only-binary=:all:", *package.pip_options, f"--requirement={LOCK}"]
     answer = subprocess.run([*pip, *which, f"--target={folder}"], capture_output=True, text=True)
     if answer.returncode != 0:
         raise CommandError(
-            f"No packages for {target.runtime} on {target.architecture}: {last_line(answer.stderr)} "
+            f"No packages for {package.runtime} on {package.architecture}: {last_line(answer.stderr)} "
             "(some need the newer Amazon Linux: --python 3.12 or later)"
         )
 
@@ -145,15 +142,14 @@ def main() -> int:
     parser = parser_of("scripts.package", ABOUT)
     parser.add_argument("--python", default="3.13", choices=PYTHONS, help="Lambda's Python (3.13)")
     parser.add_argument("--architecture", default="x86_64", choices=MACHINES, help="Lambda's processors (x86_64)")
-    parser.add_argument("--output", type=Path, default=FOLDER / "lambda.zip", metavar="FILE", help="(%(default)s)")
     parser.add_argument("--overlay", type=Path, metavar="FILE", help="the catalogue's overlay, to pack as well")
     options = parser.parse_args()
-    progress = Progress()
-    make_package(Package(options.output, on_lambda(options.python, options.architecture)), progress, options.overlay)
-    with zipfile.ZipFile(options.output) as archive:
+    progress, file = Progress(), FOLDER / "lambda.zip"
+    make_package(for_lambda(file, options.python, options.architecture), progress, options.overlay)
+    with zipfile.ZipFile(file) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
-    packed = options.output.read_bytes()
-    progress.say(f"✔ {options.output}: {len(packed) / 1e6:.1f} MB, {unpacked / 1e6:.1f} MB unpacked")
+    packed = file.read_bytes()
+    progress.say(f"✔ {file}: {len(packed) / 1e6:.1f} MB, {unpacked / 1e6:.1f} MB unpacked")
     progress.say(f"  sha256 {hashlib.sha256(packed).hexdigest()}")
     return OK
 

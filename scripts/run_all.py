@@ -8,7 +8,7 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TextIO
@@ -19,7 +19,7 @@ from scripts.console import FAILED, OK, parser_of, run_command
 from scripts.control import SOCKET, Control, listening
 from scripts.faults import Running
 from scripts.infra.stack import answers, stack_in_use
-from scripts.services import ORDER, Command, Lines, Services, check_settings, parse_scale, service_commands, url_of
+from scripts.services import ORDER, Lines, Services, check_settings, parse_scale, service_commands, url_of
 from scripts.supervisor import Supervisor
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
@@ -42,37 +42,32 @@ variables:
   LOG_FORMAT=json|text          the format, whatever the output is
   NO_COLOR=1                    no colours
 """
-TOKEN_BYTES = 24
 POLL_SECONDS = 0.1
 _COLOUR = re.compile(r"\x1b\[\d+m")
+_NUMBER = re.compile(r"[-+]\d+$")
+"""The end of a label, where a service has more than one process."""
 
 
 def main() -> int:
     parser_of("scripts.run_all", ABOUT).parse_args()
     env = read_environment()
     config, catalog = load_config(env), configured_catalog(env)
-    token = config.ops_token or secrets.token_urlsafe(TOKEN_BYTES)
+    token = config.ops_token or secrets.token_urlsafe(24)
     commands = service_commands(catalog, parse_scale(env.get("SCALE", ""), catalog))
     check_settings(config, catalog)
     text = config.log_format == "text" or (config.log_format == "auto" and sys.stdout.isatty())
-    log = ServiceLog(commands, catalog, sys.stdout, text=text, colour=not env.get("NO_COLOR"))
-    heard: list[Hear] = []
-
-    def on_line(label: str, line: str) -> None:
-        log.line(label, line)
-        for hear in tuple(heard):
-            hear(label, line)
-
-    output = Lines(on_line)
-    shared = {name: value for name, value in env.items() if name != "OPS_TOKEN"} | {"LOG_FORMAT": log.log_format}
+    log = ServiceLog(catalog, sys.stdout, text=text, colour=not env.get("NO_COLOR"))
+    shared = {name: value for name, value in env.items() if name != "OPS_TOKEN"}
+    shared["LOG_FORMAT"] = "text" if text else "json"
     own = {"OPS_TOKEN": token}
     if on_loopback(config.endpoint_url or ""):  # nobody shall try to break a real one
         own[CONTROL_SOCKET] = str(stack_in_use(env).folder / SOCKET)
     with_token = [replace(one, env=own) if one.service == ORDER else one for one in commands]
+    output = Lines(log.line)
     try:
         services = Services(with_token, shared, output)
         supervisor = Supervisor(services, log.say)
-        with controlled(supervisor, config, catalog, env, heard) as control:
+        with controlled(supervisor, config, catalog, env, log.heard) as control:
             return run(services, supervisor, control, log, replace(config, ops_token=token))
     finally:
         output.drain()
@@ -81,9 +76,8 @@ def main() -> int:
 def run(services: Services, supervisor: Supervisor, control: Control | None, log: ServiceLog, config: Config) -> int:
     """Run the services until SIGINT, SIGTERM or SIGHUP, or until one of them reports a wrong setting."""
     stop = stop_on_signals()
-    first = services.labels[0]
     services.start()
-    announcer = threading.Thread(target=announce, args=(config, stop, lambda text: log.say(first, text)))
+    announcer = threading.Thread(target=announce, args=(config, stop, lambda text: log.say(ORDER, text)))
     announcer.start()
     try:
         code = keep_running(supervisor, control, stop)
@@ -164,33 +158,31 @@ def controlled(
 class ServiceLog:
     """One stream with the log lines of all processes: coloured text for people, or JSON lines for programs.
 
-    The processes write their lines in ``log_format``.
+    The functions in ``heard`` get each line of a process, too.
     """
 
-    def __init__(
-        self, commands: Iterable[Command], catalog: Catalog, stream: TextIO, *, text: bool, colour: bool
-    ) -> None:
-        self.log_format = "text" if text else "json"
+    def __init__(self, catalog: Catalog, stream: TextIO, *, text: bool, colour: bool) -> None:
+        self._services = catalog.services
         self._stream = stream
+        self._text = text
         self._colour = colour
         self._lock = threading.Lock()
-        self._formatters: dict[str, logging.Formatter] = {}
-        for command in commands:
-            service = catalog.services[command.service]
-            title = command.label.replace(service.name, service.title)
-            as_text = TextFormatter(replace(service, title=title))
-            self._formatters[command.label] = as_text if text else JsonFormatter(service.source)
+        self.heard: list[Hear] = []
 
     def line(self, label: str, line: str) -> None:
         """Write a line of a process. Among JSON lines, one that is not JSON, such as a traceback, becomes a record."""
-        if self.log_format == "json" and not line.startswith("{"):
-            self.say(label, line, logging.WARNING)
-        else:
+        if self._text or line.startswith("{"):
             self._write(line)
+        else:
+            self.say(label, line, logging.WARNING)
+        for hear in tuple(self.heard):
+            hear(label, line)
 
     def say(self, label: str, text: str, level: int = logging.INFO) -> None:
-        """Write ``text`` as a line of that process. One that joined later writes as the first of its service does."""
-        formatter = self._formatters.get(label) or next(iter(self._formatters.values()))
+        """Write ``text`` as a line of that process. A service that joined later writes as the Order Service does."""
+        service = self._services.get(_NUMBER.sub("", label), self._services[ORDER])
+        title = label.replace(service.name, service.title)
+        formatter = TextFormatter(replace(service, title=title)) if self._text else JsonFormatter(service.source)
         self._write(formatter.format(logging.LogRecord("", level, "", 0, text, None, None)))
 
     def _write(self, line: str) -> None:

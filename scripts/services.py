@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from scripts.console import CommandError
 from scripts.infra.stack import ROOT
@@ -149,17 +149,14 @@ def parse_scale(text: str, catalog: Catalog) -> dict[str, int]:
     scale = {}
     for part in filter(None, map(str.strip, text.split(","))):
         service, _, number = part.partition("=")
-        if service not in workers:
-            raise ConfigError(
-                f"SCALE: {service!r} is none of {', '.join(workers)}. Write it like SCALE=inventory=3,payment=2"
-            )
-        if not number.isdecimal() or not 1 <= int(number) <= MAX_INSTANCES:
-            raise ConfigError(f"SCALE: {part} needs a number from 1 to {MAX_INSTANCES}.")
+        if service not in workers or not number.isdecimal() or not 1 <= int(number) <= MAX_INSTANCES:
+            wanted = f"must be one of {', '.join(workers)}, with a number from 1 to {MAX_INSTANCES}"
+            raise ConfigError(f"SCALE: {part} {wanted}. Write it like SCALE=inventory=3,payment=2")
         scale[service] = int(number)
     return scale
 
 
-class Services:
+class Services(AbstractContextManager["Services"]):
     """A set of processes. The end of its ``with`` block stops them all.
 
     Each runs in a session of its own, so that a Ctrl-C in the terminal reaches only the process that holds this object.
@@ -170,24 +167,23 @@ class Services:
         self._commands = {command.label: command for command in commands}
         self._env = dict(env)
         self._output = output
-        self._running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, float] = {}
         self._pipe: tuple[int, int] | None = None
 
     @property
     def labels(self) -> list[str]:
         return list(self._commands)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self, *labels: str) -> None:
         """Start these processes (default: all), except those that run already."""
         for label in labels or self.labels:
-            if label not in self._running:
-                self._running[label] = (self._start(self._commands[label]), time.monotonic())
+            if self.pid(label) is None:
+                self._running[label] = self._start(self._commands[label])
+                self._started[label] = time.monotonic()
 
     def _start(self, command: Command) -> subprocess.Popen[bytes]:
         self._pipe = self._pipe or os.pipe()
@@ -211,46 +207,58 @@ class Services:
     def remove(self, label: str) -> None:
         """Forget a process that does not run."""
         del self._commands[label]
+        self._running.pop(label, None)
 
     def commands(self, service: str) -> list[Command]:
         return [command for command in self._commands.values() if command.service == service]
 
     def pid(self, label: str) -> int | None:
         """None: it does not run."""
-        process, _ = self._running.get(label, (None, 0))
-        return process.pid if process else None
+        process = self._running.get(label)
+        return process.pid if process and process.poll() is None else None
 
     def send(self, label: str, signum: signal.Signals) -> None:
         """Send ``signum`` to a process if it runs, and do not wait. `ended` reports its end."""
         if label in self._running:
-            self._running[label][0].send_signal(signum)
+            self._running[label].send_signal(signum)
 
     def kill(self, label: str, signum: signal.Signals = signal.SIGKILL) -> int:
         """Send ``signum``, wait until the process has ended, and return its exit code."""
-        process, _ = self._running.pop(label)
+        process = self._running.pop(label)
         process.send_signal(signum)
         return process.wait(STOP_SECONDS)
 
     def ended(self) -> list[Ended]:
         """The processes that ended by themselves since the last call."""
+        ended = [label for label, process in self._running.items() if process.poll() is not None]
         now = time.monotonic()
-        ended = []
-        for label, (process, started) in list(self._running.items()):
-            if process.poll() is not None:
-                ended.append(Ended(label, process.returncode, now - started))
-                del self._running[label]
-        return ended
+        return [Ended(label, self._running.pop(label).returncode, now - self._started[label]) for label in ended]
+
+    def end(self, labels: Iterable[str], signum: signal.Signals, seconds: float = STOP_SECONDS) -> list[str]:
+        """Send ``signum`` to these processes and wait until they have ended. SIGKILL ends those that take longer.
+
+        Returns the labels of those that ran for more than ``seconds``.
+        """
+        ending = {label: process for label in labels if (process := self._running.get(label))}
+        for process in ending.values():
+            process.send_signal(signum)
+            process.send_signal(signal.SIGCONT)  # it may be frozen
+        deadline, killed = time.monotonic() + seconds, []
+        for label, process in ending.items():
+            try:
+                process.wait(max(0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                killed.append(label)
+        return killed
 
     def stop(self, seconds: float = STOP_SECONDS) -> list[str]:
-        """Send SIGTERM to all, and SIGKILL to those that still run after ``seconds``. Returns the labels of those."""
-        for process, _ in self._running.values():
-            process.terminate()
-            process.send_signal(signal.SIGCONT)  # it may be frozen
-        deadline = time.monotonic() + seconds
+        """End all with SIGTERM, as `end` does."""
         try:
-            killed = [label for label in self._running if not self._ends_before(deadline, label)]
+            killed = self.end(list(self._running), signal.SIGTERM, seconds)
         except BaseException:  # a second Ctrl-C stops at once
-            for process, _ in self._running.values():
+            for process in self._running.values():
                 process.kill()
             raise
         self._running.clear()
@@ -258,13 +266,3 @@ class Services:
             os.close(end)
         self._pipe = None
         return killed
-
-    def _ends_before(self, deadline: float, label: str) -> bool:
-        process, _ = self._running[label]
-        try:
-            process.wait(max(0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return False
-        return True

@@ -13,7 +13,6 @@ from typing import Any
 from scripts.console import MISUSED, CommandError
 from scripts.services import ORDER, Command, Services
 from shopflow.clock import SystemClock
-from shopflow.supervision import STOP_SECONDS
 
 FAULT_SECONDS = 60
 """Each fault ends by itself after this time."""
@@ -21,7 +20,6 @@ MAX_BACK_OFF_SECONDS = 30.0
 """The delay before a restart doubles with each crash, from 1 s to this."""
 STEADY_SECONDS = 30.0
 """After a run of this length a crash counts as the first one again."""
-POLL_SECONDS = 0.05
 Say = Callable[[str, str, int], None]
 
 
@@ -29,7 +27,6 @@ Say = Callable[[str, str, int], None]
 class Fault:
     """Something that is broken until ``ends_at`` (ms), when ``end`` repairs it."""
 
-    name: str
     ends_at: int
     end: Callable[[], object]
 
@@ -96,18 +93,14 @@ class Supervisor:
 
     def state(self, services: list[str]) -> dict[str, Any]:
         """The processes and the faults, as the control socket shows them."""
-        pids = self.pids()
         with self._lock:
-            shown = {}
+            pids, shown = self.pids(), {}
             for service in services:
-                labels = [command.label for command in self._services.commands(service)]
+                labels = self.labels(service)
                 running = [pids[label] for label in labels if label in pids]
-                is_frozen = any(label in self._frozen for label in labels)
-                shown[service] = {
-                    "pids": running,
-                    "state": "frozen" if is_frozen else "running" if running else "stopped",
-                }
-            faults = [{"name": fault.name, "ends_at": fault.ends_at} for fault in self._faults.values()]
+                state = "frozen" if self._frozen.intersection(labels) else "running" if running else "stopped"
+                shown[service] = {"pids": running, "state": state}
+            faults = [{"name": name, "ends_at": fault.ends_at} for name, fault in self._faults.items()]
         return {"services": shown, "faults": faults}
 
     def kill(self, service: str) -> None:
@@ -119,20 +112,20 @@ class Supervisor:
             for label in self.labels(service):
                 self._services.send(label, signal.SIGKILL)
         else:
-            self._take_down(service, signal.SIGKILL)
+            self._end(self.labels(service), signal.SIGKILL)
             self.add_fault(f"killed {service}", lambda: self.start(service))
 
     def stop(self, service: str) -> None:
         """SIGTERM: the service finishes what it has begun. It stays down until it is started, or a minute."""
-        self._take_down(service, signal.SIGTERM)
+        self._end(self.labels(service), signal.SIGTERM)
         self.add_fault(f"stopped {service}", lambda: self.start(service))
 
     def start(self, service: str, env: Mapping[str, str] | None = None) -> None:
         """Start what is down and thaw what is frozen, with ``env`` instead of its usual variables of its own."""
         labels = self.labels(service)
         with self._lock:
-            for fault in (f"killed {service}", f"stopped {service}", f"frozen {service}"):
-                self._faults.pop(fault, None)
+            for broken in ("killed", "stopped", "frozen"):
+                self._faults.pop(f"{broken} {service}", None)
             for label in labels:
                 self._services.send(label, signal.SIGCONT)
                 self._frozen.discard(label)
@@ -144,7 +137,7 @@ class Supervisor:
             self._services.start(*labels)
 
     def restart(self, service: str, env: Mapping[str, str] | None = None) -> None:
-        self._take_down(service, signal.SIGTERM)
+        self._end(self.labels(service), signal.SIGTERM)
         self.start(service, env)
 
     def freeze(self, service: str) -> None:
@@ -186,7 +179,7 @@ class Supervisor:
         """Note a fault that has begun. ``end`` is called once: after a minute, or sooner on request."""
         with self._lock:
             ends_at = SystemClock().now_ms() + round(self._fault_seconds * 1000)
-            self._faults[name] = Fault(name, ends_at, end)
+            self._faults[name] = Fault(ends_at, end)
 
     def end_fault(self, name: str) -> None:
         with self._lock:
@@ -199,21 +192,9 @@ class Supervisor:
         for name in list(self._faults):
             self.end_fault(name)
 
-    def _take_down(self, service: str, signum: signal.Signals) -> None:
-        self._end(self.labels(service), signum)
-
     def _end(self, labels: list[str], signum: signal.Signals) -> None:
         """Send ``signum`` and wait until the processes have ended. They stay down."""
         with self._lock:
             self._down.update(labels)
             self._frozen.difference_update(labels)
-            for label in labels:
-                self._services.send(label, signum)
-                self._services.send(label, signal.SIGCONT)
-            ending = {label: pid for label, pid in self.pids().items() if label in labels}
-        deadline = time.monotonic() + STOP_SECONDS
-        while still := ending.items() & self.pids().items():
-            if time.monotonic() > deadline:
-                for label, _ in still:
-                    self._services.send(label, signal.SIGKILL)
-            time.sleep(POLL_SECONDS)
+        self._services.end(labels, signum)

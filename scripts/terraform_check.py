@@ -13,34 +13,25 @@ import sys
 from pathlib import Path
 
 from scripts.console import OK, CommandError, Progress, last_line, run_command
-from scripts.infra.stack import ROOT, passed_on
-from scripts.infra.terraform import PASSED_ON, provider_arguments, require_terraform
-from shopflow.environment import NO_AWS_FILES
+from scripts.infra.stack import ROOT
+from scripts.infra.terraform import provider_arguments, require_terraform, terraform_environment
 
 MODULE = ROOT / "terraform"
-DATA = ROOT / ".local" / "check" / "terraform-data"
-
-
-def require_scanner() -> str:
-    """The path of checkov. Raises `CommandError` if it is not installed."""
-    beside = Path(sys.prefix) / "scan" / "bin" / "checkov"
-    found = str(beside) if beside.exists() else shutil.which("checkov")
-    if found is None:
-        raise CommandError("checkov is not installed: 'make terraform-check' installs it, from requirements/scan.txt")
-    return found
 
 
 def scan(module: Path = MODULE) -> list[str]:
-    """The command that scans a root module, with the settings of aws.tfvars."""
+    """The command that scans a root module, with the settings of aws.tfvars. Raises `CommandError` without checkov."""
+    scanner = shutil.which("checkov", path=f"{sys.prefix}/scan/bin{os.pathsep}{os.environ.get('PATH', '')}")
+    if scanner is None:
+        raise CommandError("checkov is not installed: 'make terraform-check' installs it, from requirements/scan.txt")
     settings = ["--framework", "terraform", "--var-file", str(module / "aws.tfvars")]
-    return [require_scanner(), "-d", str(module), *settings, "--skip-download", "--quiet", "--compact"]
+    return [scanner, "-d", str(module), *settings, "--skip-download", "--quiet", "--compact"]
 
 
 def passes(title: str, command: list[str]) -> str:
     """Run ``command`` and return the last line of its output. If it fails, print all of it and raise `CommandError`."""
-    settings = {"TF_DATA_DIR": str(DATA), "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
-    environment = passed_on(os.environ, *PASSED_ON) | NO_AWS_FILES | settings
-    answer = subprocess.run(command, cwd=MODULE, env=environment, capture_output=True, text=True)
+    env = terraform_environment(ROOT / ".local" / "check" / "terraform-data")
+    answer = subprocess.run(command, cwd=MODULE, env=env, capture_output=True, text=True)
     if answer.returncode != 0:
         print(answer.stdout + answer.stderr)
         raise CommandError(f"'{title}' failed, see above")
@@ -49,15 +40,14 @@ def passes(title: str, command: list[str]) -> str:
 
 def main() -> int:
     progress, terraform = Progress(), require_terraform()
+    test = [terraform, "test", "-no-color"]
     init = ["-backend=false", "-input=false", "-lockfile=readonly", *provider_arguments(os.environ)]
     checks = {
         "terraform fmt": [terraform, "fmt", "-check", "-diff", "-recursive"],
         "terraform init": [terraform, "init", "-no-color", *init],
         "terraform validate": [terraform, "validate", "-no-color"],
-        "terraform test": [terraform, "test", "-no-color"],
-        "terraform test, with aws.tfvars": [
-            *(terraform, "test", "-no-color", "-test-directory=tests/aws", "-var-file=aws.tfvars")
-        ],
+        "terraform test": test,
+        "terraform test, with aws.tfvars": [*test, "-test-directory=tests/aws", "-var-file=aws.tfvars"],
         "checkov": scan(),
     }
     for title, command in checks.items():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
@@ -41,10 +42,24 @@ def runner(main: Callable[[], int], env: Mapping[str, str], operator_log: Path) 
     return run
 
 
-def has_ended(pid: int) -> bool:
-    """Whether the process has ended, even if its parent has not asked for its exit code yet."""
-    answer = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
-    return answer.stdout.strip()[:1] in ("", "Z")
+def install(folder: Path, name: str, script: str) -> None:
+    """Put a shell script into the folder, as a program of that name. An empty script gives one that cannot run."""
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755 if script else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    pid: int
+    parent: int
+    args: str
+
+
+def processes() -> list[Process]:
+    """All of this machine, except those that have ended and whose parent has not asked for their exit code yet."""
+    answer = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True)
+    rows = [row.split(maxsplit=3) for row in answer.stdout.splitlines()]
+    return [Process(int(pid), int(parent), *args) for pid, parent, stat, *args in rows if args and stat[0] != "Z"]
 
 
 def run_module(module: str, *arguments: str, env: Mapping[str, str]) -> Ran:

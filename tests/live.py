@@ -15,7 +15,7 @@ from uuid import uuid4
 import requests
 from mypy_boto3_sqs import SQSClient
 
-from scripts.infra.abilities import local_client
+from scripts.infra.clouds import local_client
 from scripts.services import ORDER, Command, LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import ResourceReport, inspect

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import http.server
-import re
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -15,29 +14,26 @@ from shopflow.environment import LOOPBACK
 
 UNKNOWN = b'{"__type": "UnknownOperationException"}'
 ANSWER_SECONDS = 30
-NAME = r'(?:\b|")(?:QueueName|RoleName|PolicyName|TableName|Name|Endpoint)(?:=|": *")([^&"]+)'
-"""What names the resource in a call of Terraform."""
 
 
 @dataclass(slots=True)
 class Faults:
     """What the proxy does.
 
-    It loses the answer of each call in ``lose``, once for each resource; ``lost`` has those calls. It says of those in
+    It loses the answer of each call in ``lose``, once for each request; ``lost`` has those calls. It says of those in
     ``refuse`` that it does not know them.
     """
 
     lose: Collection[str] = ()
     refuse: Collection[str] = ()
-    lost: set[tuple[str, ...]] = field(default_factory=set)
+    lost: set[tuple[str, bytes]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def loses(self, operation: str, body: bytes) -> bool:
-        call = (operation, *re.findall(NAME, body.decode()))
         with self._lock:
-            if operation not in self.lose or call in self.lost:
+            if operation not in self.lose or (operation, body) in self.lost:
                 return False
-            self.lost.add(call)
+            self.lost.add((operation, body))
             return True
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from scripts.claims.lab import EXPIRED, MUG, Lab, Told, Verdict
 from scripts.dlq import WOULD_SUCCEED, Redrive, Selection, target_of
 from scripts.e2e import wait_for
-from scripts.infra.abilities import local_client
+from scripts.infra.clouds import local_client
 from shopflow import jsontext
 from shopflow.clock import SystemClock
 from shopflow.domain.event import Event

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from pathlib import Path
 
 from scripts.console import OK, Progress, new_console, parser_of, run_command
 from scripts.infra.lifecycle import down, reset, status, up
-from scripts.infra.stack import Stack, stack_for_developer
-from shopflow.errors import ConfigError
+from scripts.infra.stack import ROOT, chosen_port, render_env, stack_for_developer, write_atomically
+from scripts.infra.terraform import outputs_of
+from shopflow.environment import ENDPOINT, ENV_FILE
 
 ABOUT = """\
 A local AWS with ShopFlow's topic, queues and tables in it.
@@ -19,6 +20,8 @@ A local AWS with ShopFlow's topic, queues and tables in it.
   down    stop it; the next up brings orders, stock and messages back
   reset   stop it and remove everything, orders too
   status  endpoint, resources, queue depths, dead letters, stock
+  env     write .env.local for the stack that 'terraform apply' has made in terraform/: for real AWS, without endpoint
+          and keys, unless AWS_ENDPOINT_URL is set
 
 variables:
   CLOUD=localstack       LocalStack in Docker instead of the embedded emulator
@@ -32,34 +35,30 @@ exit codes: 0 all is well, 1 it is not up or something is in the way (the messag
 """
 
 
-def chosen_port(settings: Mapping[str, str]) -> int | None:
-    """SHOPFLOW_PORT, if it is set. Raises `ConfigError` when it is not a port number."""
-    text = settings.get("SHOPFLOW_PORT")
-    if not text:
-        return None
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise ConfigError(f"SHOPFLOW_PORT={text} must be a number from 1 to 65535.")
-    return int(text)
+def write_settings(module: Path, file: Path) -> int:
+    """Write the settings of the services from the outputs of the state that ``module`` was initialised with."""
+    endpoint = os.environ.get(ENDPOINT) or None
+    outputs = outputs_of(module)
+    write_atomically(file, render_env(outputs, endpoint))
+    print(f"✔ {file}: the stack {outputs['name_prefix']} in {outputs['region']} ({endpoint or 'AWS'})")
+    return OK
 
 
 def main() -> int:
     parser = parser_of("scripts.infra", ABOUT)
-    parser.add_argument("command", choices=("up", "down", "reset", "status"))
+    parser.add_argument("command", choices=("up", "down", "reset", "status", "env"))
     command = parser.parse_args().command
+    if command == "env":
+        return write_settings(ROOT / "terraform", ROOT / ENV_FILE)
     exported = {name: value for name, value in os.environ.items() if value}
     stack = stack_for_developer(chosen_port(exported))
     os.environ.clear()  # no profile and no real credentials reach boto3
     os.environ.update(stack.environment(exported))
-    os.environ.pop("AWS_ENDPOINT_URL", None)  # each client is told its endpoint
-    return run(command, stack, exported)
-
-
-def run(command: str, stack: Stack, settings: Mapping[str, str]) -> int:
-    """Run ``command`` on the stack. ``settings`` are the variables that choose its cloud."""
+    os.environ.pop(ENDPOINT, None)  # each client is told its endpoint
     progress = Progress()
     match command:
         case "up":
-            config = up(stack, settings, progress)
+            config = up(stack, exported, progress)
             progress.say(f"✔ Up: {config.endpoint_url}, settings in {stack.env_file}")
         case "down":
             down(stack, progress)

@@ -1,18 +1,30 @@
-"""The kinds of local AWS that a stack can run on, and which one it uses."""
+"""The kinds of local AWS that a stack can run on, which one it uses, and what that can do."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from localstack_client.session import Session
 
 from scripts.console import CommandError, Progress, last_line
 from scripts.infra.emulator import Embedded
-from scripts.infra.stack import HEALTH_PATH, ROOT, Stack, answers, port_is_taken, wait_until_healthy
+from scripts.infra.stack import HEALTH_PATH, ROOT, Stack, answers, fetch, wait_until_healthy
+from shopflow.aws.calls import PATIENT
+from shopflow.aws.inspect import has_operation
 from shopflow.environment import canonical
 from shopflow.errors import ConfigError
-from shopflow.listeners import taken
+
+SELECT = 'SELECT * FROM "shopflow-no-such-table"'
+TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/shopflow-no-such-table"
+START_SECONDS = 30
+"""LocalStack starts a service with its first call."""
 
 
 class External:
@@ -23,12 +35,16 @@ class External:
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint.rstrip("/")
 
-    def start(self, progress: Progress) -> None:
+    def is_running(self) -> bool:
         if not answers(self.endpoint + HEALTH_PATH):
             raise CommandError(
                 f"AWS_ENDPOINT_URL={self.endpoint} does not answer. Start what should listen there, "
                 "or unset AWS_ENDPOINT_URL: then a local AWS is started."
             )
+        return True
+
+    def start(self, progress: Progress) -> None:
+        self.is_running()
         progress.say(f"✔ {self.endpoint} answers: using it as it is (AWS_ENDPOINT_URL)")
 
     def has_ended(self) -> bool:
@@ -36,9 +52,6 @@ class External:
 
     def stop(self, progress: Progress) -> None:
         progress.say(f"{self.endpoint} was not started by ShopFlow: left running")
-
-    def discard(self, progress: Progress) -> None:
-        self.stop(progress)
 
 
 class LocalStack:
@@ -50,17 +63,18 @@ class LocalStack:
         self._stack = stack
         self.endpoint = stack.own_endpoint
 
+    def is_running(self) -> bool:
+        if self._container_runs():
+            return True
+        self._stack.check_port()
+        return False
+
     def start(self, progress: Progress) -> None:
-        if self._is_running():
+        if self.is_running():
             return
-        if port_is_taken(self._stack.port):
-            raise CommandError(
-                f"{taken(self._stack.port)}. If that is the embedded local AWS, run 'make infra-down'. "
-                "Or choose another port: SHOPFLOW_PORT=4570 CLOUD=localstack make infra-up"
-            )
         with progress.step("Starting LocalStack (the first time, Docker downloads its image)"):
             self._compose("up", "--detach", "--quiet-pull")
-            if not wait_until_healthy(self.endpoint, self._is_running):
+            if not wait_until_healthy(self.endpoint, self._container_runs):
                 raise CommandError("LocalStack did not start: 'docker compose logs' shows why.")
 
     def has_ended(self) -> bool:
@@ -75,7 +89,7 @@ class LocalStack:
         with progress.step("Removing LocalStack's container"):
             self._compose("down", "--volumes")
 
-    def _is_running(self) -> bool:
+    def _container_runs(self) -> bool:
         return bool(self._compose("ps", "--quiet", "--status", "running"))
 
     def _compose(self, *arguments: str) -> str:
@@ -94,8 +108,9 @@ class LocalStack:
 Cloud = Embedded | LocalStack | External
 """Each has a ``kind``, which is its name in the stack's record, and an ``endpoint``.
 
-``start`` returns when it answers, and raises `CommandError` when it cannot start. ``stop`` keeps its state, if it can
-keep any; ``discard`` drops the state. ``has_ended``: whether it certainly does not run.
+``start`` returns when it answers. It raises `CommandError` when it cannot start, and so does ``is_running``, which
+only looks. ``stop`` keeps its state, if it can keep any. ``discard`` drops it; an external one has none.
+``has_ended``: whether it certainly does not run.
 """
 
 
@@ -124,3 +139,44 @@ def _of_kind(kind: str, stack: Stack) -> Cloud:
     if kind not in (Embedded.kind, LocalStack.kind):
         raise ConfigError(f"CLOUD={kind} must be embedded or localstack.")
     return Embedded(stack) if kind == Embedded.kind else LocalStack(stack)
+
+
+def local_client(service: str, endpoint: str, **options: Any) -> Any:
+    """A boto3 client of ``service`` with a local AWS's credentials. ``options`` are boto3's, such as ``config``.
+
+    An AWS_ENDPOINT_URL in the environment takes precedence over ``endpoint``.
+    """
+    return Session(localstack_host=urlsplit(endpoint).netloc).client(service, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """``cloud`` is its name and version. ``table_policies``: whether a table can have a resource policy."""
+
+    cloud: str
+    table_policies: bool = True
+
+    def __str__(self) -> str:
+        lacks = "" if self.table_policies else ", which has no table policies: the audit log can be changed"
+        return self.cloud + lacks
+
+
+def embedded_abilities() -> Abilities:
+    """Those of the embedded emulator. They are known: to ask it would take half a second of every `make infra-up`."""
+    return Abilities(f"ministack {importlib.metadata.version('ministack')}")
+
+
+def abilities_of(endpoint: str) -> Abilities:
+    """Ask the local AWS at ``endpoint``. Raises `CommandError` if ShopFlow cannot run on it, and `Unavailable`."""
+    cloud = _name(endpoint)
+    limits = PATIENT.boto_config(extra_read_seconds=START_SECONDS)
+    dynamodb = local_client("dynamodb", endpoint, config=limits)
+    if not has_operation(lambda: dynamodb.execute_statement(Statement=SELECT)):
+        raise CommandError(f"{cloud} at {endpoint} cannot run ShopFlow: its DynamoDB has no PartiQL. Use a newer one.")
+    return Abilities(cloud, table_policies=has_operation(lambda: dynamodb.get_resource_policy(ResourceArn=TABLE)))
+
+
+def _name(endpoint: str) -> str:
+    kind = "ministack" if fetch(f"{endpoint}/_ministack/health") else "LocalStack"
+    health = fetch(endpoint + HEALTH_PATH)
+    return f"{kind} {health.json().get('version', '(unknown version)')}" if health else "An unknown local AWS"

@@ -21,8 +21,6 @@ from shopflow.listeners import taken
 
 STOP_SECONDS = 30
 """A stop saves the state, which takes a second for 10,000 orders."""
-SAVES, LAST = "saves", "last"
-"""The folder of the saves, and the save of a clean stop."""
 PROGRAM = Path(__file__).with_name("emulator_process.py")
 _IN_BACKGROUND = '"$@" </dev/null >>"$EMULATOR_LOG" 2>&1 & echo "$! $GATEWAY_PORT" >"$PROCESS_FILE"'
 
@@ -71,19 +69,20 @@ class Embedded:
     def has_ended(self) -> bool:
         return self.process is None
 
-    def start(self, progress: Progress) -> None:
+    def is_running(self) -> bool:
         if process := self.process:
             if process.port != self._stack.port:
                 raise CommandError(
                     f"The local AWS already runs on port {process.port}. Leave SHOPFLOW_PORT unset to use it, "
                     "or run 'make infra-down' first."
                 )
+            return True
+        self._stack.check_port()
+        return False
+
+    def start(self, progress: Progress) -> None:
+        if self.is_running():
             return
-        if port_is_taken(self._stack.port):
-            raise CommandError(
-                f"{taken(self._stack.port)}. Stop it, choose another port (SHOPFLOW_PORT=4570 make infra-up), "
-                f"or use what listens there (AWS_ENDPOINT_URL={self.endpoint} make infra-up)."
-            )
         with progress.step(f"Starting a local AWS on {self.endpoint}"):
             self._spawn()
             if not wait_until_healthy(self.endpoint, lambda: bool(self.process)):
@@ -105,7 +104,7 @@ class Embedded:
             os.kill(pid, signal.SIGTERM)
             if not self._ends(port):
                 raise CommandError(f"The local AWS (process {pid}) does not stop. See {self._log}")
-            if not (self._folder / SAVES / LAST).exists():
+            if not (self._folder / "saves" / "last").exists():
                 raise CommandError(
                     "The local AWS stopped but could not save its state: is the disk full? "
                     f"The next infra-up starts with what it saved before. Its log: {self._log}"
@@ -137,26 +136,13 @@ class Embedded:
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._log.exists():
             self._log.replace(self._log.with_suffix(".log.1"))
-        with self._process_file.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            subprocess.run(
-                ["/bin/sh", "-c", _IN_BACKGROUND, "sh", sys.executable, "-P", str(PROGRAM)],
-                env=self._environment(),
-                cwd=self._folder,
-                start_new_session=True,
-                pass_fds=[file.fileno()],
-                check=True,
-            )
-
-    def _environment(self) -> dict[str, str]:
-        return passed_on(os.environ) | {
+        environment = passed_on(os.environ) | {
             "BIND_HOST": LOOPBACK,
             "MINISTACK_HOST": LOOPBACK,
             "GATEWAY_PORT": str(self._stack.port),
             "MINISTACK_REGION": self._stack.region,
             "PERSIST_STATE": "1",
-            "STATE_DIR": "state",  # relative to where it runs: the folder may be moved meanwhile
-            "SAVES_DIR": SAVES,
+            "STATE_DIR": "state",
             "SAVE_SECONDS": str(self._stack.save_seconds or ""),
             "TMPDIR": str(self._folder),
             "SFTP_ENABLED": "0",
@@ -165,3 +151,13 @@ class Embedded:
             "PROCESS_FILE": str(self._process_file),
             **self._settings,
         }
+        with self._process_file.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            subprocess.run(
+                ["/bin/sh", "-c", _IN_BACKGROUND, "sh", sys.executable, "-P", str(PROGRAM)],
+                env=environment,
+                cwd=self._folder,
+                start_new_session=True,
+                pass_fds=[file.fileno()],
+                check=True,
+            )

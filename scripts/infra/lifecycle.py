@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scripts.console import FAILED, OK, Progress
-from scripts.infra.abilities import abilities_of, embedded_abilities
-from scripts.infra.clouds import Cloud, External, choose, last_cloud
+from scripts.console import FAILED, OK, CommandError, Progress
+from scripts.infra.clouds import Cloud, External, abilities_of, choose, embedded_abilities, last_cloud
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import Stack, render_env, write_atomically
-from scripts.infra.terraform import Module, apply, destroy, require_terraform
-from scripts.package import Package, make_package, on_lambda, on_this_machine
+from scripts.infra.terraform import Module, apply, init, require_terraform, run
+from scripts.package import Package, for_lambda, for_this_machine, make_package
 from scripts.products import put, read_products
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.inspect import inspect
 from shopflow.aws.mail import verify_sender
 from shopflow.aws.wiring import connect
 from shopflow.config import Config, catalog_overlay, configured_catalog, load_config
-from shopflow.errors import ConfigError, ShopFlowError, Unavailable
+from shopflow.errors import ConfigError, ShopFlowError
 from shopflow.log import printable
 
 DEAD_LETTERS = 3
@@ -40,12 +40,11 @@ def up(stack: Stack, settings: Mapping[str, str], progress: Progress) -> Config:
     configured_catalog(settings)
     with stack.lock(progress):
         cloud, last = choose(stack, settings), last_cloud(stack)
-        if cloud.kind == External.kind:
-            cloud.start(progress)  # before anything is stopped: it may not answer
+        if isinstance(cloud, External):
+            cloud.is_running()  # raises if it does not answer: then nothing is stopped
         if last and last.kind not in (cloud.kind, External.kind) and not last.has_ended():
             last.stop(progress)
-        if cloud.kind != External.kind:
-            cloud.start(progress)
+        cloud.start(progress)
         stack.remember(port=stack.port, cloud=cloud.kind, endpoint=cloud.endpoint)
         abilities = embedded_abilities() if cloud.kind == Embedded.kind else abilities_of(cloud.endpoint)
         progress.say(f"✔ {cloud.endpoint} is {abilities}")
@@ -73,9 +72,12 @@ def reset(stack: Stack, progress: Progress) -> None:
     """Stop the stack's cloud and remove everything of the stack, with all its orders."""
     with stack.lock(progress):
         cloud = last_cloud(stack)
-        if cloud and cloud.kind == "external":
+        if isinstance(cloud, External):
             cloud.start(progress)
-            destroy(Module(stack, cloud.endpoint), progress)
+            module = Module(stack, cloud.endpoint)
+            with progress.step("Removing Terraform's resources") as show:
+                init(module)
+                run(module, module.changing("destroy", "-auto-approve"), show)
         elif cloud:
             cloud.discard(progress)
         if stack.env_file.exists():
@@ -97,8 +99,8 @@ def _package(stack: Stack, cloud: Cloud, settings: Mapping[str, str], progress: 
         return None
     if compute != "lambda":
         raise ConfigError(f"COMPUTE={compute} must be lambda, or none for services that are processes.")
-    target = on_this_machine() if cloud.kind == Embedded.kind else on_lambda()
-    package = Package(stack.folder / "lambda.zip", target)
+    file = stack.folder / "lambda.zip"
+    package = for_this_machine(file) if cloud.kind == Embedded.kind else for_lambda(file)
     make_package(package, progress, catalog_overlay(settings))
     return package
 
@@ -109,64 +111,45 @@ def _apply_if_needed(module: Module, cloud: Cloud, progress: Progress) -> None:
     record = stack.record()
     if record.get("outputs") and record.get("fingerprint") == fingerprint:
         write_atomically(stack.env_file, render_env(record["outputs"], module.endpoint))
-        if _is_complete(config_of(stack)):
-            progress.say(f"✔ {module.endpoint} has all resources, nothing to apply")
-            return
+        with suppress(ShopFlowError):
+            if inspect(config_of(stack)).complete:
+                progress.say(f"✔ {module.endpoint} has all resources, nothing to apply")
+                return
     was_cut_off = "fingerprint" in record and not record.get("outputs")
-    if was_cut_off and cloud.kind != External.kind:
+    if was_cut_off and not isinstance(cloud, External):
         progress.say("The first start was cut off, before there was any order: starting over")
-        _start_over(stack, cloud, progress)
+        cloud.discard(progress)
+        for file in stack.folder.glob("*terraform.tfstate*"):
+            file.unlink()
+        cloud.start(progress)
     stack.remember(fingerprint=None)
     outputs = apply(module, progress, cloud.has_ended)
     stack.remember(fingerprint=fingerprint, outputs=outputs)
     write_atomically(stack.env_file, render_env(outputs, module.endpoint))
 
 
-def _start_over(stack: Stack, cloud: Cloud, progress: Progress) -> None:
-    """Begin with an empty cloud and without Terraform's state. Before the first success there is nothing to lose."""
-    cloud.discard(progress)
-    for file in stack.folder.glob("*terraform.tfstate*"):
-        file.unlink()
-    cloud.start(progress)
-
-
-def _is_complete(config: Config) -> bool:
-    try:
-        return inspect(config).complete
-    except ShopFlowError:
-        return False
-
-
 def status(stack: Stack, console: Console) -> int:
-    """Show resources, queue depths and stock. Returns 0 (all is well), 1 (not up or not complete) or `DEAD_LETTERS`."""
-    try:
-        config = config_of(stack)
-        report = inspect(config)
-        products = connect(config, PATIENT).products.all() if report.complete else []
-    except ConfigError:
-        console.print("Nothing is up. Run 'make infra-up'.")
-        return FAILED
-    except Unavailable:
-        console.print(f"{config.endpoint_url} does not answer. Run 'make infra-up'.")
-        return FAILED
-    table = Table("Resource", "Name", "Items")
-    table.add_row("endpoint", f"{config.endpoint_url} ({stack.record().get('cloud')})", "")
-    table.add_row("topic", config.resources.topic_arn, "" if report.topic_exists else MISSING)
+    """Show resources, queue depths and stock. Returns 0 (all is well), 1 (something is missing) or `DEAD_LETTERS`."""
+    if not stack.env_file.exists():
+        raise CommandError("Nothing is up. Run 'make infra-up'.")
+    config = config_of(stack)
+    report = inspect(config)
+    products = connect(config, PATIENT).products.all() if report.complete else []
+    resources, queues = Table("Resource", "Name", "Items"), Table("Queue", "Waiting", "In flight", "Dead letters")
+    resources.add_row("endpoint", f"{config.endpoint_url} ({stack.record().get('cloud')})", "")
+    resources.add_row("topic", config.resources.topic_arn, "" if report.topic_exists else MISSING)
     for name, items in report.tables.items():
-        table.add_row("table", name, MISSING if items is None else str(items))
-    console.print(table)
-    table = Table("Queue", "Waiting", "In flight", "Dead letters")
+        resources.add_row("table", name, MISSING if items is None else str(items))
     for service, depth in report.queues.items():
         dlq = report.dlqs.get(service)
-        dead = str(dlq.total) if dlq else MISSING
-        waiting, in_flight = (str(depth.waiting), str(depth.in_flight)) if depth else (MISSING, MISSING)
-        table.add_row(service, waiting, in_flight, f"[red]{dead}" if dlq and dlq.total else dead)
-    console.print(table)
-    table = Table("Product", "Name", "Price", "Stock", "Received")
+        dead = dlq.total if dlq else MISSING
+        waiting, in_flight = (depth.waiting, depth.in_flight) if depth else (MISSING, MISSING)
+        queues.add_row(service, str(waiting), str(in_flight), f"[red]{dead}" if dead else "0")
+    stock = Table("Product", "Name", "Price", "Stock", "Received")
     for one in products:
         named = escape(printable(one.product_id)), escape(printable(one.product_name))
-        table.add_row(*named, f"${one.price}", str(one.stock), str(one.received))
-    console.print(table)
+        stock.add_row(*named, f"${one.price}", str(one.stock), str(one.received))
+    console.print(resources, queues, stock)
     if not report.complete:
         console.print("A resource is missing. Run 'make infra-up', which makes it again.", style="red")
         return FAILED

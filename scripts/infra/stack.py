@@ -17,10 +17,13 @@ from urllib.parse import urlsplit
 
 import requests
 
-from scripts.console import Progress
+from scripts.console import CommandError, Progress
 from shopflow.environment import CREDENTIALS, ENDPOINT, ENV_FILE, LOOPBACK, environment_of, read_env_file
+from shopflow.errors import ConfigError
+from shopflow.listeners import taken
 
 ROOT = Path(__file__).resolve().parents[2]
+RECORD = "stack.json"
 HEALTH_PATH = "/_localstack/health"
 START_SECONDS = 120
 """The longest wait for a local AWS. The embedded one starts in half a second, LocalStack's container in about 20."""
@@ -32,6 +35,15 @@ RECEIVE_WAIT_SECONDS = 2
 """A short long poll, so that Ctrl-C does not have to wait 20 s for one."""
 API_URL = "SHOPFLOW_API_URL"
 """Set when the services run as Lambda functions: where their HTTP API answers."""
+RESOURCES = ("topic_arn", "orders_table", "inventory_table", "events_table", "open_orders_index")
+"""Terraform's outputs that name a resource. SHOPFLOW_TOPIC_ARN and so on are their variables."""
+OPTIONAL = {
+    "payment_gateway": "PAYMENT_GATEWAY",
+    "mail_from": "MAIL_FROM",
+    "ops_token_parameter": "OPS_TOKEN_PARAMETER",
+    "catalog_overlay": "SHOPFLOW_CATALOG_OVERLAY",
+}
+"""Outputs that can be empty, and their variables."""
 PASSED_ON = ("PATH", "HOME", "USER", "TMPDIR", "LANG", "LC_", "XDG_", "SSL_CERT_", "PYTHON", "LD_", "DYLD_")
 """The beginnings of the variables that the emulator and Terraform get from the shell, beside those of a proxy."""
 
@@ -56,17 +68,21 @@ class Stack:
     def own_endpoint(self) -> str:
         return f"http://{LOOPBACK}:{self.port}"
 
-    @property
-    def _record_file(self) -> Path:
-        return self.folder / "stack.json"
+    def check_port(self) -> None:
+        """Raise `CommandError` when a program listens on the stack's port."""
+        if port_is_taken(self.port):
+            raise CommandError(
+                f"{taken(self.port)}. Stop it, choose another port (SHOPFLOW_PORT=4570 make infra-up), "
+                f"or use what listens there (AWS_ENDPOINT_URL={self.own_endpoint} make infra-up)."
+            )
 
     def record(self) -> dict[str, Any]:
         """What earlier commands noted: port, cloud, endpoint, Terraform's last outputs. Empty before the first up."""
-        return read_json(self._record_file) or {}
+        return read_json(self.folder / RECORD) or {}
 
     def remember(self, **facts: Any) -> None:
         """Add ``facts`` to the record."""
-        write_atomically(self._record_file, json.dumps(self.record() | facts, indent=2))
+        write_atomically(self.folder / RECORD, json.dumps(self.record() | facts, indent=2))
 
     def environment(self, exported: Mapping[str, str]) -> dict[str, str]:
         """The whole environment of a process that runs on this stack.
@@ -100,6 +116,16 @@ def stack_for_developer(port: int | None = None, root: Path = ROOT) -> Stack:
     return replace(stack, port=port or stack.record().get("port") or DEFAULT_PORT)
 
 
+def chosen_port(settings: Mapping[str, str]) -> int | None:
+    """SHOPFLOW_PORT, if it is set. Raises `ConfigError` when it is not a port number."""
+    text = settings.get("SHOPFLOW_PORT")
+    if not text:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise ConfigError(f"SHOPFLOW_PORT={text} must be a number from 1 to 65535.")
+    return int(text)
+
+
 def stack_in_use(env: Mapping[str, str]) -> Stack:
     """The stack whose env file ``env`` was read from."""
     developers = stack_for_developer()
@@ -116,23 +142,15 @@ def render_env(outputs: Mapping[str, Any], endpoint: str | None) -> str:
     ``endpoint``: of a local AWS. Without one the file is for real AWS and has no credentials.
     """
     local = {"AWS_ENDPOINT_URL": endpoint, **CREDENTIALS, "SQS_WAIT_SECONDS": RECEIVE_WAIT_SECONDS}
-    variables = (local if endpoint else {}) | {
-        "AWS_REGION": outputs["region"],
-        "SHOPFLOW_STACK": outputs["name_prefix"],
-        "SHOPFLOW_TOPIC_ARN": outputs["topic_arn"],
-        "SHOPFLOW_ORDERS_TABLE": outputs["orders_table"],
-        "SHOPFLOW_INVENTORY_TABLE": outputs["inventory_table"],
-        "SHOPFLOW_EVENTS_TABLE": outputs["events_table"],
-        "SHOPFLOW_OPEN_ORDERS_INDEX": outputs["open_orders_index"],
-    }
+    variables = local if endpoint else {}
+    variables |= {"AWS_REGION": outputs["region"], "SHOPFLOW_STACK": outputs["name_prefix"]}
+    variables |= {f"SHOPFLOW_{name.upper()}": outputs[name] for name in RESOURCES}
     for kind, urls in (("QUEUE_URL", outputs["queue_urls"]), ("DLQ_URL", outputs["dlq_urls"])):
         for service, url in sorted(urls.items()):  # Terraform's URL has the host and port where the queue was made
             variables[f"SHOPFLOW_{service.upper()}_{kind}"] = endpoint + urlsplit(url).path if endpoint else url
-    for name in ("payment_gateway", "mail_from", "ops_token_parameter"):
+    for name, variable in OPTIONAL.items():
         if value := outputs.get(name):
-            variables[name.upper()] = value
-    if overlay := outputs.get("catalog_overlay"):
-        variables["SHOPFLOW_CATALOG_OVERLAY"] = overlay
+            variables[variable] = value
     if url := outputs.get("api_url"):  # not every machine resolves <id>.execute-api.localhost
         api_id = (urlsplit(url).hostname or "").partition(".")[0]
         variables[API_URL] = f"{endpoint}/_aws/execute-api/{api_id}/$default" if endpoint else url

@@ -36,8 +36,9 @@ EXISTS = re.compile(
 )
 """Terraform's error when a resource exists but is not in its state."""
 PROVIDERS_FILE = "local_cloud_override.tf"
-LOCAL_ACCOUNT = "000000000000"
 POLL_SECONDS = 0.05
+Show = Callable[[str], None]
+Ask = Callable[[], bool]
 SESSION = """
 exec 3<&0
 "$@" </dev/null 3<&- & terraform=$!
@@ -79,8 +80,8 @@ class Module:
             variables |= {
                 "compute": "lambda",
                 "lambda_package": str(self.package.file),
-                "lambda_runtime": self.package.target.runtime,
-                "lambda_architecture": self.package.target.architecture,
+                "lambda_runtime": self.package.runtime,
+                "lambda_architecture": self.package.architecture,
             }
         return variables
 
@@ -88,6 +89,11 @@ class Module:
     def folder(self) -> Path:
         """Where the copy of the root module is."""
         return self.stack.folder / "module" / "terraform"
+
+    @property
+    def log(self) -> Path:
+        """The output of the last run."""
+        return self.stack.folder / "terraform.log"
 
     def fingerprint(self) -> str:
         """A hash that changes with what an apply would make, and with the endpoint."""
@@ -115,21 +121,20 @@ class Module:
 
     def environment(self) -> dict[str, str]:
         """The environment of a run. The shell's credentials, workspace, arguments and variables are left out."""
-        return (
-            passed_on(os.environ, *PASSED_ON)
-            | NO_AWS_FILES
-            | {
-                "AWS_ENDPOINT_URL": self.endpoint,
-                "AWS_DEFAULT_REGION": self.stack.region,
-                "AWS_EC2_METADATA_DISABLED": "true",
-                "TF_DATA_DIR": str(self.stack.folder / "terraform-data"),
-                "TF_IN_AUTOMATION": "1",
-                "USE_EXEC": "1",  # tflocal becomes Terraform, and leaves its file behind
-                "LS_PROVIDERS_FILE": PROVIDERS_FILE,
-                "CHECKPOINT_DISABLE": "1",
-                "DISABLE_DEPRECATION_NOTICE": "1",
-            }
-        )
+        return terraform_environment(self.stack.folder / "terraform-data") | {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_DEFAULT_REGION": self.stack.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "USE_EXEC": "1",  # tflocal becomes Terraform, and leaves its file behind
+            "LS_PROVIDERS_FILE": PROVIDERS_FILE,
+            "DISABLE_DEPRECATION_NOTICE": "1",
+        }
+
+
+def terraform_environment(data: Path) -> dict[str, str]:
+    """The environment of a Terraform that has its providers in ``data`` and no profile of AWS."""
+    own = {"TF_DATA_DIR": str(data), "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+    return passed_on(os.environ, *PASSED_ON) | NO_AWS_FILES | own
 
 
 def _sources() -> list[Path]:
@@ -140,7 +145,7 @@ def _sources() -> list[Path]:
     return [*sorted(files), ROOT / "schemas" / "catalog.json"]
 
 
-def apply(module: Module, progress: Progress, cloud_has_ended: Callable[[], bool]) -> dict[str, Any]:
+def apply(module: Module, progress: Progress, cloud_has_ended: Ask) -> dict[str, Any]:
     """Make the resources as the module says. Returns Terraform's outputs. Raises `CommandError` when it fails.
 
     A resource can exist that is not in Terraform's state: the answer of the call that made it was lost, or Terraform
@@ -160,25 +165,31 @@ def apply(module: Module, progress: Progress, cloud_has_ended: Callable[[], bool
             imported += "".join(f'import {{\n  to = {to}\n  id = "{name}"\n}}\n' for to, name in found.items())
             (module.folder / "imports.tf").write_text(imported)
             title = f"Taking over {len(found)} resource(s) that exist and are not in Terraform's state"
-    command = [require_terraform(), "output", "-json"]
-    answer = subprocess.run(command, cwd=module.folder, env=module.environment(), capture_output=True, check=True)
-    return {name: output["value"] for name, output in json.loads(answer.stdout).items()}
+    return outputs_of(module.folder, module.environment())
+
+
+def outputs_of(folder: Path, env: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Terraform's outputs. ``env``: its whole environment, if not this process's.
+
+    Raises `CommandError` when the root module in ``folder`` is not initialised or not applied.
+    """
+    command = [require_terraform(), "output", "-json", "-no-color"]
+    answer = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    if answer.returncode != 0:
+        raise CommandError(f"Terraform has no outputs: {reason_of(answer.stderr)}")
+    outputs = {name: output["value"] for name, output in json.loads(answer.stdout).items()}
+    if "topic_arn" not in outputs:
+        raise CommandError("Terraform has no outputs. Run 'terraform -chdir=terraform apply' first.")
+    return outputs
 
 
 def existing(module: Module) -> dict[str, str]:
     """What the last run could not make because it exists: the id to import it with, by address."""
     ids = {}
-    for found in EXISTS.finditer(_log(module).read_text()):
-        arn = f"arn:aws:iam::{LOCAL_ACCOUNT}:policy/{found['name']}"
-        ids[found["address"]] = arn if found["kind"] == "IAM Policy" else found["name"]
+    for found in EXISTS.finditer(module.log.read_text()):
+        prefix = "arn:aws:iam::000000000000:policy/" if found["kind"] == "IAM Policy" else ""
+        ids[found["address"]] = prefix + found["name"]
     return ids
-
-
-def destroy(module: Module, progress: Progress) -> None:
-    """Remove all resources of the stack from the endpoint."""
-    with progress.step("Removing Terraform's resources") as show:
-        init(module)
-        run(module, module.changing("destroy", "-auto-approve"), show)
 
 
 def init(module: Module) -> None:
@@ -207,22 +218,18 @@ def provider_arguments(env: Mapping[str, str]) -> list[str]:
     return next(([f"-plugin-dir={folder}"] for folder in folders if (folder / PROVIDER).is_dir()), [])
 
 
-def run(
-    module: Module,
-    command: list[str],
-    show: Callable[[str], None] = lambda _: None,
-    cloud_has_ended: Callable[[], bool] = lambda: False,
-) -> str:
+def run(module: Module, command: list[str], show: Show = lambda _: None, cloud_has_ended: Ask = lambda: False) -> str:
     """Run ``command`` in the module's folder and return its output. ``show`` gets its progress as text.
 
     Raises `CommandError` with the reason when it fails, at once when ``cloud_has_ended``: Terraform alone would try
     again for minutes. The output goes to a file, so that Terraform can go on when this process is killed. Terraform
     inherits the stack's lock, so the next command waits until Terraform has saved its state.
     """
-    log = _log(module)
     (module.folder / PROVIDERS_FILE).unlink(missing_ok=True)
-    with log.open("w") as output, log.open() as written:
-        process = subprocess.Popen(
+    with (
+        module.log.open("w") as output,
+        module.log.open() as written,
+        subprocess.Popen(
             ["/bin/sh", "-c", SESSION, "sh", *command],
             cwd=module.folder,
             env=module.environment(),
@@ -231,26 +238,21 @@ def run(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             close_fds=False,
-        )
-        with process:
-            try:
-                _follow(process, written, show, cloud_has_ended)
-            except KeyboardInterrupt:
-                print("Stopping Terraform, which first finishes what it has started (up to 30 s) …", file=sys.stderr)
-                process.communicate()  # closes its stdin
-                raise
-    text = log.read_text()
+        ) as process,
+    ):
+        try:
+            _follow(process, written, show, cloud_has_ended)
+        except KeyboardInterrupt:
+            print("Stopping Terraform, which first finishes what it has started (up to 30 s) …", file=sys.stderr)
+            process.communicate()  # closes its stdin
+            raise
+    text = module.log.read_text()
     if process.returncode != 0:
-        raise CommandError(f"Terraform failed: {reason_of(text)} (its output: {log})")
+        raise CommandError(f"Terraform failed: {reason_of(text)} (its output: {module.log})")
     return text
 
 
-def _follow(
-    process: subprocess.Popen[bytes],
-    written: TextIO,
-    show: Callable[[str], None],
-    cloud_has_ended: Callable[[], bool],
-) -> None:
+def _follow(process: subprocess.Popen[bytes], written: TextIO, show: Show, cloud_has_ended: Ask) -> None:
     """Show what Terraform writes, until it ends."""
     planned, done, rest, ended = 0, 0, "", False
     while not ended:
@@ -266,10 +268,6 @@ def _follow(
             elif change := CHANGE.match(line):
                 done += change["what"].endswith("complete")
                 show(f"{done} of {planned} done: {change['resource']} {change['what'].lower()}")
-
-
-def _log(module: Module) -> Path:
-    return module.stack.folder / "terraform.log"
 
 
 def reason_of(output: str) -> str:

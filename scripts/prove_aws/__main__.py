@@ -16,7 +16,7 @@ from secrets import token_hex
 from scripts.console import OK, CommandError, Progress, parser_of, run_command
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import ROOT, Stack, port_is_taken
-from scripts.package import Package, make_package, on_lambda, on_this_machine
+from scripts.package import for_lambda, for_this_machine, make_package
 from scripts.prove_aws.proof import OUTAGE_ORDERS, Proof
 from scripts.prove_aws.report import report
 from scripts.prove_aws.throwaway import Account, ThrowAway
@@ -88,7 +88,8 @@ def prove(options: argparse.Namespace, target: Path, progress: Progress) -> int:
     folder, local = ROOT / ".local" / "prove" / prefix, options.cloud == EMBEDDED
     with embedded(folder, prefix, progress) if local else on_aws(folder, prefix) as stack:
         endpoint = stack.own_endpoint if local else ""
-        package = Package(folder / "lambda.zip", on_this_machine() if local else on_lambda())
+        file = folder / "lambda.zip"
+        package = for_this_machine(file) if local else for_lambda(file)
         module = ThrowAway(stack, endpoint, package=package, email=options.email)
         account = Account(session_in(stack.region), endpoint or None, prefix)
         proof = Proof(module, account, options.orders, progress)

@@ -18,9 +18,8 @@ import requests
 
 from scripts.console import CommandError, Progress
 from scripts.e2e import REQUEST_SECONDS, wait_for
-from scripts.env import outputs_of
 from scripts.infra.stack import API_URL, render_env, write_atomically
-from scripts.infra.terraform import init, run
+from scripts.infra.terraform import init, outputs_of, run
 from scripts.prove_aws.figures import figures
 from scripts.prove_aws.throwaway import Account, ThrowAway, belongs
 from scripts.verify import messages_waiting

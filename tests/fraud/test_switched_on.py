@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from examples.fraud.service import FLAGGED, NAME
-from scripts.infra.abilities import local_client
+from scripts.infra.clouds import local_client
 from scripts.infra.stack import ROOT
 from shopflow.config import Config
 from shopflow.domain.order import LEGAL_TRAILS, Status

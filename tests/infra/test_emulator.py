@@ -11,15 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts.console import CommandError, Progress
-from scripts.infra.abilities import local_client
+from scripts.console import QUIET, CommandError
+from scripts.infra.clouds import local_client
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import HEALTH_PATH, Stack, answers, port_is_taken
-from shopflow.environment import LOOPBACK
 from tests.addresses import free_port
 from tests.waiting import eventually
 
-QUIET = Progress()
 ALWAYS = 0.01
 """Seconds between two saves: it saves all the time."""
 NewEmulator = Callable[..., Embedded]
@@ -92,60 +90,55 @@ def test_a_stop_keeps_what_came_after_the_last_save(new_emulator: NewEmulator) -
     assert len(tables(emulator)) == 20
 
 
-def test_a_kill_loses_what_came_since_and_a_save_that_was_cut_off_is_not_loaded(
-    new_emulator: NewEmulator, tmp_path: Path
-) -> None:
+@pytest.fixture
+def before_and_after(new_emulator: NewEmulator) -> Embedded:
+    """It has saved the table `before`, runs, and has not saved the table `after`."""
     emulator = new_emulator()
     emulator.start(QUIET)
     create_table(emulator, "before")
     emulator.stop(QUIET)
     emulator.start(QUIET)
     create_table(emulator, "after")
-    emulator.kill()
+    return emulator
+
+
+def test_a_kill_loses_what_came_since_and_a_save_that_was_cut_off_is_not_loaded(
+    before_and_after: Embedded, tmp_path: Path
+) -> None:
+    before_and_after.kill()
     draft = tmp_path / "emulator" / "saves" / "draft-1"
     draft.mkdir(parents=True)
     (draft / "dynamodb.json").write_text('{"__ministack_format__": 2, "payload": {"tables"')
-    emulator.start(QUIET)
-    assert tables(emulator) == ["before"]
+    before_and_after.start(QUIET)
+    assert tables(before_and_after) == ["before"]
 
 
 def test_a_stop_that_cannot_save_says_so_and_the_next_start_has_what_was_saved_before(
-    new_emulator: NewEmulator, tmp_path: Path
+    before_and_after: Embedded, tmp_path: Path
 ) -> None:
-    emulator = new_emulator()
-    emulator.start(QUIET)
-    create_table(emulator, "before")
-    emulator.stop(QUIET)
-    emulator.start(QUIET)
-    create_table(emulator, "after")
     saves = tmp_path / "emulator" / "saves"
     saves.write_text("a file is in the way, as a full disk would be")
     with pytest.raises(CommandError, match="could not save its state"):
-        emulator.stop(QUIET)
+        before_and_after.stop(QUIET)
     saves.unlink()
-    emulator.start(QUIET)
-    assert tables(emulator) == ["before"]
+    before_and_after.start(QUIET)
+    assert tables(before_and_after) == ["before"]
     assert "NotADirectoryError" in (tmp_path / "emulator" / "emulator.log.1").read_text(), "the log of the last run"
 
 
-def test_a_folder_that_is_moved_takes_its_running_emulator_along(new_emulator: NewEmulator, tmp_path: Path) -> None:
+def test_only_the_moved_folder_can_stop_its_running_emulator(new_emulator: NewEmulator, tmp_path: Path) -> None:
     old, moved = tmp_path / "old", tmp_path / "moved"
     emulator = new_emulator(folder=old)
     emulator.start(QUIET)
     create_table(emulator, "one")
     old.rename(moved)
+    with pytest.raises(CommandError, match="which is not the local AWS of this folder"):
+        emulator.stop(QUIET)
     there = new_emulator(folder=moved, port=port_of(emulator))
     there.stop(QUIET)
     assert not old.exists()
     there.start(QUIET)
     assert tables(there) == ["one"]
-
-
-def test_a_stop_in_a_copied_folder_says_who_has_the_port(new_emulator: NewEmulator, tmp_path: Path) -> None:
-    emulator = new_emulator(folder=tmp_path / "original")
-    emulator.start(QUIET)
-    with pytest.raises(CommandError, match="which is not the local AWS of this folder"):
-        new_emulator(folder=tmp_path / "copy", port=port_of(emulator)).stop(QUIET)
 
 
 def test_an_emulator_that_is_just_being_started_is_waited_for(new_emulator: NewEmulator, tmp_path: Path) -> None:
@@ -172,13 +165,6 @@ def test_it_is_reachable_from_this_machine_only(new_emulator: NewEmulator) -> No
         probe.settimeout(1)
         assert probe.connect_ex((elsewhere, port_of(emulator))) != 0
     assert answers(emulator.endpoint + HEALTH_PATH)
-
-
-def test_a_taken_port_is_one_line_that_says_what_to_do(new_emulator: NewEmulator) -> None:
-    with socket.create_server((LOOPBACK, 0)) as other:
-        port = other.getsockname()[1]
-        with pytest.raises(CommandError, match=rf"^Port {port} is taken by process {os.getpid()}.*SHOPFLOW_PORT.*$"):
-            new_emulator(port=port).start(QUIET)
 
 
 def test_another_process_with_its_old_number_is_not_killed(new_emulator: NewEmulator, tmp_path: Path) -> None:

@@ -6,9 +6,6 @@ They run as people run them, by `make` in a clone whose path has blanks.
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,70 +13,24 @@ from pathlib import Path
 import pytest
 
 from scripts.console import Progress
-from scripts.infra.emulator import Embedded
-from scripts.infra.stack import ROOT, Stack, stack_for_developer
 from shopflow.environment import LOOPBACK
-from tests.addresses import address, free_port
-from tests.commands import COMMAND_SECONDS, Ran
+from tests.infra.clone import FIRST_START_SECONDS, NOWHERE, Clone
 from tests.sizes import full
 from tests.stack import prepare
 
 NOBODY = f"http://{LOOPBACK}:9"
 """Nothing listens there."""
-NOWHERE = "/nowhere/at/all"
-QUICK = {"PAYMENT_LATENCY_MIN_MS": "5", "PAYMENT_LATENCY_MAX_MS": "20"}
-LEFT_OUT = (".git", ".venv", ".local", ".env.local", "__pycache__", ".*_cache", ".hypothesis")
 COMMANDS = ("e2e", "infra-status", "restock", "verify", "dlq")
 """`make e2e` brings the stack up first."""
-FIRST_START_SECONDS = 600
-"""It takes 70 s on a quiet machine, and the limit is for a busy one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clone:
-    """A copy of the working tree whose stack was applied already. Its virtual environment is that of the tests."""
-
-    stack: Stack
-
-    @property
-    def folder(self) -> Path:
-        return self.stack.env_file.parent
-
-    @property
-    def python(self) -> str:
-        return str(self.folder / ".venv" / "bin" / "python")
-
-    def run(self, *command: str, **exported: str | None) -> Ran:
-        """Run ``command`` in a shell with these variables. None unsets one."""
-        return self.run_for(COMMAND_SECONDS, *command, **exported)
-
-    def run_for(self, seconds: float, /, *command: str, **exported: str | None) -> Ran:
-        """As `run`, for at most ``seconds``."""
-        env = {"PATH": os.environ["PATH"], "HOME": NOWHERE, **QUICK, **address(free_port()), **exported}
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env={name: value for name, value in env.items() if value is not None},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=seconds,
-        )
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    folder = tmp_path_factory.mktemp("of a user") / "Shop Flow's copy"
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    (folder / ".venv").mkdir()
-    for name in ("bin", "lib", "pyvenv.cfg"):
-        (folder / ".venv" / name).symlink_to(Path(sys.prefix) / name)
-    (folder / ".venv" / ".run").touch()
-    clone = Clone(stack_for_developer(free_port(), folder))
+    """Its stack was applied already."""
+    clone = Clone(tmp_path_factory.mktemp("of a user") / "Shop Flow's copy")
     prepare(clone.stack)
     yield clone
-    Embedded(clone.stack).kill()
+    clone.emulator.kill()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +143,9 @@ SHELLS = {
     "shell", [pytest.param(one, id=name, marks=() if name == WORST else full) for name, one in SHELLS.items()]
 )
 def test_every_command_works_in_every_shell(clone: Clone, shell: Shell, tmp_path: Path) -> None:
-    Embedded(clone.stack).kill()  # so that it starts in this shell
+    clone.emulator.kill()  # so that it starts in this shell
     for command in COMMANDS:
-        ran = clone.run("make", "-s", command, **shell.variables(clone, tmp_path))
+        ran = clone.run("make", "-s", command, env=shell.variables(clone, tmp_path))
         assert ran.returncode == 0, f"{command}: {ran.stdout}{ran.stderr}"
         assert "Traceback" not in ran.stdout + ran.stderr
 
@@ -225,8 +176,8 @@ WRONG_SETTINGS = {
 def test_a_wrong_setting_of_a_service_is_one_line_before_any_service_starts(
     clone: Clone, module: str, settings: dict[str, str], said: str
 ) -> None:
-    Embedded(clone.stack).start(Progress())
-    ran = clone.run(clone.python, "-m", module, **settings)
+    clone.emulator.start(Progress())
+    ran = clone.run(clone.python, "-m", module, env=settings)
     assert (ran.returncode, ran.stdout) == (2, ""), ran.stderr
     (line,) = ran.stderr.splitlines()
     assert said in line
@@ -237,7 +188,7 @@ def test_a_wrong_setting_of_a_service_is_one_line_before_any_service_starts(
 def test_a_first_start_applies_terraform_whatever_the_shell_exports(clone: Clone) -> None:
     """Without the proxy and the certificates, which Terraform needs where it downloads its provider."""
     clone.run("make", "-s", "infra-reset")
-    port = str(clone.stack.port)
-    ran = clone.run_for(FIRST_START_SECONDS, "make", "-s", "infra-up", **REDIRECTING, SHOPFLOW_PORT=port)
+    shell = REDIRECTING | {"SHOPFLOW_PORT": str(clone.stack.port)}
+    ran = clone.run("make", "-s", "infra-up", env=shell, seconds=FIRST_START_SECONDS)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert clone.run("make", "-s", "infra-status").returncode == 0

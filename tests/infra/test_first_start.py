@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,10 +18,12 @@ import pytest
 from scripts.console import Progress
 from scripts.infra import lifecycle
 from scripts.infra.emulator import Embedded
-from scripts.infra.stack import ROOT, Stack
+from scripts.infra.stack import Stack
 from scripts.infra.terraform import Module, init, run
 from shopflow.environment import LOOPBACK
 from tests.addresses import free_port
+from tests.commands import Process, processes
+from tests.infra.clone import FIRST_START_SECONDS, Clone
 from tests.lossy_cloud import Faults, lossy
 from tests.sizes import full
 from tests.stack import AppliedStack
@@ -31,10 +32,8 @@ from tests.waiting import eventually
 ROLES = {"CreateRole", "CreatePolicy", "PutRolePolicy"}
 CREATE = {*ROLES, "CreateTable", "PutResourcePolicy", "CreateQueue", "CreateTopic", "Subscribe"}
 """The calls that make the resources of Terraform's state, one for each. `terraform_data` exists in that state only."""
-SOURCES = ("scripts", "shopflow", "workers", "api", "schemas", "terraform", "Makefile", "requirements.txt")
 AT_ONCE = 6
 """First starts side by side. Each waits 50 s for the provider, and needs 13 s of a processor and half a GiB."""
-UP_SECONDS = 600
 EVERYTHING = "make, Python, Terraform and the emulator"
 
 
@@ -113,100 +112,56 @@ def test_every_process_may_be_killed_at_any_moment(providers: Path, tmp_path: Pa
 def problem_after(kill: Kill, folder: Path) -> str:
     """What is wrong after a first start with ``kill`` and `make e2e` after it; empty if nothing is."""
     clone = Clone(folder)
+    shell = {"SHOPFLOW_PORT": str(clone.stack.port), "TF_PLUGIN_DIR": os.environ["TF_PLUGIN_DIR"]}
     try:
-        clone.start_and_kill(kill)
-        again = clone.make("e2e")
+        start_and_kill(clone, clone.environment(**shell), kill)
+        again = clone.run("make", "-s", "e2e", env=shell, seconds=FIRST_START_SECONDS)
         if again.returncode != 0:
             return again.stdout + again.stderr
-        if len(terraforms := [process for process in clone.processes() if "terraform" in process.args]) > 0:
-            return f"left over: {terraforms}"
-        return ""
+        left = [process for process in processes() if str(folder) in process.args and "terraform" in process.args]
+        return f"left over: {left}" if left else ""
     finally:
-        clone.remove()
+        clone.emulator.kill()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    pid: int
-    parent: int
-    args: str
+def start_and_kill(clone: Clone, env: dict[str, str], kill: Kill) -> None:
+    command = ["make", "-s", "infra-up"]
+    with subprocess.Popen(
+        command, cwd=clone.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        seen = []
+        for line in process.stdout:
+            seen.append(line)
+            if kill.moment in line:
+                break
+        else:
+            raise AssertionError(f"It ended without {kill.moment!r}: {''.join(seen)}")
+        for pid in eventually(lambda: victims(process.pid, clone.emulator, kill.victim)):
+            os.kill(pid, signal.SIGKILL)
+        if kill.victim not in ("make", EVERYTHING):
+            process.stdout.read()
 
 
-class Clone:
-    """A fresh clone with a stack of its own, and the virtual environment of the tests."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        for name in SOURCES:
-            source = ROOT / name
-            copy = shutil.copytree if source.is_dir() else shutil.copy2
-            copy(source, folder / name)
-        (folder / ".venv").symlink_to(sys.prefix)
-        without = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
-        ports = {"SHOPFLOW_PORT": str(free_port()), "PORT": str(free_port())}
-        self._env = without | ports | {"PYTHONDONTWRITEBYTECODE": "1"}
-        stack = folder / ".local" / "dev"
-        self._emulator = Embedded(Stack("dev", stack, folder / "env", int(self._env["SHOPFLOW_PORT"]), "shopflow"))
-
-    def start_and_kill(self, kill: Kill) -> None:
-        command = self._command("infra-up")
-        process = subprocess.Popen(
-            command, cwd=self.folder, env=self._env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        with process:
-            assert process.stdout is not None
-            seen = []
-            for line in process.stdout:
-                seen.append(line)
-                if kill.moment in line:
-                    break
-            else:
-                raise AssertionError(f"It ended without {kill.moment!r}: {''.join(seen)}")
-            for pid in eventually(lambda: self._victims(process.pid, kill.victim)):
-                os.kill(pid, signal.SIGKILL)
-            if kill.victim not in ("make", EVERYTHING):
-                process.stdout.read()
-
-    def make(self, target: str) -> subprocess.CompletedProcess[str]:
-        command = self._command(target)
-        return subprocess.run(
-            command, cwd=self.folder, env=self._env, capture_output=True, text=True, timeout=UP_SECONDS
-        )
-
-    def processes(self) -> list[Process]:
-        """Those that run in this folder or have a file of it in their command."""
-        return [process for process in _processes() if str(self.folder) in process.args]
-
-    def remove(self) -> None:
-        self._emulator.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _command(self, target: str) -> list[str]:
-        return ["make", "--no-print-directory", "-o", ".venv/.run", target]
-
-    def _victims(self, make: int, victim: str) -> list[int]:
-        emulator = [self._emulator.process.pid] if self._emulator.process else []
-        below = list(_descendants(make))
-        if victim == EVERYTHING:
-            return [make, *(process.pid for process in below), *emulator]
-        if victim == "the emulator":
-            return emulator
-        if victim == "make":
+def victims(make: int, emulator: Embedded, victim: str) -> list[int]:
+    """The processes of the start to kill."""
+    emulators = [emulator.process.pid] if emulator.process else []
+    below = list(_descendants(make))
+    match victim:
+        case "make":
             return [make]
-        word = {"Python": "-m scripts.infra", "Terraform": "terraform apply"}[victim]
-        return [process.pid for process in below if word in process.args and "/bin/sh" not in process.args]
-
-
-def _processes() -> list[Process]:
-    answer = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
-    rows = [row.split(maxsplit=2) for row in answer.stdout.splitlines()]
-    return [Process(int(pid), int(parent), args) for pid, parent, args in rows if args]
+        case "the emulator":
+            return emulators
+        case "Python" | "Terraform":
+            word = {"Python": "-m scripts.infra", "Terraform": "terraform apply"}[victim]
+            return [process.pid for process in below if word in process.args and "/bin/sh" not in process.args]
+    return [make, *(process.pid for process in below), *emulators]
 
 
 def _descendants(pid: int) -> Iterator[Process]:
     children: dict[int, list[Process]] = {}
-    for process in _processes():
+    for process in processes():
         children.setdefault(process.parent, []).append(process)
     waiting = [pid]
     while waiting:

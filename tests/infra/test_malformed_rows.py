@@ -12,7 +12,7 @@ from rich.console import Console
 
 from scripts.check_order import main as check_order
 from scripts.console import FAILED
-from scripts.infra.abilities import local_client
+from scripts.infra.clouds import local_client
 from scripts.infra.lifecycle import status
 from scripts.replay import main as replay
 from scripts.restock import main as restock

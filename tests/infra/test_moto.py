@@ -18,7 +18,7 @@ import requests
 from scripts.console import Progress
 from scripts.infra.stack import ROOT, Stack
 from scripts.infra.terraform import Module, init, require_terraform, run
-from scripts.package import Package, make_package, on_this_machine
+from scripts.package import for_this_machine, make_package
 from shopflow.environment import LOOPBACK
 from tests.addresses import free_port
 from tests.sizes import full
@@ -70,7 +70,7 @@ def _without_docker(stack: Stack) -> bool:
 @full
 @pytest.mark.timeout(900)
 def test_aws_tfvars_with_lambda_is_applied_has_nothing_left_to_change_and_is_removed(moto: Stack) -> None:
-    package = Package(moto.folder / "lambda.zip", on_this_machine())
+    package = for_this_machine(moto.folder / "lambda.zip")
     make_package(package, Progress())
     module = Module(moto, moto.own_endpoint, package=package)
     init(module)

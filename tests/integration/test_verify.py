@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from scripts.infra.abilities import local_client
+from scripts.infra.clouds import local_client
 from scripts.verify import Findings, OrdersTable, order_check
 from shopflow.domain.order import Order
 from shopflow.domain.stock import Product

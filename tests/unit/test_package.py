@@ -15,7 +15,7 @@ import pytest
 
 from scripts import package
 from scripts.console import Progress
-from scripts.package import AWS_SERVICES, LOCK, Package, make_package, on_lambda
+from scripts.package import AWS_SERVICES, LOCK, for_lambda, make_package
 from shopflow.catalog import load_catalog
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ def dependencies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def made(tmp_path: Path, overlay: Path | None = None) -> zipfile.ZipFile:
     file = tmp_path / "some" / "lambda.zip"
-    make_package(Package(file, on_lambda()), Progress(), overlay)
+    make_package(for_lambda(file), Progress(), overlay)
     return zipfile.ZipFile(file)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from scripts.console import FAILED, MISUSED, CommandError, run_command
 from scripts.infra.stack import Stack, render_env
-from scripts.package import Package, on_this_machine
+from scripts.package import for_this_machine
 from scripts.prove_aws import __main__ as command
 from scripts.prove_aws.figures import CALLS, UNITS
 from scripts.prove_aws.throwaway import Account, ThrowAway
@@ -47,7 +47,7 @@ class Cloud:
 @pytest.fixture
 def module(tmp_path: Path) -> ThrowAway:
     stack = Stack("prove", tmp_path, tmp_path / "env", 25_000, PREFIX, "eu-west-1")
-    package = Package(tmp_path / "lambda.zip", on_this_machine())
+    package = for_this_machine(tmp_path / "lambda.zip")
     return ThrowAway(stack, "", package=package, email="ops@example.com")
 
 

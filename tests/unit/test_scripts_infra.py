@@ -14,24 +14,23 @@ from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
-from rich.console import Console
 
-from scripts import e2e, env
+from scripts import e2e
 from scripts.console import FAILED, INTERRUPTED, MISUSED, OK, CommandError, Progress, run_command
 from scripts.infra import terraform
+from scripts.infra.__main__ import write_settings
 from scripts.infra.clouds import External, LocalStack, choose
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import API_URL, ROOT, Stack, render_env
 from scripts.infra.terraform import Module
-from scripts.package import Package, on_lambda
-from scripts.products import put, read_products
-from scripts.restock import restock, restock_all
+from scripts.package import for_lambda
+from scripts.products import read_products
 from scripts.services import Command
 from shopflow.config import load_config
 from shopflow.domain.stock import Product
-from shopflow.errors import ConfigError, ShopFlowError, Unavailable
-from shopflow.memory.tables import MemoryProducts, Tables
+from shopflow.errors import ConfigError, Unavailable
 from tests.addresses import free_port
+from tests.commands import install
 
 ENDPOINT = "http://127.0.0.1:4570"
 OUTPUTS = {
@@ -55,51 +54,45 @@ def stack(tmp_path: Path) -> Stack:
 
 def test_the_env_file_alone_says_what_a_stack_s_processes_use(stack: Stack) -> None:
     exported = {"AWS_ENDPOINT_URL": "https://elsewhere", "AWS_PROFILE": "production", "SHOPFLOW_TOPIC_ARN": "real"}
-    stack.env_file.write_text(render_env(OUTPUTS, ENDPOINT))
+    overlay = "/home/O'Brien/my # overlay ${HOME}/catalog.json"
+    stack.env_file.write_text(render_env({**OUTPUTS, "catalog_overlay": overlay}, ENDPOINT))
     env = stack.environment(exported)
     config = load_config(env)
     assert (config.endpoint_url, config.resources.topic_arn) == (ENDPOINT, OUTPUTS["topic_arn"])
     assert config.resources.queue_urls == {"audit": f"{ENDPOINT}/000000000000/shopflow-audit-queue"}
     assert env[API_URL] == f"{ENDPOINT}/_aws/execute-api/b4b6c270/$default", "an address that needs no name resolution"
+    assert env["SHOPFLOW_CATALOG_OVERLAY"] == overlay
     assert "AWS_PROFILE" not in env
 
 
-def test_the_env_file_of_a_stack_on_aws_has_no_endpoint_and_no_keys() -> None:
-    env = dotenv_values(stream=io.StringIO(render_env(OUTPUTS, None)))
-    assert [name for name in env if name.startswith("AWS_")] == ["AWS_REGION"]
-    assert env["SHOPFLOW_AUDIT_QUEUE_URL"] == OUTPUTS["queue_urls"]["audit"]  # type: ignore[index]
-    assert env[API_URL] == OUTPUTS["api_url"]
-    assert "SQS_WAIT_SECONDS" not in env
+NOT_INITIALISED = "printf '\\nError: Required plugins are not installed\\n\\nrun:\\n  terraform init\\n' >&2; exit 1"
 
 
 @pytest.mark.parametrize(
-    ("outputs", "code", "shown"),
+    ("script", "code", "said"),
     [
-        (OUTPUTS, OK, "the stack shopflow in us-east-1 (AWS)"),
-        ({}, FAILED, "Terraform has no outputs. Run"),
-        (None, FAILED, "Terraform has no outputs: Required plugins are not installed"),
+        (f"echo '{json.dumps({name: {'value': value} for name, value in OUTPUTS.items()})}'", OK, "us-east-1 (AWS)"),
+        ("echo '{}'", FAILED, "Terraform has no outputs. Run"),
+        (NOT_INITIALISED, FAILED, "Terraform has no outputs: Required plugins are not installed"),
     ],
 )
-def test_make_env_writes_the_outputs_of_the_state_or_says_that_there_are_none(
-    outputs: dict[str, object] | None,
+def test_make_env_writes_settings_without_endpoint_and_keys_or_says_that_terraform_has_no_outputs(
+    script: str,
     code: int,
-    shown: str,
+    said: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    text = json.dumps({name: {"value": value} for name, value in (outputs or {}).items()})
-    error = "printf '\\nError: Required plugins are not installed\\n\\nrun:\\n  terraform init\\n' >&2; exit 1"
-    answer = error if outputs is None else f"echo '{text}'"
-    (tmp_path / "terraform").write_text(f"#!/bin/sh\n[ \"$1 $2\" = 'output -json' ] || exit 2\n{answer}\n")
-    (tmp_path / "terraform").chmod(0o700)
+    install(tmp_path, "terraform", script)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setattr(sys, "argv", ["env", f"--file={tmp_path / 'settings'}"])
-    assert run_command(env.main) == code
+    assert run_command(lambda: write_settings(tmp_path, tmp_path / ".env.local")) == code
     captured = capsys.readouterr()
-    assert shown in captured.out + captured.err
-    assert (tmp_path / "settings").exists() == (code == OK)
+    assert said in captured.out + captured.err
+    written = dotenv_values(tmp_path / ".env.local")
+    assert [name for name in written if name.startswith(("AWS_", "SQS_"))] == (["AWS_REGION"] if code == OK else [])
+    assert written.get(API_URL) == (OUTPUTS["api_url"] if code == OK else None)
 
 
 @pytest.mark.parametrize(
@@ -142,14 +135,8 @@ def test_a_service_that_cannot_start_ends_e2e_with_its_reason(stack: Stack, monk
         pass
 
 
-def test_an_overlay_s_path_may_have_blanks_and_quotes(stack: Stack) -> None:
-    overlay = "/home/O'Brien/my # overlay ${HOME}/catalog.json"
-    stack.env_file.write_text(render_env({**OUTPUTS, "catalog_overlay": overlay}, ENDPOINT))
-    assert stack.environment({})["SHOPFLOW_CATALOG_OVERLAY"] == overlay
-
-
 def test_terraform_applies_again_when_anything_of_it_changes(stack: Stack) -> None:
-    package = Package(stack.env_file.with_suffix(".zip"), on_lambda("3.13", "arm64"))
+    package = for_lambda(stack.env_file.with_suffix(".zip"), "3.13", "arm64")
     package.file.write_bytes(b"first")
     module = Module(stack, ENDPOINT, package=package)
     first = module.fingerprint()
@@ -233,33 +220,6 @@ def test_an_expected_error_is_one_line_and_an_exit_code(
     assert capsys.readouterr().err.strip() == shown.strip()
 
 
-def test_one_product_that_cannot_be_restocked_does_not_stop_the_others_and_an_outage_does(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    products, text = MemoryProducts(Tables()), io.StringIO()
-    put(products, read_products())
-    error: ShopFlowError = ShopFlowError("its row is malformed: received")
-
-    def failing(product_id: str, units: int) -> Product | None:
-        if product_id == "PROD-001":
-            raise error
-        return MemoryProducts.restock(products, product_id, units)
-
-    monkeypatch.setattr(products, "restock", failing)
-    with pytest.raises(CommandError, match="There is no product PROD-9"):
-        restock(products, "PROD-9", 1)
-    progress, units = Progress(Console(file=text)), {"PROD-001": 1, "PROD-002": 5}
-    assert restock_all(products, {"PROD-002": 1}, progress) == OK
-    assert restock_all(products, units, progress) == FAILED
-    assert text.getvalue().splitlines()[1:] == [
-        "PROD-001: its row is malformed: received",
-        "PROD-002  Mechanical Keyboard: +5, stock 6",
-    ]
-    error = Unavailable("UpdateItem: no answer")
-    with pytest.raises(Unavailable):
-        restock_all(products, units, progress)
-
-
 def test_make_help_fits_a_screen() -> None:
     lines = subprocess.run(
         ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -276,14 +236,12 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_virtual_environment_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
     """As on Debian without python3-venv."""
-    broken = tmp_path / "broken-python"
-    broken.write_text(f'#!/bin/sh\ncase "$*" in *venv*) exit 1;; esac\nexec "{sys.executable}" "$@"\n')
-    broken.chmod(0o755)
+    broken, files = tmp_path / "broken-python", tmp_path / ".venv" / "bin"
+    install(tmp_path, broken.name, f'case "$*" in *venv*) exit 1;; esac\nexec "{sys.executable}" "$@"')
     ran = make(tmp_path, f"PYTHON={broken}", ".venv/bin/python")
     assert ran.stderr.splitlines()[0].startswith(f"{broken} cannot make virtual environments: on Debian and Ubuntu")
-    (tmp_path / ".venv" / "bin").mkdir(parents=True)
-    (tmp_path / ".venv" / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
-    (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
+    files.mkdir(parents=True)
+    install(files, "python", "exit 1")
     for name in ("requirements.txt", "requirements/services.txt", "requirements/jwt.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -319,8 +277,6 @@ def test_products_come_from_a_json_or_a_csv_file(tmp_path: Path, name: str, text
         ("PROD-9,Lamp,9.90,4\nPROD-9,Lamp,9.90,4", "a productId is there twice"),
         ("PROD-8,Lamp,9.90,4\nPROD-9,Lamp,9.905,4", "product 2 must have .*more than two decimals"),
         ("PROD-9,Lamp,-1,4", "price -1"),
-        ("PROD-9,Lamp,9.90,-4", "stock -4"),
-        ("PROD-9,Lamp,9.90,4.5", "stock from 0"),
         ("PROD-9,,9.90,4", "something visible"),
         ("PROD-9,Lamp,9.90", "stock from 0"),
     ],

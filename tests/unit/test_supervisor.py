@@ -1,7 +1,10 @@
-"""What the supervisor of `make run-all` does to processes on request, and that each fault ends by itself."""
+"""How the processes of `make run-all` are kept running, stopped, and broken on request."""
 
 from __future__ import annotations
 
+import os
+import queue
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -9,13 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from scripts.console import CommandError
-from scripts.services import Command, LogFiles, Services
-from scripts.supervisor import Supervisor
+from scripts.console import MISUSED
+from scripts.run_all import keep_running
+from scripts.services import Command, Ended, Lines, LogFiles, Services
+from scripts.supervisor import STEADY_SECONDS, Supervisor
 from tests.waiting import eventually
 
 # A service that only runs: the tests kill, freeze and restart it.
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(60)")
+# A program that ignores SIGTERM and does not end by itself: the supervisor has to kill it.
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
 
 
 @pytest.fixture
@@ -64,6 +70,12 @@ def test_a_broken_service_is_back_by_itself(
     }
 
 
+def test_a_process_that_crashes_is_started_again(supervisor: Supervisor) -> None:
+    before = supervisor.pids()["audit"]
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: supervisor.pids().get("audit"), lambda pid: pid not in (None, before))
+
+
 def test_a_restart_ends_the_fault_and_gives_new_processes(supervisor: Supervisor) -> None:
     before = supervisor.pids()
     supervisor.freeze("payment")
@@ -90,6 +102,33 @@ def test_the_end_of_a_fault_is_called_once(supervisor: Supervisor) -> None:
     assert ended == ["sooner", "by itself"]
 
 
-def test_there_must_be_such_a_service(supervisor: Supervisor) -> None:
-    with pytest.raises(CommandError, match="there is no service shipping"):
-        supervisor.kill("shipping")
+def delays(monkeypatch: pytest.MonkeyPatch, *ran_seconds: float) -> list[str]:
+    """The delays that are announced when a service crashes again and again after these times."""
+    said: list[str] = []
+    services, times = Services([], {}, Lines(print)), list(ran_seconds)
+    monkeypatch.setattr(services, "ended", lambda: [Ended("audit", 1, times.pop(0))])
+    supervisor = Supervisor(services, lambda _label, text, _level: said.append(text))
+    while times:
+        supervisor.look()
+    return [text.split("again in ")[1] for text in said]
+
+
+def test_the_delay_grows_with_each_crash_in_a_row_and_a_steady_run_resets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert delays(monkeypatch, *[0.1] * 7) == ["1 s", "2 s", "4 s", "8 s", "16 s", "30 s", "30 s"]
+    assert delays(monkeypatch, 0.1, STEADY_SECONDS - 1, STEADY_SECONDS, 0.1) == ["1 s", "2 s", "1 s", "2 s"]
+
+
+def test_a_service_that_ignores_sigterm_is_killed_and_named() -> None:
+    lines: queue.Queue[str] = queue.Queue()
+    command = Command("deaf", "deaf", (sys.executable, "-c", DEAF))
+    running = Services([command], {}, Lines(lambda _, text: lines.put(text)))
+    running.start()
+    assert lines.get(timeout=20) == "ready"
+    assert running.stop(seconds=0.2) == ["deaf"]
+
+
+def test_a_service_with_a_wrong_setting_ends_all() -> None:
+    command = Command("audit", "audit", (sys.executable, "-c", f"raise SystemExit({MISUSED})"))
+    with Services([command], {}, Lines(print)) as services:
+        services.start()
+        assert keep_running(Supervisor(services, lambda *_: None), None, threading.Event()) == MISUSED
