@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
-from rich.console import Console
 
 from scripts import e2e, env
 from scripts.console import FAILED, INTERRUPTED, MISUSED, OK, CommandError, Progress, run_command
@@ -24,13 +23,11 @@ from scripts.infra.emulator import Embedded
 from scripts.infra.stack import API_URL, ROOT, Stack, render_env
 from scripts.infra.terraform import Module
 from scripts.package import Package, on_lambda
-from scripts.products import put, read_products
-from scripts.restock import restock, restock_all
+from scripts.products import read_products
 from scripts.services import Command
 from shopflow.config import load_config
 from shopflow.domain.stock import Product
-from shopflow.errors import ConfigError, ShopFlowError, Unavailable
-from shopflow.memory.tables import MemoryProducts, Tables
+from shopflow.errors import ConfigError, Unavailable
 from tests.addresses import free_port
 
 ENDPOINT = "http://127.0.0.1:4570"
@@ -231,33 +228,6 @@ def test_an_expected_error_is_one_line_and_an_exit_code(
 ) -> None:
     assert run_command(lambda: raising(error)) == code
     assert capsys.readouterr().err.strip() == shown.strip()
-
-
-def test_one_product_that_cannot_be_restocked_does_not_stop_the_others_and_an_outage_does(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    products, text = MemoryProducts(Tables()), io.StringIO()
-    put(products, read_products())
-    error: ShopFlowError = ShopFlowError("its row is malformed: received")
-
-    def failing(product_id: str, units: int) -> Product | None:
-        if product_id == "PROD-001":
-            raise error
-        return MemoryProducts.restock(products, product_id, units)
-
-    monkeypatch.setattr(products, "restock", failing)
-    with pytest.raises(CommandError, match="There is no product PROD-9"):
-        restock(products, "PROD-9", 1)
-    progress, units = Progress(Console(file=text)), {"PROD-001": 1, "PROD-002": 5}
-    assert restock_all(products, {"PROD-002": 1}, progress) == OK
-    assert restock_all(products, units, progress) == FAILED
-    assert text.getvalue().splitlines()[1:] == [
-        "PROD-001: its row is malformed: received",
-        "PROD-002  Mechanical Keyboard: +5, stock 6",
-    ]
-    error = Unavailable("UpdateItem: no answer")
-    with pytest.raises(Unavailable):
-        restock_all(products, units, progress)
 
 
 def test_make_help_fits_a_screen() -> None:
