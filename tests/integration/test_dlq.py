@@ -12,7 +12,6 @@ import pytest
 from scripts.dlq import main
 from scripts.operator_log import os_user
 from shopflow import jsontext
-from shopflow.aws.queues import SqsDeadLetters
 from shopflow.catalog import SCHEMAS
 from shopflow.domain.order import Status
 from shopflow.messaging.outbox import stored_event
@@ -40,15 +39,12 @@ def dlq(live: Live, stack: Any, operator_log: Path) -> Iterator[Run]:
 
 def _empty(live: Live) -> None:
     """Delete every dead letter. Waits for those that a test still hides."""
-    for service in CATALOG.consumers:
-        letters = live.aws.dead_letters(service.name)
+    names = [service.name for service in CATALOG.consumers]
 
-        def left(letters: SqsDeadLetters = letters) -> int:
-            while received := letters.receive(10, hide_seconds=30, wait_seconds=0):
-                letters.delete(received)
-            return letters.depth()
+    def left() -> int:
+        return sum(len(live.drain(name)) + live.aws.dead_letters(name).depth() for name in names)
 
-        eventually(left, lambda depth: depth == 0)
+    eventually(left, lambda count: count == 0)
 
 
 def _dead(live: Live, service: str, body: str) -> None:
