@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from shopflow import jsontext
 from shopflow.catalog import load_catalog
 from shopflow.clock import SystemClock
 from shopflow.domain.event import Event
-from shopflow.domain.order import EventType, Order, Status
+from shopflow.domain.order import EventType, Status
 from shopflow.domain.times import to_text
 from shopflow.errors import Conflict
 from shopflow.invariants import check_trail, rebuilt
@@ -42,7 +42,6 @@ LARGE = 100
 CROWD = 60
 PROCESSES = 3
 RECEIVES = 3
-
 
 Verdict = tuple[bool, str]
 """Whether the claim holds, and what was seen."""
@@ -70,7 +69,7 @@ def slow_payment(lab: Lab) -> Verdict:
     finally:
         lab.step("We restart the Payment Service with its usual gateway.")
         lab.supervisor.restart("payment", usual)
-    done = completed(lab.ended(ids))
+    done = lab.completed(ids)
     lab.evidence("completed afterwards", f"{done} of {len(ids)}")
     holds = during < MAX_POST_MS and depth > 1 and done == len(ids)
     return holds, f"POST took {during:.0f} ms while each charge took 5 s; {done} orders completed."
@@ -78,10 +77,6 @@ def slow_payment(lab: Lab) -> Verdict:
 
 def crashed_notification(lab: Lab) -> Verdict:
     lab.stock(MUG, UNTOLD)
-
-    def is_paid(order: Order) -> bool:
-        return order.status is Status.PAYMENT_PROCESSED
-
     pid = lab.supervisor.pids().get(lab.supervisor.labels("notification")[0])
     lab.step(f"We kill the Notification Service (SIGKILL to process {pid}).")
     lab.supervisor.kill("notification")
@@ -90,7 +85,8 @@ def crashed_notification(lab: Lab) -> Verdict:
         time.sleep(lab.running.config.receive_wait_seconds + 1)
         lab.step(f"We place {UNTOLD} orders.")
         ids = [lab.order() for _ in range(UNTOLD)]
-        paid = sum(map(is_paid, lab.until(is_paid, ids)))
+        orders = lab.until(Status.PAYMENT_PROCESSED, ids)
+        paid = sum(order.status is Status.PAYMENT_PROCESSED for order in orders)
         lab.evidence("orders paid without it", f"{paid} of {UNTOLD}")
         depth = lab.backlog("notification", lambda messages: messages >= UNTOLD)
         lab.evidence("messages that wait in its queue", depth)
@@ -101,7 +97,7 @@ def crashed_notification(lab: Lab) -> Verdict:
     finally:
         lab.step("The Notification Service comes back.")
         lab.supervisor.start("notification")
-    done = completed(lab.ended(ids))
+    done = lab.completed(ids)
     lab.evidence("completed afterwards", f"{done} of {UNTOLD}")
     lab.evidence("messages left in its queue", lab.backlog("notification", lambda messages: messages == 0))
     holds = paid == done == UNTOLD and depth >= UNTOLD
@@ -251,7 +247,7 @@ def scaled_inventory(lab: Lab) -> Verdict:
         wait_for(lambda: consuming, lambda seen: seen.issuperset(added), SOON_SECONDS)
         lab.step(f"We place {CROWD} orders at once. The processes share one queue.")
         ids = lab.orders_at_once(CROWD)
-        orders = lab.ended(ids)
+        done = lab.completed(ids)
     finally:
         lab.step("We stop the added processes.")
         lab.supervisor.remove(added)
@@ -261,7 +257,7 @@ def scaled_inventory(lab: Lab) -> Verdict:
     shares = Counter(label for label, _ in reserved)
     for label in labels:
         lab.evidence(f"reserved by {label}", shares[label])
-    done, stock, calm = completed(orders), lab.stock_of(MUG), lab.untouched(before)
+    stock, calm = lab.stock_of(MUG), lab.untouched(before)
     lab.evidence("orders completed", f"{done} of {CROWD}")
     lab.evidence("units left", stock)
     lab.evidence("processes that ran before are the same", "yes" if calm else "no")
@@ -272,8 +268,7 @@ def scaled_inventory(lab: Lab) -> Verdict:
 def debugging(lab: Lab) -> Verdict:
     lab.stock(MUG, 1)
     lab.step("A customer pays with an expired card.")
-    failed = [lab.order(payment_method=EXPIRED)]
-    (order,) = lab.until(lambda order: order.status is Status.PAYMENT_FAILED, failed)
+    (order,) = lab.until(Status.PAYMENT_FAILED, [lab.order(payment_method=EXPIRED)])
     events = [entry.event for entry in lab.trail(order)]
     for event in events:
         lab.evidence(f"{event.event_type} after", f"{event.time_ms - events[0].time_ms} ms")
@@ -327,10 +322,6 @@ def _dead(lab: Lab, wanted: Callable[[Judged], bool]) -> list[Judged]:
             return [one for letters in walk.batches() for one in judge("payment", letters) if wanted(one)]
 
     return wait_for(look, bool, SOON_SECONDS)
-
-
-def completed(orders: Iterable[Order]) -> int:
-    return sum(order.status is Status.COMPLETED for order in orders)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from scripts.e2e import Shop, wait_for
 from scripts.faults import Faults, Running
 from scripts.services import url_of
 from shopflow.clock import SystemClock
-from shopflow.domain.order import LEGAL_TRAILS, Order
+from shopflow.domain.order import LEGAL_TRAILS, Order, Status
 from shopflow.domain.stock import Product
 from shopflow.ports import AuditEntry
 
@@ -81,17 +81,23 @@ class Lab:
         with ThreadPoolExecutor(min(number, 16)) as pool:
             return list(pool.map(lambda _: self.order(product=product), range(number)))
 
-    def until(self, reached: Callable[[Order], bool], order_ids: Sequence[str]) -> list[Order]:
-        """The orders, once each has ``reached`` it; or as they are after `PATIENCE_SECONDS`."""
-        return wait_for(
-            lambda: list(self.aws.orders.read(order_ids).values()),
-            lambda seen: all(map(reached, seen)),
-            PATIENCE_SECONDS,
-        )
+    def until(self, status: Status, order_ids: Sequence[str]) -> list[Order]:
+        """The orders, once all have that status; or as they are after `PATIENCE_SECONDS`."""
+        return self._wait(lambda order: order.status is status, order_ids)
 
     def ended(self, order_ids: Sequence[str]) -> list[Order]:
         """The orders, once nothing is left to do for any of them; or as they are after `PATIENCE_SECONDS`."""
-        return self.until(lambda order: order.opened_at is None, order_ids)
+        return self._wait(lambda order: order.opened_at is None, order_ids)
+
+    def _wait(self, enough: Callable[[Order], bool], order_ids: Sequence[str]) -> list[Order]:
+        orders = self.aws.orders
+        return wait_for(
+            lambda: list(orders.read(order_ids).values()), lambda seen: all(map(enough, seen)), PATIENCE_SECONDS
+        )
+
+    def completed(self, order_ids: Sequence[str]) -> int:
+        """How many of the orders are completed, once all have ended."""
+        return sum(order.status is Status.COMPLETED for order in self.ended(order_ids))
 
     def trail(self, order: Order) -> list[AuditEntry]:
         """The order's trail, once it is complete; or as it is after `PATIENCE_SECONDS`."""
