@@ -30,17 +30,14 @@ from shopflow.ports import AuditEntry
 from workers.dead_letters import Walk
 from workers.dry_run import Judged, Kind
 
-SLOW_MS = 5000
-SLOW_SECONDS = 20
 MAX_POST_MS = 500
-"""A tenth of the gateway's latency. An API that waited for the gateway could not answer so fast."""
+"""A tenth of the slow gateway's latency. An API that waited for the gateway could not answer so fast."""
 UNTOLD = 5
 WATCH_SECONDS = 6
 """The page draws the messages on their way to the queue more slowly than they travel."""
 OVERLAY = ROOT / "examples" / "fraud" / "catalog.json"
 LARGE = 100
 CROWD = 60
-PROCESSES = 3
 RECEIVES = 3
 
 Verdict = tuple[bool, str]
@@ -53,11 +50,11 @@ def slow_payment(lab: Lab) -> Verdict:
     ids, before = lab.timed_orders(10)
     lab.evidence("POST p50 before", f"{before:.0f} ms")
     usual = lab.supervisor.env_of("payment")
-    slow = dict.fromkeys(("PAYMENT_LATENCY_MIN_MS", "PAYMENT_LATENCY_MAX_MS"), str(SLOW_MS))
+    slow = dict.fromkeys(("PAYMENT_LATENCY_MIN_MS", "PAYMENT_LATENCY_MAX_MS"), "5000")
     lab.step("We restart the Payment Service with a gateway that takes 5 s for each charge.")
     lab.supervisor.restart("payment", {**usual, **slow})
     try:
-        ends = time.monotonic() + SLOW_SECONDS
+        ends = time.monotonic() + 20
         lab.step("We place 30 orders while the gateway is slow.")
         more, during = lab.timed_orders(30)
         ids += more
@@ -240,7 +237,7 @@ def scaled_inventory(lab: Lab) -> Verdict:
             consuming.add(label)
 
     lab.heard.append(hear)
-    added = lab.supervisor.scale("inventory", PROCESSES)
+    added = lab.supervisor.scale("inventory", processes=3)
     labels = lab.supervisor.labels("inventory")
     lab.step(f"We start {len(added)} more inventory processes: {', '.join(added) or 'there are enough'}.")
     try:
