@@ -300,7 +300,7 @@ def play_all(chosen: Sequence[Scenario], relay: bool, options: argparse.Namespac
     with ExitStack() as running, ThreadPoolExecutor(options.lanes) as pool:
         with progress.step(f"Starting {options.lanes} sets of services"):
             for _ in range(options.lanes):
-                stack = running.enter_context(applied_stack(progress))
+                stack = running.enter_context(applied_stack())
                 idle.put(running.enter_context(Lane(stack, relay=relay).running()))
         with progress.step(f"Recording {len(chosen)} scenarios"):
             recorded = list(pool.map(lambda scenario: (scenario, on_a_lane(scenario)), [*chosen] * RECORDINGS))
