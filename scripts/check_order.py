@@ -70,10 +70,10 @@ def main() -> int:
     aws = connect(load_config(adopt_environment()), PATIENT)
     order = aws.orders.read([order_id]).get(order_id)
     trail = aws.audit.trail(order_id)
-    if order is None and trail:
-        raise CommandError(f"{order_id} has {len(trail)} event(s), but no record that can be read: make replay ID=…")
     if order is None:
-        raise CommandError(f"There is no order {order_id}. The answer to POST /orders names the id of a new one.")
+        without_record = f"{order_id} has {len(trail)} event(s), but no record that can be read: make replay ID=…"
+        unknown = f"There is no order {order_id}. The answer to POST /orders names the id of a new one."
+        raise CommandError(without_record if trail else unknown)
     console = new_console()
     console.print(record_table(order))
     console.print(trail_table(trail))

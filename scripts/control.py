@@ -17,19 +17,16 @@ import queue
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.claims import CLAIMS
-from scripts.claims.lab import Claim, Hear, Lab, Message
+from scripts.claims import CLAIMS, Claim
 from scripts.console import CommandError
-from scripts.e2e import Shop
 from scripts.faults import Faults, Running
+from scripts.lab import Hear, Lab, Message
 from scripts.lights import Lights
-from scripts.services import ORDER, url_of
 from shopflow import jsontext
 from shopflow.control import MAX_LINE_BYTES, ask
 from shopflow.errors import ShopFlowError, Unavailable
@@ -41,6 +38,7 @@ IDLE_SHARE = 5
 """A look that takes longer than usual is followed by a pause of so many times its own length."""
 MAX_UNSENT = 1000
 AFTER_ANSWER_SECONDS = 0.2
+"""The service that an action stops may be the Order Service, which asks for it: it has to pass the answer on first."""
 ACTIONS = ("kill", "freeze", "stop", "start", "restart")
 log = logging.getLogger(__name__)
 
@@ -53,23 +51,21 @@ class Hub:
         self._watchers: list[queue.Queue[Message]] = []
         self._of_this_claim: list[Message] = []
 
-    def begin_claim(self) -> None:
-        with self._lock:
-            self._of_this_claim = []
-
     def tell(self, message: Message) -> None:
         with self._lock:
-            if message.get("claim") and message["type"] != "state":
+            if message["type"] == "verdict":
+                self._of_this_claim = []
+            elif message["type"] != "state":
                 self._of_this_claim.append(message)
             for watcher in self._watchers:
                 with suppress(queue.Full):
                     watcher.put_nowait(message)
 
     @contextmanager
-    def watching(self, *, claim_runs: bool) -> Iterator[queue.Queue[Message]]:
+    def watching(self) -> Iterator[queue.Queue[Message]]:
         watcher: queue.Queue[Message] = queue.Queue(MAX_UNSENT)
         with self._lock:
-            for message in self._of_this_claim if claim_runs else ():
+            for message in self._of_this_claim:
                 watcher.put_nowait(message)
             self._watchers.append(watcher)
         try:
@@ -79,22 +75,17 @@ class Hub:
                 self._watchers.remove(watcher)
 
 
-@dataclass
 class Control:
     """Does what the socket's clients ask for: one claim at a time, and no fault from outside meanwhile."""
 
-    running: Running
-    heard: list[Hear]
-    hub: Hub = field(default_factory=Hub)
-    claim: int | None = None
-    _told: Any = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        self.faults = Faults(self.running)
-
-    def state(self) -> dict[str, Any]:
-        return {**self.running.supervisor.state(list(self.running.catalog.services)), "claim": self.claim}
+    def __init__(self, running: Running, heard: list[Hear]) -> None:
+        self.faults = Faults(running)
+        self._running = running
+        self._heard = heard
+        self._hub = Hub()
+        self._claim: int | None = None
+        self._told: Message = {}
+        self._lock = threading.Lock()
 
     def answer(self, request: Any) -> dict[str, Any]:
         """The answer to any request but watch."""
@@ -102,12 +93,15 @@ class Control:
             match request:
                 case {"do": "state"}:
                     lights = [{"id": one, "title": title, "holds": None} for one, title in INVARIANTS.items()]
-                    return {**self.state(), "claims": [one.to_json() for one in CLAIMS], "invariants": lights}
+                    return {**self._state(), "claims": [one.to_json() for one in CLAIMS], "invariants": lights}
                 case {"do": str(action), "service": str(service)} if action in ACTIONS:
-                    self._act(action, service)
+                    self._check_quiet()
+                    self._running.supervisor.labels(service)
+                    act = getattr(self._running.supervisor, action)
+                    threading.Timer(AFTER_ANSWER_SECONDS, act, (service,)).start()
                 case {"do": "fault", "name": str(name)}:
                     self._check_quiet()
-                    self.faults.begin(name, request.get("service"))
+                    self.faults.begin(name)
                 case {"do": "run", "claim": int(number)}:
                     self._run(number)
                 case _:
@@ -116,20 +110,12 @@ class Control:
             return {"error": str(error)}
         return {"ok": True}
 
-    def _check_quiet(self) -> None:
-        if self.claim is not None:
-            raise CommandError(f"claim {self.claim} is running")
+    def _state(self) -> dict[str, Any]:
+        return {**self._running.supervisor.state(list(self._running.catalog.services)), "claim": self._claim}
 
-    def _act(self, action: str, service: str) -> None:
-        self._check_quiet()
-        self.running.supervisor.labels(service)
-        act: Callable[[str], None] = getattr(self.running.supervisor, action)
-        if service == ORDER:  # it may be what asks, and has to pass the answer on first
-            threading.Timer(AFTER_ANSWER_SECONDS, act, (service,)).start()
-        elif action in ("stop", "restart"):
-            threading.Thread(target=act, args=(service,)).start()
-        else:
-            act(service)
+    def _check_quiet(self) -> None:
+        if self._claim is not None:
+            raise CommandError(f"claim {self._claim} is running")
 
     def _run(self, number: int) -> None:
         claim = next((one for one in CLAIMS if one.id == number), None)
@@ -137,36 +123,32 @@ class Control:
             raise CommandError(f"there is no claim {number}, only 1 to {len(CLAIMS)}")
         with self._lock:
             self._check_quiet()
-            self.claim = number
-        self.hub.begin_claim()
+            self._claim = number
         threading.Thread(target=self._experiment, args=(claim,), name=f"claim {number}", daemon=True).start()
 
     def _experiment(self, claim: Claim) -> None:
         try:
-            self.running.supervisor.end_faults()
-            shop = Shop(url_of(self.running.config), lambda: None)
-            lab = Lab(claim.id, self.running, shop, self.faults, self.hub.tell, self.heard)
-            verdict = claim.run(lab)
-            holds, text = verdict.holds, verdict.text
+            self._running.supervisor.end_faults()
+            holds, text = claim.run(Lab(claim.id, self._running, self.faults, self._hub.tell, self._heard))
         except Exception as error:  # the watchers wait for a verdict: they get one after any error
             log.debug("claim %d", claim.id, exc_info=error)
             holds, text = False, f"The experiment failed: {type(error).__name__}: {' '.join(str(error).split())}"
         finally:
-            self.claim = None
-        self.hub.tell({"type": "verdict", "claim": claim.id, "holds": holds, "text": text})
+            self._claim = None
+        self._hub.tell({"type": "verdict", "claim": claim.id, "holds": holds, "text": text})
 
     def tell_state(self) -> None:
         """Tell the watchers the state if it has changed."""
-        state = self.state()
+        state = self._state()
         if state != self._told:
             self._told = state
-            self.hub.tell({"type": "state", **state})
+            self._hub.tell({"type": "state", **state})
 
     def messages(self, since: int | None) -> Iterator[Message | None]:
         """What a watcher gets, for ever; None every second, so that its end is noticed."""
         stop = threading.Event()
-        with self.hub.watching(claim_runs=self.claim is not None) as news:
-            yield {"type": "state", **self.state()}
+        with self._hub.watching() as news:
+            yield {"type": "state", **self._state()}
             if since is not None:
                 threading.Thread(target=self._light, args=(since, news, stop), daemon=True).start()
             try:
@@ -179,18 +161,16 @@ class Control:
                 stop.set()
 
     def _light(self, since: int, news: queue.Queue[Message], stop: threading.Event) -> None:
-        lights = Lights(self.running, since, lambda: self.claim is None)
-        seconds = 0.0
-        while not stop.wait(max(LIGHT_SECONDS, IDLE_SHARE * seconds) if seconds else 0):
+        lights = Lights(self._running, since, lambda: self._claim is None)
+        pause = 0.0
+        while not stop.wait(pause):
             started = time.monotonic()
             with suppress(ShopFlowError, queue.Full):
                 news.put_nowait({"type": "lights", "invariants": lights.look()})
-            seconds = time.monotonic() - started
+            pause = max(LIGHT_SECONDS, IDLE_SHARE * (time.monotonic() - started))
 
 
 class _Handler(socketserver.StreamRequestHandler):
-    """One connection."""
-
     server: _Server
 
     def handle(self) -> None:
@@ -200,12 +180,13 @@ class _Handler(socketserver.StreamRequestHandler):
         except ValueError:
             request = None
         with suppress(OSError):  # the client has gone
-            if isinstance(request, dict) and request.get("do") == "watch":
-                since = request.get("since")
-                for message in control.messages(since if isinstance(since, int) else None):
-                    self.wfile.write(b"\n" if message is None else jsontext.dumps(message).encode() + b"\n")
-            else:
-                self.wfile.write(jsontext.dumps(control.answer(request)).encode() + b"\n")
+            match request:
+                case {"do": "watch"}:
+                    since = request.get("since")
+                    for message in control.messages(since if isinstance(since, int) else None):
+                        self.wfile.write(b"\n" if message is None else jsontext.dumps(message).encode() + b"\n")
+                case _:
+                    self.wfile.write(jsontext.dumps(control.answer(request)).encode() + b"\n")
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):
@@ -220,19 +201,10 @@ def listening(path: Path, control: Control) -> Iterator[bool]:
     Yields False, and does nothing, when another supervisor of the stack listens there, or when it cannot be made: a
     path may be too long for a socket.
     """
-    with suppress(Unavailable):
-        ask(path, {"do": "state"})
+    server = _server(path)
+    if server is None:
         yield False
         return
-    path.unlink(missing_ok=True)
-    mask = os.umask(0o177)
-    try:
-        server = _Server(str(path), _Handler)
-    except OSError:
-        yield False
-        return
-    finally:
-        os.umask(mask)
     server.control = control
     threading.Thread(target=server.serve_forever, args=(0.1,), name="control", daemon=True).start()
     try:
@@ -241,3 +213,25 @@ def listening(path: Path, control: Control) -> Iterator[bool]:
         server.shutdown()
         server.server_close()
         path.unlink(missing_ok=True)
+
+
+def is_answered(path: Path) -> bool:
+    """Whether a supervisor listens at ``path``."""
+    try:
+        ask(path, {"do": "state"})
+    except Unavailable:
+        return False
+    return True
+
+
+def _server(path: Path) -> _Server | None:
+    if is_answered(path):
+        return None
+    path.unlink(missing_ok=True)
+    mask = os.umask(0o177)
+    try:
+        return _Server(str(path), _Handler)
+    except OSError:
+        return None
+    finally:
+        os.umask(mask)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,19 +13,19 @@ from rich.console import Console
 
 from scripts.claims import CLAIMS
 from scripts.console import FAILED, OK, CommandError, Progress, last_line, new_console, parser_of, run_command
-from scripts.control import SOCKET
+from scripts.control import SOCKET, is_answered
+from scripts.e2e import wait_for
 from scripts.infra.stack import ROOT, answers, stack_in_use
 from scripts.services import url_of
 from shopflow import jsontext
 from shopflow.config import load_config
 from shopflow.control import ask, connected
 from shopflow.environment import on_loopback, read_environment
-from shopflow.errors import ConfigError, Unavailable
+from shopflow.errors import ConfigError
 
 START_SECONDS = 60
 SILENCE_SECONDS = 300
 """The longest time without a line. Terraform tells its progress far more often."""
-POLL_SECONDS = 0.2
 LOG = ROOT / ".local" / "demo.log"
 ABOUT = """\
 Break the shop in seven ways, and see that each claim about it holds: with real processes, queues and a real Terraform.
@@ -44,11 +43,7 @@ exit codes: 0 every claim holds, 1 one does not
 @contextmanager
 def supervised(path: Path, url: str, progress: Progress) -> Iterator[None]:
     """Within the block a supervisor answers at ``path``: the one that runs, or one of our own."""
-    try:
-        ask(path, {"do": "state"})
-    except Unavailable:
-        pass
-    else:
+    if is_answered(path):
         progress.say("✔ Using the services of the 'make run-all' that runs")
         yield
         return
@@ -56,24 +51,21 @@ def supervised(path: Path, url: str, progress: Progress) -> Iterator[None]:
     with LOG.open("w") as log:
         command = [sys.executable, "-m", "scripts.run_all"]
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+
+    def is_up() -> bool:
+        if process.poll() is not None:
+            raise CommandError(last_line(LOG.read_text(errors="replace")))
+        return path.exists() and answers(f"{url}/health")
+
     try:
         with progress.step("Starting the services"):
-            _wait_for_start(process, path, url)
+            if not wait_for(is_up, bool, START_SECONDS):
+                raise CommandError(f"The services did not start within {START_SECONDS} s: see {LOG}")
         yield
     finally:
         with progress.step("Stopping them"):
             process.terminate()
             process.wait()
-
-
-def _wait_for_start(process: subprocess.Popen[bytes], path: Path, url: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not (path.exists() and answers(f"{url}/health")):
-        if process.poll() is not None:
-            raise CommandError(last_line(LOG.read_text(errors="replace")))
-        if time.monotonic() > deadline:
-            raise CommandError(f"The services did not start within {START_SECONDS} s: see {LOG}")
-        time.sleep(POLL_SECONDS)
 
 
 def show_claim(path: Path, number: int, console: Console) -> bool:
@@ -110,11 +102,9 @@ def main() -> int:
     if not on_loopback(config.endpoint_url or ""):
         raise ConfigError("The experiments break things, so they run on a local AWS only: see 'make infra-up'.")
     path = stack_in_use(env).folder / SOCKET
-    console, failed = new_console(soft_wrap=True), list[int]()
+    console = new_console(soft_wrap=True)
     with supervised(path, url_of(config), Progress(console)):
-        for number in [chosen] if chosen else numbers:
-            if not show_claim(path, number, console):
-                failed.append(number)
+        failed = [number for number in ([chosen] if chosen else numbers) if not show_claim(path, number, console)]
     if failed:
         console.print(f"These claims do not hold: {', '.join(map(str, failed))}", style="red")
     return FAILED if failed else OK

@@ -21,9 +21,7 @@ from shopflow.config import Config
 from shopflow.errors import Unavailable
 
 POISON = '{"eventType": "order.created", "payload": "this is no order'
-COPY_QUEUE = "every-event-twice"
-DEFAULT_VICTIM = "payment"
-NAMES = ("twice", "hold", "poison")
+POISONED = "poison in payment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +43,14 @@ class Faults:
         self._running = running
         endpoint = running.config.endpoint_url or ""
         self._sqs, self._sns = (local_client(one, endpoint) for one in ("sqs", "sns"))
+        self._copies = f"{running.config.stack}-every-event-twice"
 
-    def begin(self, name: str, service: str | None = None) -> None:
-        """Begin one of `NAMES`; ``service``: whose queue gets the poison. Raises `CommandError` for a wrong name."""
-        if service is not None and service not in (one.name for one in self._running.catalog.consumers):
-            raise CommandError(f"{service} has no queue")
-        match name:
-            case "twice":
-                self.deliver_twice()
-            case "hold":
-                self.hold_back_the_topic()
-            case "poison":
-                self.poison(service or DEFAULT_VICTIM)
-            case _:
-                raise CommandError(f"there is no fault {name}, only {', '.join(NAMES)}")
+    def begin(self, name: str) -> None:
+        """Raises `CommandError` when there is no such fault."""
+        faults = {"twice": self.deliver_twice, "hold": self.hold_back_the_topic, "poison": self.poison}
+        if name not in faults:
+            raise CommandError(f"there is no fault {name}, only {', '.join(faults)}")
+        faults[name]()
 
     def deliver_twice(self) -> None:
         """Deliver every event twice.
@@ -67,7 +59,7 @@ class Faults:
         belongs to.
         """
         with translated("subscribe a queue"):
-            url = self._sqs.create_queue(QueueName=self._copy_queue)["QueueUrl"]
+            url = self._sqs.create_queue(QueueName=self._copies)["QueueUrl"]
             arn = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
             self._sns.subscribe(
                 TopicArn=self._running.config.resources.topic_arn,
@@ -101,18 +93,14 @@ class Faults:
             except Unavailable:
                 stop.wait(1)
 
-    @property
-    def _copy_queue(self) -> str:
-        return f"{self._running.config.stack}-{COPY_QUEUE}"
-
     def clear(self) -> None:
-        """Remove the queue of copies. Also at the start: an earlier supervisor may have been killed meanwhile."""
+        """Remove the queue of copies, also one that a killed supervisor left."""
         topic = self._running.config.resources.topic_arn
         with translated("remove the queue of copies"):
             for one in self._sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
-                if one["Endpoint"].endswith(f":{self._copy_queue}"):
+                if one["Endpoint"].endswith(f":{self._copies}"):
                     self._sns.unsubscribe(SubscriptionArn=one["SubscriptionArn"])
-            for url in self._sqs.list_queues(QueueNamePrefix=self._copy_queue).get("QueueUrls", []):
+            for url in self._sqs.list_queues(QueueNamePrefix=self._copies).get("QueueUrls", []):
                 self._sqs.delete_queue(QueueUrl=url)
 
     def hold_back_the_topic(self) -> None:
@@ -133,10 +121,10 @@ class Faults:
         with ThreadPoolExecutor(len(env)) as pool:
             list(pool.map(self._running.supervisor.restart, env, env.values()))
 
-    def poison(self, service: str) -> str:
-        """Send a message that breaks its contract. Returns its id. The end of the fault deletes it for good."""
-        message_id = self._running.aws.queue(service).send(POISON, {})
-        target = target_of(service, self._running.aws, self._running.catalog, self._running.env, QUIET)
+    def poison(self) -> str:
+        """Send Payment a message that breaks its contract. Returns its id. The end of the fault deletes it for good."""
+        message_id = self._running.aws.queue("payment").send(POISON, {})
+        target = target_of("payment", self._running.aws, self._running.catalog, self._running.env, QUIET)
         purge = Purge(target, Selection(ALL, [message_id]), False, lambda _: True).run
-        self._running.supervisor.add_fault(f"poison in {service}", purge)
+        self._running.supervisor.add_fault(POISONED, purge)
         return message_id

@@ -6,7 +6,6 @@ import json
 import sys
 import threading
 import time
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -34,8 +33,23 @@ class Issuer:
 
     def __init__(self, port: int = 0) -> None:
         self._key = rsa.generate_private_key(65537, 2048)
-        self._server = ThreadingHTTPServer((LOOPBACK, port), partial(_Documents, self._document))
+        documents: dict[str, Any] = {}
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200 if self.path in documents else 404)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(json.dumps(documents.get(self.path)).encode())
+
+            def log_message(self, *args: Any) -> None:
+                """Nothing: the terminal shows the token."""
+
+        self._server = ThreadingHTTPServer((LOOPBACK, port), Handler)
         self.url = f"http://{LOOPBACK}:{self._server.server_port}"
+        key = jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        documents["/.well-known/openid-configuration"] = {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+        documents["/keys"] = {"keys": [{**key, "kid": KEY_ID, "alg": "RS256", "use": "sig"}]}
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def token(self, customer_id: str, key_id: str = KEY_ID, **claims: Any) -> str:
@@ -47,28 +61,6 @@ class Issuer:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-
-    def _document(self, path: str) -> Any:
-        if path == "/.well-known/openid-configuration":
-            return {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
-        key = jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
-        return {"keys": [{**key, "kid": KEY_ID, "alg": "RS256", "use": "sig"}]} if path == "/keys" else None
-
-
-class _Documents(BaseHTTPRequestHandler):
-    def __init__(self, document: Any, *args: Any) -> None:
-        self._document = document
-        super().__init__(*args)
-
-    def do_GET(self) -> None:
-        found = self._document(self.path)
-        self.send_response(404 if found is None else 200)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(json.dumps(found).encode())
-
-    def log_message(self, *args: Any) -> None:
-        """Nothing: the terminal shows the token."""
 
 
 def main() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def read_products(file: Path = FILE) -> list[Product]:
     try:
         text = file.read_text()
         rows = csv.DictReader(io.StringIO(text)) if file.suffix == ".csv" else jsontext.loads(text)
-        products = list(_products(rows))
+        products = [_product(number, row) for number, row in enumerate(rows, 1)]
     except (OSError, ValueError) as error:
         raise CommandError(f"{file} cannot be used: {error}") from None
     if len({product.product_id for product in products}) < len(products):
@@ -52,23 +52,18 @@ def read_products(file: Path = FILE) -> list[Product]:
     return products
 
 
-def _products(rows: Iterable[Mapping[str, Any]]) -> Iterator[Product]:
-    for number, row in enumerate(rows, 1):
-        try:
-            yield _product(row)
-        except (ArithmeticError, KeyError, TypeError, ValueError) as error:
-            expected = "productId and productName, a price such as 49.99, and a stock from 0 to 1,000,000"
-            raise ValueError(f"product {number} must have {expected} ({error})") from None
-
-
-def _product(row: Mapping[str, Any]) -> Product:
-    price, stock = money(row["price"]), int(row["stock"])
-    names = row["productId"], row["productName"]
-    if wrong := next((wrong for name in names if (wrong := flaw(name))), None):
-        raise ValueError(f"a name {wrong}")
-    if price < 0 or not 0 <= stock <= MAX_UNITS or str(stock) != str(row["stock"]).strip():
-        raise ValueError(f"price {price}, stock {row['stock']}")
-    return Product(*names, price, stock, received=stock)
+def _product(number: int, row: Mapping[str, Any]) -> Product:
+    try:
+        price, stock = money(row["price"]), int(row["stock"])
+        product = Product(row["productId"], row["productName"], price, stock, received=stock)
+        if wrong := flaw(product.product_id) or flaw(product.product_name):
+            raise ValueError(f"a name {wrong}")
+        if price < 0 or not 0 <= stock <= MAX_UNITS or str(stock) != str(row["stock"]).strip():
+            raise ValueError(f"price {price}, stock {row['stock']}")
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+        expected = "productId and productName, a price such as 49.99, and a stock from 0 to 1,000,000"
+        raise ValueError(f"product {number} must have {expected} ({error})") from None
+    return product
 
 
 def put(products: Products, wanted: Iterable[Product]) -> list[str]:

@@ -14,11 +14,11 @@ from dataclasses import replace
 from typing import TextIO
 from urllib.parse import quote
 
-from scripts.claims.lab import Hear
 from scripts.console import FAILED, OK, parser_of, run_command
 from scripts.control import SOCKET, Control, listening
 from scripts.faults import Running
 from scripts.infra.stack import answers, stack_in_use
+from scripts.lab import Hear
 from scripts.services import ORDER, Lines, Services, check_settings, parse_scale, service_commands, url_of
 from scripts.supervisor import Supervisor
 from shopflow.aws.calls import PATIENT

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import socket
 
-import requests
-
+from scripts.infra import stack
 from shopflow.environment import LOOPBACK
 
 
@@ -24,7 +23,4 @@ def address(port: int) -> dict[str, str]:
 
 def answers(url: str) -> bool:
     """Whether the Order Service at ``url`` is up."""
-    try:
-        return requests.get(f"{url}/health", timeout=1).ok
-    except requests.RequestException:
-        return False
+    return stack.answers(f"{url}/health")

@@ -22,13 +22,13 @@ from shopflow.aws.inspect import ResourceReport, inspect
 from shopflow.aws.wiring import Aws, connect
 from shopflow.catalog import Catalog
 from shopflow.config import Config, configured_catalog, load_config
-from shopflow.domain.order import LEGAL_TRAILS, Order, Status
+from shopflow.domain.order import LEGAL_TRAILS, Order
 from shopflow.domain.stock import Product
 from shopflow.invariants import Breach
 from tests.addresses import address, answers, free_port
 from tests.faults.checks import check_poison
 from tests.stack import AppliedStack
-from tests.waiting import PATIENCE_SECONDS, eventually
+from tests.waiting import eventually
 
 VISA, EXPIRED = "pm_card_visa", "pm_card_declined_expired"
 
@@ -86,13 +86,16 @@ class Live:
         orders = self.aws.orders.read(list(order_ids))
         return list(orders.values())
 
-    def closed(self, order_ids: Sequence[str], seconds: float = PATIENCE_SECONDS) -> list[Order]:
-        """The orders, once all of them are closed and their audit trails are complete; each trail checked."""
-        orders = eventually(lambda: self.read(order_ids), lambda seen: all(not one.opened_at for one in seen), seconds)
+    def closed(self, order_ids: Sequence[str]) -> list[Order]:
+        """The orders, once all of them are closed and the audit trail of each is complete."""
+        orders = eventually(lambda: self.read(order_ids), lambda seen: all(not one.opened_at for one in seen))
         assert len(orders) == len(set(order_ids))
-        for order in orders:
-            legal = LEGAL_TRAILS[order.status]
-            eventually(lambda order=order: self.trail(order.order_id), lambda seen, legal=legal: seen == legal, seconds)  # type: ignore[misc]
+
+        def incomplete() -> list[tuple[Any, ...]]:
+            trails = [(order.status, self.trail(order.order_id)) for order in orders]
+            return [trail for status, trail in trails if trail != LEGAL_TRAILS[status]]
+
+        eventually(incomplete, lambda trails: not trails)
         return orders
 
     def trail(self, order_id: str) -> tuple[Any, ...]:
@@ -105,15 +108,24 @@ class Live:
     def findings(self) -> ResourceReport:
         return inspect(self.config)
 
-    def queues_empty(self, seconds: float = PATIENCE_SECONDS) -> ResourceReport:
+    def queues_empty(self) -> ResourceReport:
         """What there is once no message waits or is in flight."""
+        return eventually(
+            self.findings, lambda seen: all(depth is not None and not depth.total for depth in seen.queues.values())
+        )
 
-        def enough(seen: ResourceReport) -> bool:
-            return all(
-                depth is not None and not depth.waiting and not depth.in_flight for depth in seen.queues.values()
-            )
+    def drain(self, service: str) -> frozenset[str]:
+        """Empty the dead-letter queue of ``service``. Returns the bodies of its messages."""
+        letters, bodies = self.aws.dead_letters(service), set[str]()
+        while received := letters.receive(10, hide_seconds=30, wait_seconds=0):
+            bodies |= {letter.message.body for letter in received}
+            letters.delete(received)
+        return frozenset(bodies)
 
-        return eventually(self.findings, enough, seconds)
+    def breaches_of_dead_letters(self, poison: Mapping[str, Iterable[str]]) -> Iterator[Breach]:
+        """The breaches in the dead-letter queues, which are emptied. ``poison``: what each service's queue was sent."""
+        for service in self.config.resources.dlq_urls:
+            yield from check_poison(service, self.drain(service), frozenset(poison.get(service, ())))
 
 
 QUICK = {
@@ -145,23 +157,6 @@ def running_services(
         live = Live(config, connect(config, PATIENT), services, sqs_client(config))
         eventually(lambda: answers(live.url), bool)
         yield live
-
-
-def count(orders: Iterable[Order], status: Status) -> int:
-    return sum(order.status is status for order in orders)
-
-
-def breaches_of_dead_letters(sqs: SQSClient, config: Config, poison: Mapping[str, frozenset[str]]) -> Iterator[Breach]:
-    """The breaches in the dead-letter queues, which are emptied. ``poison``: what was put into each service's queue."""
-    for service, url in config.resources.dlq_urls.items():
-        yield from check_poison(service, frozenset(_drain(sqs, url)), poison.get(service, frozenset()))
-
-
-def _drain(sqs: SQSClient, url: str) -> Iterator[str]:
-    while received := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
-        for message in received:
-            yield message["Body"]
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
 def sqs_client(config: Config) -> SQSClient:

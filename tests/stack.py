@@ -40,10 +40,7 @@ class AppliedStack:
 
 @contextmanager
 def applied_stack(
-    progress: Progress | None = None,
-    *,
-    overlay: Path | None = None,
-    emulator_env: Mapping[str, str] | None = None,
+    *, overlay: Path | None = None, emulator_env: Mapping[str, str] | None = None
 ) -> Iterator[AppliedStack]:
     """A new local AWS on a port of its own, as Terraform and the seed left it. It is killed at the end.
 
@@ -52,7 +49,7 @@ def applied_stack(
     with ExitStack() as running:
         _use_local_aws_only(running.enter_context(pytest.MonkeyPatch.context()))
         copy = running.enter_context(_unused_copy())
-        with _snapshot(overlay, progress or Progress()) as snapshot:
+        with _snapshot(overlay) as snapshot:
             _copy(snapshot, copy, overlay)
         emulator = Embedded(copy, emulator_env)
         emulator.start(Progress())
@@ -64,12 +61,12 @@ def prepare(stack: Stack) -> None:
     """Give a stopped, empty stack what Terraform and the seed made."""
     with pytest.MonkeyPatch.context() as environment:
         _use_local_aws_only(environment)
-        with _snapshot(None, Progress()) as snapshot:
+        with _snapshot() as snapshot:
             _copy(snapshot, stack)
 
 
 @contextmanager
-def _snapshot(overlay: Path | None, progress: Progress) -> Iterator[Stack]:
+def _snapshot(overlay: Path | None = None) -> Iterator[Stack]:
     """A stopped stack that holds what Terraform and the seed made. Nobody changes it within the block.
 
     It is made again when the Terraform module, the catalogue, the products or the emulator have changed: that takes
@@ -81,10 +78,10 @@ def _snapshot(overlay: Path | None, progress: Progress) -> Iterator[Stack]:
         if stack.record().get("version") != version:
             _clear(stack)
             if overlay:
-                with _snapshot(None, progress) as base:
+                with _snapshot() as base:
                     _copy(base, stack)
-            up(stack, {"SHOPFLOW_CATALOG_OVERLAY": str(overlay)} if overlay else {}, progress)
-            down(stack, progress)
+            up(stack, {"SHOPFLOW_CATALOG_OVERLAY": str(overlay)} if overlay else {}, Progress())
+            down(stack, Progress())
             stack.remember(version=version)
         yield stack
 

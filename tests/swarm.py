@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
+from statistics import median
 from typing import Any
 
 START_SECONDS = 60
@@ -33,19 +34,11 @@ class Attack:
     reads: bool = True
 
 
-@dataclass(frozen=True)
-class Traffic:
-    """How many bytes the swarm has sent, and how many times the server disconnected one of its clients."""
-
-    sent: Synchronized[Any]
-    ended: Synchronized[Any]
-
-
 class Attacker:
     """One client of the swarm."""
 
-    def __init__(self, address: Address, attack: Attack, traffic: Traffic) -> None:
-        self._address, self._attack, self._traffic = address, attack, traffic
+    def __init__(self, address: Address, attack: Attack, bytes_sent: Synchronized[Any]) -> None:
+        self._address, self._attack, self._bytes_sent = address, attack, bytes_sent
         self._connect()
 
     def act(self) -> None:
@@ -57,7 +50,6 @@ class Attacker:
                 self._look()
         except OSError:
             self._socket.close()
-            self._traffic.ended.value += 1
             self._connect()
 
     def _connect(self) -> None:
@@ -75,30 +67,29 @@ class Attacker:
     def _send(self) -> None:
         while self._pending:
             sent = self._socket.send(self._pending)
-            self._traffic.sent.value += sent
+            self._bytes_sent.value += sent
             self._pending = self._pending[sent:]
         self._pending = memoryview(self._attack.drip)
 
 
 @contextmanager
-def attacking(address: Address, attack: Attack) -> Iterator[Traffic]:
-    """Attacks ``address`` until the block ends. The block begins when every client has begun."""
+def attacking(address: Address, attack: Attack) -> Iterator[Synchronized[Any]]:
+    """Attacks ``address`` until the block ends, and counts the bytes sent. All clients have begun when it begins."""
     context = multiprocessing.get_context("spawn")
-    traffic = Traffic(context.Value("q", 0), context.Value("q", 0))
-    begun = context.Event()
-    process = context.Process(target=_swarm, args=(address, attack, traffic, begun), daemon=True)
+    bytes_sent, begun = context.Value("q", 0), context.Event()
+    process = context.Process(target=_swarm, args=(address, attack, bytes_sent, begun), daemon=True)
     process.start()
     try:
         assert begun.wait(START_SECONDS), f"{attack.name}: the attack did not begin"
-        yield traffic
+        yield bytes_sent
         assert process.is_alive(), f"{attack.name}: the attack broke down"
     finally:
         process.kill()
         process.join()
 
 
-def _swarm(address: Address, attack: Attack, traffic: Traffic, begun: Event) -> None:
-    attackers = [Attacker(address, attack, traffic) for _ in range(attack.clients)]
+def _swarm(address: Address, attack: Attack, bytes_sent: Synchronized[Any], begun: Event) -> None:
+    attackers = [Attacker(address, attack, bytes_sent) for _ in range(attack.clients)]
     while True:
         for attacker in attackers:
             attacker.act()
@@ -106,29 +97,16 @@ def _swarm(address: Address, attack: Attack, traffic: Traffic, begun: Event) -> 
         time.sleep(ROUND_SECONDS)  # the pace of the attack, in a process of its own
 
 
-@dataclass(frozen=True, slots=True)
 class Latencies:
-    """How long each of several calls took, in milliseconds, sorted."""
+    """How long each of several calls took, in milliseconds."""
 
-    milliseconds: tuple[float, ...]
-
-    @classmethod
-    def of(cls, call: Callable[[], object], times: int) -> Latencies:
-        return cls(tuple(sorted(_milliseconds(call) for _ in range(times))))
-
-    @property
-    def median(self) -> float:
-        return self.milliseconds[len(self.milliseconds) // 2]
-
-    @property
-    def longest(self) -> float:
-        return self.milliseconds[-1]
+    def __init__(self, call: Callable[[], object], times: int) -> None:
+        self._milliseconds = []
+        for _ in range(times):
+            started = time.perf_counter()
+            call()
+            self._milliseconds.append((time.perf_counter() - started) * 1000)
+        self.median, self.longest = median(self._milliseconds), max(self._milliseconds)
 
     def __str__(self) -> str:
-        return f"{len(self.milliseconds)} orders, median {self.median:.1f} ms, longest {self.longest:.1f} ms"
-
-
-def _milliseconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return (time.perf_counter() - started) * 1000
+        return f"{len(self._milliseconds)} orders, median {self.median:.1f} ms, longest {self.longest:.1f} ms"

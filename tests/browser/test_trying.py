@@ -11,8 +11,7 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
-from scripts.claims import CLAIMS
-from scripts.claims.lab import Claim
+from scripts.claims import CLAIMS, Claim
 from tests.browser.fake_try import TITLES, FakeTry
 from tests.browser.pages import TOKEN, Console, sticking_out, tab_to, try_to_break_it, violations
 from tests.live import VISA

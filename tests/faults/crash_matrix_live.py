@@ -41,7 +41,7 @@ from tests.addresses import address, answers, free_port
 from tests.faults.checks import check_mails, check_publications
 from tests.faults.crash_process import AFTER, BEFORE
 from tests.faults.scenarios import DECLINED, HAPPY, MULTI_ITEM, OUT_OF_STOCK, Scenario
-from tests.live import Live, breaches_of_dead_letters, sqs_client
+from tests.live import Live, sqs_client
 from tests.stack import AppliedStack, applied_stack
 from tests.waiting import eventually
 
@@ -216,7 +216,7 @@ class Lane:
         published = _published(journal)
         twice = sorted(event_id for event_id, times in published.items() if times > 1)
         yield from check_publications(published, dict.fromkeys(twice[:1], 1))  # one fault explains one publication
-        yield from breaches_of_dead_letters(self._live.sqs, self._live.config, {})
+        yield from self._live.breaches_of_dead_letters({})
         expected = [f"{self._point.label} was killed by SIGKILL"] if self._point and self._killed() else []
         for death in (Counter(self._deaths) - Counter(expected)).elements():
             yield Breach(1, "a process", f"ended by itself: {death}")
@@ -300,7 +300,7 @@ def play_all(chosen: Sequence[Scenario], relay: bool, options: argparse.Namespac
     with ExitStack() as running, ThreadPoolExecutor(options.lanes) as pool:
         with progress.step(f"Starting {options.lanes} sets of services"):
             for _ in range(options.lanes):
-                stack = running.enter_context(applied_stack(progress))
+                stack = running.enter_context(applied_stack())
                 idle.put(running.enter_context(Lane(stack, relay=relay).running()))
         with progress.step(f"Recording {len(chosen)} scenarios"):
             recorded = list(pool.map(lambda scenario: (scenario, on_a_lane(scenario)), [*chosen] * RECORDINGS))

@@ -11,7 +11,7 @@ from shopflow import jsontext
 from shopflow.catalog import SCHEMAS
 from shopflow.domain.order import EventType, Status
 from tests.left_behind import HEADERS
-from tests.live import Live, breaches_of_dead_letters
+from tests.live import Live
 from tests.system import CATALOG
 from tests.waiting import eventually
 
@@ -68,8 +68,7 @@ def test_poison_is_in_the_dead_letter_queue_within_seconds_and_its_neighbours_ar
     seconds = time.monotonic() - started
     orders = live.closed(order_ids)
     live.queues_empty()
-    found = list(breaches_of_dead_letters(live.sqs, live.config, {service: frozenset(poison.values())}))
-    assert found == []
+    assert list(live.breaches_of_dead_letters({service: poison.values()})) == []
     assert {order.status for order in orders} == {Status.COMPLETED}
     assert live.stock(product) == 90
     with capsys.disabled():

@@ -12,17 +12,12 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
 
-from api.caches import ProductCache
-from api.placing import PlaceOrder
 from shopflow.aws.calls import INTERACTIVE
 from shopflow.aws.tables import DynamoOrders
-from shopflow.clock import HeaderFactory, SystemClock
 from shopflow.domain.order import Status
-from shopflow.messaging.outbox import Publisher
-from tests.left_behind import committed, publish, released
-from tests.live import VISA, Live
+from tests.left_behind import committed, drafted, publish, released
+from tests.live import Live
 from tests.sizes import full
-from tests.system import OUTBOX
 
 
 @pytest.mark.parametrize(
@@ -68,38 +63,20 @@ def test_a_declined_order_whose_release_was_published_but_not_cleared_is_closed(
     assert (final.status, final.outbox, live.stock(product)) == (Status.PAYMENT_FAILED, None, 5)
 
 
-def test_a_post_whose_put_succeeded_but_lost_its_answer_makes_one_order(live: Live) -> None:
-    """boto3 tries the put again, and its condition fails: the order that it wrote itself is there."""
-    product = live.product(stock=5)
-    place, put = place_order_that_loses_the_answer_of_its_first_put(live)
-    placed = place.place(
-        {"customerId": "CUST-TEST", "items": [{"productId": product, "quantity": 2}], "paymentMethod": VISA}
-    )
-    assert put.call_count == 2
-    assert not placed.replayed
-    live.closed([placed.order.order_id])
-    assert live.stock(product) == 3, "one order, though it was put twice"
-
-
-def place_order_that_loses_the_answer_of_its_first_put(live: Live) -> tuple[PlaceOrder, mock.Mock]:
-    """The use case, and what is called with each insert."""
+def test_an_order_whose_insert_succeeded_but_lost_its_answer_is_created_once(live: Live) -> None:
+    """boto3 tries the insert again, and its condition fails: the order that it wrote itself is there."""
     session = boto3.session.Session(region_name=live.config.region)
     client = session.client("dynamodb", endpoint_url=live.config.endpoint_url, config=INTERACTIVE.boto_config())
 
     def send(request: AWSPreparedRequest, **_: Any) -> None:
-        if put.call_count == 1:
+        if insert.call_count == 1:
             assert URLLib3Session().send(request).status_code == 200
             raise ConnectionClosedError(endpoint_url=request.url)
 
-    put = mock.Mock(side_effect=send, return_value=None)
-    client.meta.events.register("before-send.dynamodb.BatchExecuteStatement", put)
-    names = live.config.resources
-    place = PlaceOrder(
-        outbox=OUTBOX,
-        products=ProductCache(live.aws.products, SystemClock()),
-        orders=DynamoOrders(client, names.orders_table, names.inventory_table, names.open_orders_index),
-        publish=Publisher(live.aws.topic).publish,
-        headers=HeaderFactory(SystemClock()),
-        new_key=lambda: f"key-of-{live.config.port}-{SystemClock().now_ms()}",
-    )
-    return place, put
+    insert = mock.Mock(side_effect=send, return_value=None)
+    client.meta.events.register("before-send.dynamodb.BatchExecuteStatement", insert)
+    names, order = live.config.resources, drafted(live, live.product(stock=5))
+    orders = DynamoOrders(client, names.orders_table, names.inventory_table, names.open_orders_index)
+    assert orders.create(order) == order
+    assert insert.call_count == 2
+    assert live.closed([order.order_id])[0].status is Status.COMPLETED

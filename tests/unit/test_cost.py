@@ -5,13 +5,17 @@ from __future__ import annotations
 import pytest
 
 from shopflow.domain.order import Status
-from tests.billing import WRITE_UNIT_BYTES, Usage
 from tests.counting import (
-    ORDERS,
-    VISA,
+    ALL_PAID,
+    FOUR_IN_FIVE_PAID,
+    READ,
+    UNIT_BYTES,
+    WRITE,
+    Usage,
     at_one_a_second,
     at_saturation,
-    four_in_five_paid,
+    calls_in,
+    dollars_a_million,
     idle_day,
     sizes_of_an_order,
 )
@@ -28,41 +32,41 @@ MESSAGES = 6
 
 @pytest.fixture(scope="module")
 def paid() -> Usage:
-    return at_saturation([VISA] * ORDERS)
+    return at_saturation(ALL_PAID)
 
 
 def test_a_paid_order_takes_few_calls_write_units_and_dollars_when_batches_are_full(paid: Usage) -> None:
-    assert paid.all_calls <= MAX_CALLS, paid.calls
-    assert paid.write_units <= MAX_WRITE_UNITS
-    assert paid.dollars_a_million <= MAX_DOLLARS_A_MILLION
+    assert calls_in(paid) <= MAX_CALLS, paid
+    assert paid[WRITE] <= MAX_WRITE_UNITS
+    assert dollars_a_million(paid) <= MAX_DOLLARS_A_MILLION
 
 
 def test_ten_messages_are_received_reserved_and_deleted_in_one_call_each(paid: Usage) -> None:
-    assert paid.calls["ReceiveMessage"] == paid.calls["DeleteMessageBatch"] == pytest.approx(MESSAGES / 10)
-    assert paid.calls["TransactWriteItems"] == pytest.approx(1 / 10)
+    assert paid["ReceiveMessage"] == paid["DeleteMessageBatch"] == pytest.approx(MESSAGES / 10)
+    assert paid["TransactWriteItems"] == pytest.approx(1 / 10)
 
 
 def test_declined_payments_cost_little_more() -> None:
-    mixed = at_saturation(four_in_five_paid())
-    assert mixed.write_units <= MAX_WRITE_UNITS_WITH_DECLINES, mixed.calls
+    mixed = at_saturation(FOUR_IN_FIVE_PAID)
+    assert mixed[WRITE] <= MAX_WRITE_UNITS_WITH_DECLINES, mixed
 
 
 def test_an_order_alone_uses_few_calls_and_two_write_units_more_for_its_own_transaction() -> None:
     alone = at_one_a_second()
-    assert alone.all_calls <= MAX_CALLS_ALONE, alone.calls
-    assert alone.write_units == 12
+    assert calls_in(alone) <= MAX_CALLS_ALONE, alone
+    assert alone[WRITE] == 12
 
 
 @pytest.mark.parametrize("lines", [1, 6])
 def test_an_order_of_up_to_six_lines_fits_into_one_write_unit_in_every_status(lines: int) -> None:
     sizes = sizes_of_an_order(lines)
     assert len(sizes) == len(Status) - 2  # it fails neither in stock nor in payment
-    assert max(sizes) <= WRITE_UNIT_BYTES
+    assert max(sizes) <= UNIT_BYTES
 
 
 def test_an_idle_system_makes_few_requests_and_only_long_polls_and_sweeps() -> None:
     day = idle_day()
-    assert sum(usage.all_calls for usage in day.values()) <= MAX_IDLE_REQUESTS_A_DAY
-    assert set(day.pop("relay").calls) == {"Scan"}
-    assert set(day) == {"inventory", "payment", "notification", "audit"}
-    assert all(set(usage.calls) == {"ReceiveMessage"} for usage in day.values())
+    assert sum(map(calls_in, day.values())) <= MAX_IDLE_REQUESTS_A_DAY
+    assert day.keys() == {"relay", "inventory", "payment", "notification", "audit"}
+    for name, usage in day.items():
+        assert usage.keys() - {WRITE, READ} == {"Scan" if name == "relay" else "ReceiveMessage"}

@@ -54,11 +54,11 @@ def test_an_honest_order_is_placed_in_time_during(
         def order() -> None:
             assert client.post().status == 201
 
-        quiet = Latencies.of(order, ORDERS)
-        with attacking(client.address, attack) as traffic:
-            under_attack = Latencies.of(order, ORDERS)
+        quiet = Latencies(order, ORDERS)
+        with attacking(client.address, attack) as bytes_sent:
+            under_attack = Latencies(order, ORDERS)
             if attack in FLOOD:
-                eventually(lambda: traffic.sent.value >= attack.clients * len(MEGABYTE))
+                eventually(lambda: bytes_sent.value >= attack.clients * len(MEGABYTE))
             else:
                 eventually(lambda: len(server.connections._open) >= min(attack.clients, server.limits.connections))
         assert len(shop.saved) == 2 * ORDERS
