@@ -61,7 +61,7 @@ class World:
         change = self.changed.get(order_id)
         return [replace(entry, event=change(entry.event)) if change else entry for entry in call()]
 
-    def sender(self, service: str) -> World:
+    def queue(self, service: str) -> World:
         assert service == "audit"
         return self
 
