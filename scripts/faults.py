@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from shopflow.config import Config
 from shopflow.errors import Unavailable
 
 POISON = '{"eventType": "order.created", "payload": "this is no order'
-POISONED = "poison in payment"
+TWICE, HELD_BACK, POISONED = "every event twice", "topic held back", "poison in payment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,25 @@ class Faults:
 
     def __init__(self, running: Running) -> None:
         self._running = running
+        self._lock = threading.Lock()
         endpoint = running.config.endpoint_url or ""
         self._sqs, self._sns = (local_client(one, endpoint) for one in ("sqs", "sns"))
         self._copies = f"{running.config.stack}-every-event-twice"
 
     def begin(self, name: str) -> None:
-        """Raises `CommandError` when there is no such fault."""
-        faults = {"twice": self.deliver_twice, "hold": self.hold_back_the_topic, "poison": self.poison}
+        """Raises `CommandError` when there is no such fault, or when it is on already."""
+        faults: dict[str, tuple[str, Callable[[], object]]] = {
+            "twice": (TWICE, self.deliver_twice),
+            "hold": (HELD_BACK, self.hold_back_the_topic),
+            "poison": (POISONED, self.poison),
+        }
         if name not in faults:
             raise CommandError(f"there is no fault {name}, only {', '.join(faults)}")
-        faults[name]()
+        title, begin = faults[name]
+        with self._lock:
+            if self._running.supervisor.has_fault(title):
+                raise CommandError(f"{title}: this is so already, and ends by itself within a minute")
+            begin()
 
     def deliver_twice(self) -> None:
         """Deliver every event twice.
@@ -76,7 +85,7 @@ class Faults:
             copying.join()
             self.clear()
 
-        self._running.supervisor.add_fault("every event twice", end)
+        self._running.supervisor.add_fault(TWICE, end)
 
     def _copy(self, queue: SqsQueue, stop: threading.Event) -> None:
         queues = [(service, self._running.aws.queue(service.name)) for service in self._running.catalog.consumers]
@@ -114,7 +123,7 @@ class Faults:
         producers = sorted({event.producer for event in self._running.catalog.events.values()})
         usual = {service: self._running.supervisor.env_of(service) for service in producers}
         wrong = {service: {**env, "SHOPFLOW_ENV_FILE": str(file)} for service, env in usual.items()}
-        self._running.supervisor.add_fault("topic held back", lambda: self._restart(usual))
+        self._running.supervisor.add_fault(HELD_BACK, lambda: self._restart(usual))
         threading.Thread(target=self._restart, args=(wrong,), name="hold").start()  # the Order Service answers first
 
     def _restart(self, env: Mapping[str, Mapping[str, str]]) -> None:

@@ -181,6 +181,11 @@ class Supervisor:
             ends_at = SystemClock().now_ms() + round(self._fault_seconds * 1000)
             self._faults[name] = Fault(ends_at, end)
 
+    def has_fault(self, name: str) -> bool:
+        """Whether the fault is on, and nobody has begun to end it."""
+        with self._lock:
+            return name in self._faults
+
     def end_fault(self, name: str) -> None:
         with self._lock:
             fault = self._faults.pop(name, None)

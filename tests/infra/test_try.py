@@ -77,6 +77,7 @@ def test_faults_of_messages_end_by_themselves_and_nothing_is_lost(stack: Applied
     config = load_config(stack.env)
     for name in ("twice", "poison", "hold"):
         assert ask(control, {"do": "fault", "name": name}) == {"ok": True}
+        assert "this is so already" in ask(control, {"do": "fault", "name": name})["error"]
     names = {one["name"] for one in ask(control, {"do": "state"})["faults"]}
     assert names == {"every event twice", "poison in payment", "topic held back"}
     eventually(lambda: ask(control, {"do": "state"})["faults"], lambda seen: not seen, 90)
