@@ -17,9 +17,7 @@ from shopflow.catalog import Catalog
 from shopflow.domain.event import Event
 from shopflow.domain.text import flaw, unsendable
 from shopflow.errors import ConfigError, ContractBreach, InvalidRequest
-
-MAX_EVENT_BYTES = 256 * 1024
-"""SNS and SQS take no larger message."""
+from shopflow.ports import MAX_BATCH_BYTES
 
 
 class Contracts:
@@ -52,8 +50,8 @@ class Contracts:
         text = jsontext.dumps(envelope)
         if found := unsendable(text):
             raise ContractBreach(f"{event.event_type}: has {found}")
-        if len(text.encode()) > MAX_EVENT_BYTES:
-            raise ContractBreach(f"{event.event_type}: larger than {MAX_EVENT_BYTES} bytes")
+        if len(text.encode()) > MAX_BATCH_BYTES:
+            raise ContractBreach(f"{event.event_type}: larger than {MAX_BATCH_BYTES} bytes")
         return text
 
     def decode(self, text: str) -> Event:

@@ -20,7 +20,7 @@ MAX_TRANSACTION_ITEMS = 100
 MAX_BATCH_ENTRIES = 10
 """SNS and SQS: entries in one batch call."""
 MAX_BATCH_BYTES = 256 * 1024
-"""SNS and SQS: bytes in one batch call, all entries together."""
+"""SNS and SQS: bytes in one message, and in one batch call with all its entries together."""
 MAX_STATEMENTS = 25
 """DynamoDB: statements in one BatchExecuteStatement."""
 _DAY_SECONDS = 24 * 3600

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import boto3
@@ -107,11 +108,7 @@ class MemoryWorld:
     def queue(self, visibility_seconds: int = 60) -> QueuePair:
         dlq = MemoryQueue(self.clock, fresh_id("dlq"))
         queue = MemoryQueue(
-            self.clock,
-            fresh_id("queue"),
-            visibility_seconds=visibility_seconds,
-            dlq=dlq,
-            max_receives=MAX_RECEIVES,
+            self.clock, fresh_id("queue"), visibility_seconds=visibility_seconds, dlq=dlq, max_receives=MAX_RECEIVES
         )
         backlogs = MemoryBacklogs({SERVICE: queue}, {SERVICE: dlq})
         return QueuePair(queue, dlq, queue.send, dlq.send, MemoryDeadLetters(dlq, queue), backlogs)
@@ -150,15 +147,12 @@ class AwsWorld:
         dlq_url, dlq_arn = self._new_queue({})
         redrive = json.dumps({"deadLetterTargetArn": dlq_arn, "maxReceiveCount": MAX_RECEIVES})
         url, _ = self._new_queue({"VisibilityTimeout": str(visibility_seconds), "RedrivePolicy": redrive})
-
-        def sender(to: str) -> Callable[[str], object]:
-            return lambda body: self._sqs.send_message(QueueUrl=to, MessageBody=body)
-
+        queue, dlq = SqsQueue(self._sqs, url), SqsQueue(self._sqs, dlq_url)
         return QueuePair(
-            SqsQueue(self._sqs, url),
-            SqsQueue(self._sqs, dlq_url),
-            sender(url),
-            sender(dlq_url),
+            queue,
+            dlq,
+            partial(queue.send, attributes={}),
+            partial(dlq.send, attributes={}),
             SqsDeadLetters(self._sqs, dlq_url, url),
             SqsBacklogs(self._sqs, {SERVICE: url}, {SERVICE: dlq_url}),
         )
