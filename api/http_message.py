@@ -125,6 +125,10 @@ class HttpError(Exception):
         return json_response(self.status, {"error": str(self)}, self.headers)
 
 
+def unauthorised(message: str) -> HttpError:
+    return HttpError(HTTPStatus.UNAUTHORIZED, message, {"WWW-Authenticate": "Bearer"})
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """What answers a request. ``answer`` never raises; ``takes_json``: a request needs a JSON body."""

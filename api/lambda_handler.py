@@ -16,7 +16,6 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from api.customers import anybody, of_authorizer
 from api.http_message import (
     MAX_BODY_BYTES,
     Application,
@@ -28,14 +27,14 @@ from api.http_message import (
     check_json,
     headers_of,
     log_access,
+    unauthorised,
 )
-from api.service import NAME, Parts, build, ports_on
-from shopflow.aws.wiring import operators_token
+from api.routes import anybody
+from api.service import NAME, Parts, build_on_aws
 from shopflow.config import configured_catalog, load_config
 from shopflow.environment import adopt_environment
 from shopflow.log import start_logging
 from shopflow.messaging.sweep import Sweep
-from shopflow.telemetry import telemetry_of
 from workers.lambda_handler import LAST_TRY_SECONDS, Context
 
 OVERLAP_MS = 10_000
@@ -71,12 +70,15 @@ def _service() -> tuple[Parts, int]:
     env = adopt_environment()
     config, catalog = load_config(env), configured_catalog(env)
     start_logging(catalog.services[NAME], config.log_format)
-    telemetry = telemetry_of(catalog.services[NAME], config)
-    customer_of = of_authorizer if config.tokens else anybody
-    parts = build(
-        catalog, ports_on(config), customer_of=customer_of, ops_token=operators_token(config), telemetry=telemetry
-    )
+    parts = build_on_aws(config, catalog, of_authorizer if config.tokens else anybody)
     return parts, round(config.relay_interval_seconds * 1000)
+
+
+def of_authorizer(request: Request) -> Mapping[str, Any]:
+    """The claims that API Gateway's authorizer found. A request without claims has bypassed it."""
+    if request.claims is None:
+        raise unauthorised("send your token: Authorization: Bearer …")
+    return request.claims
 
 
 def answer(application: Application, event: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from api.customers import CustomerOf
 from api.documents import Document, Files
-from api.http_message import JSON, HttpError, Request, Response, json_response
+from api.http_message import JSON, HttpError, Request, Response, json_response, unauthorised
 from api.placing import PlaceOrder
 from api.routing import Route, json_body
 from api.streams import Streams
@@ -27,14 +27,23 @@ _ORDER_ID = re.compile(r"ORD-[0-9A-Z]{8}", re.ASCII)
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
+ClaimsOf = Callable[[Request], Mapping[str, Any] | None]
+"""The claims in the JSON Web Token (RFC 7519) of whoever orders; None: no token is needed. Raises `HttpError` 401 or
+`Unavailable`. On Lambda API Gateway's authorizer checks the token, in a process `api.tokens`, by the same rules."""
+
+
+def anybody(_: Request) -> None:
+    """No token is needed."""
+
+
 class OrderApi:
     """Placing orders, and reading what became of them."""
 
     def __init__(
-        self, place_order: PlaceOrder, orders: Orders, audit: AuditLog, streams: Streams, customer_of: CustomerOf
+        self, place_order: PlaceOrder, orders: Orders, audit: AuditLog, streams: Streams, claims_of: ClaimsOf
     ) -> None:
         self._place_order = place_order
-        self._customer_of = customer_of
+        self._claims_of = claims_of
         self._orders = orders
         self._audit = audit
         self._streams = streams
@@ -53,10 +62,10 @@ class OrderApi:
         key = request.head.only("Idempotency-Key")
         if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
             raise InvalidRequest("Idempotency-Key: must be 1-255 visible ASCII characters")
-        customer_id = self._customer_of(request)
+        claims = self._claims_of(request)
         body = json_body(request)
-        if customer_id is not None:
-            body = _in_the_name_of(customer_id, body)
+        if claims is not None:
+            body = _in_the_name_of(claims.get("sub"), body)
         placed = self._place_order.place(body, key, request.trace_parent)
         order = placed.order
         headers = {"Location": f"/orders/{order.order_id}"}
@@ -84,8 +93,10 @@ class OrderApi:
         return order
 
 
-def _in_the_name_of(customer_id: str, body: Any) -> Any:
+def _in_the_name_of(customer_id: Any, body: Any) -> Any:
     """``body`` with the customer of the token. Raises `HttpError` 403 if it names another; it may name none."""
+    if not isinstance(customer_id, str):
+        raise unauthorised("the token names no customer: it has no sub")
     if not isinstance(body, dict):
         return body
     if body.get("customerId", customer_id) != customer_id:

@@ -11,18 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from api.caches import ProductCache
-from api.customers import CustomerOf, anybody
 from api.documents import Files
 from api.http_server import BoundedServer
 from api.ops.letters import DeadLetterDesk
 from api.ops.routes import OperatorApi
 from api.ops.session import Sessions
-from api.ops.state import State
+from api.ops.state import state_view
 from api.ops.trying import TryApi
-from api.placing import PlaceOrder
+from api.placing import PlaceOrder, ProductCache
 from api.pollers import BacklogsByService, OrderPoller, QueuePoller
-from api.routes import OrderApi, ShopApi
+from api.routes import ClaimsOf, OrderApi, ShopApi, anybody
 from api.routing import Router
 from api.streams import Streams
 from shopflow.aws.calls import INTERACTIVE
@@ -64,34 +62,27 @@ class ApiPorts:
     dead_letters: Callable[[str], DeadLetters]
 
 
-def ports_on(config: Config) -> ApiPorts:
-    """The ports on AWS, with short waits for messages: an operator is waiting for the answer."""
-    aws = connect(replace(config, receive_wait_seconds=WAIT_SECONDS), INTERACTIVE)
-    return ApiPorts(aws.orders, aws.products, aws.audit, aws.topic, aws.backlogs(), aws.dead_letters)
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The HTTP API, and the relay that runs beside it."""
+    """The HTTP API, the relay that runs beside it, and what both report to."""
 
     api: Router
     relay: Relay
+    telemetry: Telemetry
 
 
 def build(
     catalog: Catalog,
     ports: ApiPorts,
-    clock: Clock | None = None,
+    clock: Clock,
     *,
-    customer_of: CustomerOf = anybody,
+    claims_of: ClaimsOf = anybody,
     ops_token: str | None = None,
     judge: Judge | None = None,
-    static: Path = STATIC,
     telemetry: Telemetry = SILENT,
     control: Path | None = None,
 ) -> Parts:
-    """Connect the service's parts. ``static`` is the folder of the storefront's files, ``control`` as in `TryApi`."""
-    clock = clock or SystemClock()
+    """Connect the service's parts. ``control`` as in `TryApi`."""
     outbox = Outbox(catalog, Contracts(catalog))
     publisher = Publisher(ports.topic, PUBLISH_PATIENCE_SECONDS)
     place_order = PlaceOrder(
@@ -107,19 +98,34 @@ def build(
     def backlogs() -> BacklogsByService:
         return {name: ports.backlogs.of(name) for name in services}
 
-    files = Files(static)
+    files = Files(STATIC)
     streams = Streams(OrderPoller(ports.orders, ports.audit, clock), QueuePoller(backlogs), clock)
-    order_api = OrderApi(place_order, ports.orders, ports.audit, streams, customer_of)
+    order_api = OrderApi(place_order, ports.orders, ports.audit, streams, claims_of)
     shop_api = ShopApi(catalog.services[NAME].source, catalog, ports.products, streams, files, clock)
-    state = State(ports.orders, backlogs, clock)
     judge = judge or DryRun(outbox, ports.orders, ports.products, ports.audit, clock).judge
     desk = DeadLetterDesk(ports.dead_letters, clock, judge)
     sessions = Sessions(ops_token, clock)
-    operator_api = OperatorApi(sessions, state, desk, catalog, files)
+    operator_api = OperatorApi(
+        sessions, lambda: state_view(ports.orders, backlogs(), clock.now_ms()), desk, services, files
+    )
     try_api = TryApi(sessions, control, clock, files)
     routes = [*order_api.routes, *shop_api.routes, *operator_api.routes, *try_api.routes]
-    router = Router(routes, telemetry)
-    return Parts(router, Relay(ports.orders, ports.audit, publisher, outbox, clock, telemetry.metrics))
+    relay = Relay(ports.orders, ports.audit, publisher, outbox, clock, telemetry.metrics)
+    return Parts(Router(routes, telemetry), relay, telemetry)
+
+
+def build_on_aws(config: Config, catalog: Catalog, claims_of: ClaimsOf, control: Path | None = None) -> Parts:
+    """`build` on AWS. Waits for messages are short, because an operator is waiting for the answer."""
+    aws = connect(replace(config, receive_wait_seconds=WAIT_SECONDS), INTERACTIVE)
+    return build(
+        catalog,
+        ApiPorts(aws.orders, aws.products, aws.audit, aws.topic, aws.backlogs(), aws.dead_letters),
+        SystemClock(),
+        claims_of=claims_of,
+        ops_token=operators_token(config),
+        telemetry=telemetry_of(catalog.services[NAME], config),
+        control=control,
+    )
 
 
 def run(config: Config, catalog: Catalog) -> None:
@@ -127,23 +133,15 @@ def run(config: Config, catalog: Catalog) -> None:
 
     A second signal stops at once. Raises `ConfigError` when we cannot listen on the configured address.
     """
-    telemetry = telemetry_of(catalog.services[NAME], config)
-    customer_of = _customer_of(config)
-    parts = build(
-        catalog,
-        ports_on(config),
-        customer_of=customer_of,
-        ops_token=operators_token(config),
-        telemetry=telemetry,
-        control=config.control_socket if is_loopback(config.host) else None,
-    )
+    control = config.control_socket if is_loopback(config.host) else None
+    parts = build_on_aws(config, catalog, _claims_of(config), control)
     server = _listen(config, parts.api)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: _stop_once(number, stop))
     stop_when_orphaned(config.supervisor_fd, stop.set)
-    relay_arguments = (stop, config.relay_interval_seconds)
-    relay = threading.Thread(target=parts.relay.run, args=relay_arguments, name="relay", daemon=True)
+    interval = config.relay_interval_seconds
+    relay = threading.Thread(target=parts.relay.run, args=(stop, interval), name="relay", daemon=True)
     server.start()
     if config.relay_enabled:
         relay.start()
@@ -155,10 +153,10 @@ def run(config: Config, catalog: Catalog) -> None:
     if relay.is_alive():
         relay.join(RELAY_STOP_SECONDS)
     log.info("stopped")
-    telemetry.tracing.close()
+    parts.telemetry.tracing.close()
 
 
-def _customer_of(config: Config) -> CustomerOf:
+def _claims_of(config: Config) -> ClaimsOf:
     if config.tokens is None:
         return anybody
     try:

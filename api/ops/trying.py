@@ -12,8 +12,8 @@ from typing import Any
 
 from api.documents import Files
 from api.http_message import HttpError, Request, Response, json_response
-from api.ops.routes import operator_only, operators_page, same_origin
-from api.ops.session import Sessions
+from api.ops.routes import operators_page
+from api.ops.session import Sessions, check_same_origin
 from api.routing import Route
 from api.streams import EventStream, HungUp, Message, stream_response, take_slot
 from shopflow import jsontext
@@ -37,19 +37,14 @@ class TryApi:
 
     @property
     def routes(self) -> list[Route]:
-        def changing(path: str, request_of: Callable[..., dict[str, Any]]) -> Route:
-            def post(_: Request, *arguments: str) -> Response:
-                return self._pass_on(request_of(*arguments))
-
-            return Route("POST", path, same_origin(operator_only(self._sessions, post)))
-
+        reading, changing = [self._sessions.check], [check_same_origin, self._sessions.check]
         return [
             Route("GET", "/try", self._get_page),
-            Route("GET", "/try/state", operator_only(self._sessions, self._get_state)),
-            Route("GET", "/try/stream", operator_only(self._sessions, self._get_stream)),
-            changing(r"/try/claims/(\d{1,3})", lambda number: {"do": "run", "claim": int(number)}),
-            changing(r"/try/services/([^/]+)/(kill|freeze|restart)", lambda name, do: {"do": do, "service": name}),
-            changing(r"/try/faults/(twice|hold|poison)", lambda name: {"do": "fault", "name": name}),
+            Route("GET", "/try/state", self._get_state, checks=reading),
+            Route("GET", "/try/stream", self._get_stream, checks=reading),
+            Route("POST", r"/try/claims/(\d{1,3})", self._run, checks=changing),
+            Route("POST", r"/try/services/([^/]+)/(kill|freeze|restart)", self._handle_service, checks=changing),
+            Route("POST", r"/try/faults/(twice|hold|poison)", self._make_fault, checks=changing),
         ]
 
     def _socket(self) -> Path:
@@ -74,6 +69,15 @@ class TryApi:
             release()
             raise
         return stream_response(TryStream(connection, self._clock, request.hung_up, release))
+
+    def _run(self, _: Request, claim: str) -> Response:
+        return self._pass_on({"do": "run", "claim": int(claim)})
+
+    def _handle_service(self, _: Request, name: str, do: str) -> Response:
+        return self._pass_on({"do": do, "service": name})
+
+    def _make_fault(self, _: Request, name: str) -> Response:
+        return self._pass_on({"do": "fault", "name": name})
 
     def _pass_on(self, request: dict[str, Any]) -> Response:
         answer = ask(self._socket(), request)

@@ -12,9 +12,9 @@ from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 
-from api.customers import CustomerOf, anybody
 from api.http_server import BoundedServer, Limits
 from api.pollers import OrderPoller, QueuePoller
+from api.routes import ClaimsOf, anybody
 from api.service import ApiPorts, build
 from shopflow.catalog import load_catalog
 from shopflow.clock import Clock, SystemClock
@@ -58,7 +58,7 @@ class Shop:
     clock: Clock = field(default_factory=SystemClock)
     ops_token: str | None = OPS_TOKEN
     telemetry: Telemetry = SILENT
-    customer_of: CustomerOf = anybody
+    claims_of: ClaimsOf = anybody
     instead: dict[str, Instead] = field(default_factory=dict)
     control: Path | None = None
 
@@ -82,7 +82,7 @@ class Shop:
             CATALOG,
             self.ports,
             self.clock,
-            customer_of=self.customer_of,
+            claims_of=self.claims_of,
             ops_token=self.ops_token,
             judge=judged_by_name,
             telemetry=self.telemetry,

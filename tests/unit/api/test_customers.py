@@ -10,8 +10,7 @@ from typing import Any
 import jwt
 import pytest
 
-from api.customers import of_authorizer
-from api.lambda_handler import answer
+from api.lambda_handler import answer, of_authorizer
 from api.tokens import KEYS_MS, PAUSE_MS, IssuerKeys, TokenCheck
 from scripts.issuer import AUDIENCE, KEY_ID, Issuer
 from shopflow.config import TokenSettings
@@ -37,7 +36,7 @@ def issuer() -> Iterator[Issuer]:
 def shop(issuer: Issuer) -> Shop:
     clock = ManualClock()
     settings = TokenSettings(issuer.url, frozenset({AUDIENCE, "another"}))
-    return Shop(clock, customer_of=TokenCheck(settings, clock))
+    return Shop(clock, claims_of=TokenCheck(settings, clock))
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -125,7 +124,7 @@ def test_while_the_issuer_is_down_known_keys_are_used_and_others_wait() -> None:
 
 
 def test_on_lambda_the_customer_is_in_the_claims_of_the_authorizer_and_nothing_else_counts(issuer: Issuer) -> None:
-    shop = Shop(customer_of=of_authorizer)
+    shop = Shop(claims_of=of_authorizer)
     request = event("POST", "/orders", json.dumps(ITEMS), headers=bearer(issuer.token("CUST-7")))
     past_the_authorizer = event("POST", "/%6Frders", json.dumps(SAMPLE))
     assert [answer(shop.parts.api, one)["statusCode"] for one in (request, past_the_authorizer)] == [401, 401]

@@ -14,7 +14,6 @@ from api.ops.letters import (
     MAX_BODY_CHARACTERS,
     MAX_SHOWN,
     DeadLetterDesk,
-    RedriveRequest,
 )
 from shopflow.domain.times import to_text
 from shopflow.ports import DeadLetter
@@ -24,7 +23,6 @@ from workers.dry_run import Judge, Judged, Kind, Verdict
 
 LETTERS = "/ops/dead-letters/payment"
 ENVELOPE = json.dumps({"correlationId": "ORD-00000001", "eventType": "inventory.reserved"})
-ALL = RedriveRequest(None)
 
 
 def bury(shop: Shop, *bodies: str) -> list[str]:
@@ -120,7 +118,7 @@ def test_a_request_stops_in_time_and_returns_every_letter_that_it_does_not_send(
 
     shown = desk(shop, slow).look("payment")
     assert (shown["deadLetters"], shown["lookedAt"], shown["more"]) == (100, 60, True)
-    assert desk(shop, slow).redrive("payment", ALL) == {"redriven": 0, "left": 100, "lookedAt": 60, "more": True}
+    assert desk(shop, slow).redrive("payment", None) == {"redriven": 0, "left": 100, "lookedAt": 60, "more": True}
     assert left(shop) == 100
 
 
@@ -146,5 +144,5 @@ def test_a_letter_whose_outcome_is_unknown_is_neither_purged_nor_redriven(shop: 
     undecided = desk(shop, lambda _, letters: [Judged(one, unknown) for one in letters])
     bury(shop, "message")
     assert undecided.purge("payment")["purged"] == 0
-    assert undecided.redrive("payment", ALL)["redriven"] == 0
+    assert undecided.redrive("payment", None)["redriven"] == 0
     assert left(shop) == 1

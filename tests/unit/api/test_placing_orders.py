@@ -11,8 +11,7 @@ from unittest import mock
 
 import pytest
 
-from api.caches import ProductCache
-from api.placing import MAX_PROBES, order_id
+from api.placing import MAX_PROBES, ProductCache, order_id
 from shopflow.errors import Unavailable
 from shopflow.messaging.sweep import Sweep
 from tests.clocks import ManualClock
