@@ -84,7 +84,7 @@ class OrderApi:
         return json_response(HTTPStatus.OK, entries, order_id=order_id)
 
     def _get_stream(self, request: Request, order_id: str) -> Response:
-        return self._streams.of_order(self._existing(order_id), request.hung_up)
+        return self._streams.of_order(self._existing(order_id), request.hung_up).response(order_id)
 
     def _existing(self, order_id: str) -> Order:
         order = self._orders.read([order_id]).get(order_id) if _ORDER_ID.fullmatch(order_id) else None
@@ -139,4 +139,4 @@ class ShopApi:
         return json_response(HTTPStatus.OK, {"service": self._source, "status": "ok", "timestamp": now})
 
     def _get_flow(self, request: Request) -> Response:
-        return self._streams.of_flow(request.hung_up)
+        return self._streams.of_flow(request.hung_up).response()

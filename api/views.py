@@ -82,6 +82,11 @@ def stream_event_view(entry: AuditEntry) -> dict[str, Any]:
     }
 
 
+def status_view(order: Order) -> dict[str, Any]:
+    """An order's status as a message of its stream and of the flow."""
+    return {"type": "status", "orderId": order.order_id, "status": str(order.status)}
+
+
 def flow_event_view(entry: AuditEntry) -> dict[str, Any]:
     """An audit entry as a message of the flow."""
     event = entry.event

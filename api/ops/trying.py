@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import socket
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 
 from api.documents import Files
@@ -15,7 +14,7 @@ from api.http_message import HttpError, Request, Response, json_response
 from api.ops.routes import operators_page
 from api.ops.session import Sessions, check_same_origin
 from api.routing import Route
-from api.streams import EventStream, HungUp, Message, stream_response, take_slot
+from api.streams import EventStream, HungUp, Message
 from shopflow import jsontext
 from shopflow.clock import Clock
 from shopflow.control import ask, connected
@@ -33,7 +32,7 @@ class TryApi:
         self._page = operators_page("try.html", sessions, files)
         self._control = control
         self._clock = clock
-        self._slots = threading.BoundedSemaphore(MAX_STREAMS)
+        self._slots = BoundedSemaphore(MAX_STREAMS)
 
     @property
     def routes(self) -> list[Route]:
@@ -62,13 +61,7 @@ class TryApi:
     def _get_stream(self, request: Request) -> Response:
         path, since = self._socket(), _SINCE.search(request.head.target)
         wanted = {"do": "watch", **({"since": int(since[1])} if since else {})}
-        release = take_slot(self._slots)
-        try:
-            connection = connected(path, wanted)
-        except BaseException:
-            release()
-            raise
-        return stream_response(TryStream(connection, self._clock, request.hung_up, release))
+        return TryStream(self._slots, self._clock, request.hung_up, path, wanted).response()
 
     def _run(self, _: Request, claim: str) -> Response:
         return self._pass_on({"do": "run", "claim": int(claim)})
@@ -92,10 +85,16 @@ class TryStream(EventStream):
 
     limit_ms = 600_000
 
-    def __init__(self, connection: socket.socket, clock: Clock, hung_up: HungUp, release: Callable[[], None]) -> None:
-        super().__init__(clock, hung_up, release)
-        self._connection = connection
+    def __init__(
+        self, slots: BoundedSemaphore, clock: Clock, hung_up: HungUp, path: Path, wanted: Mapping[str, Any]
+    ) -> None:
+        super().__init__(slots, clock, hung_up)
         self._unread = b""
+        try:
+            self._connection = connected(path, wanted)
+        except BaseException:
+            super().close()
+            raise
 
     def _new_messages(self) -> Iterable[Message]:
         *lines, self._unread = self._unread.split(b"\n")

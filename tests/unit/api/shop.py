@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from api.http_server import BoundedServer, Limits
-from api.pollers import OrderPoller, QueuePoller
 from api.routes import ClaimsOf, anybody
 from api.service import ApiPorts, build
 from shopflow.catalog import load_catalog
@@ -107,14 +106,6 @@ class Shop:
     def _tap(self, service: str, method: str, call: partial[Any]) -> Any:
         self.calls.append((method, call.args[0] if call.args else None))
         return self.instead.get(method, partial.__call__)(call)
-
-    def order_poller(self, clock: Clock) -> OrderPoller:
-        """A poller without a thread."""
-        return OrderPoller(self.orders, self.audit, clock, in_background=lambda _: None)
-
-    def queue_poller(self) -> QueuePoller:
-        """A poller without a thread."""
-        return QueuePoller(dict, in_background=lambda _: None)
 
     def dead_letters(self, service: str) -> MemoryDeadLetters:
         return MemoryDeadLetters(self.dlqs[service], self.queues[service])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -12,14 +13,12 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api import http_message, placing, streams
 from api.ops import letters, routes, session, state
-from api.pollers import Change
-from api.streams import FlowStream
 from shopflow.catalog import SCHEMAS
 from shopflow.domain.order import EventType, decline
-from shopflow.ports import AuditEntry
 from tests.conformance.samples import an_event, an_order, header, made, refused, released, reserved
 from tests.unit.api.contract import DOCUMENT, OPERATIONS, check_value
 from tests.unit.api.shop import AS_OPERATOR, FINISHED_ID, Client, Shop
+from tests.unit.api.test_streams import messages_of, streaming
 
 COMPONENTS = DOCUMENT["components"]["schemas"]
 BY_ID = {each.content["operationId"]: each.content for each in OPERATIONS}
@@ -111,12 +110,12 @@ def test_every_message_of_the_streams_is_as_documented(client: Client, shop: Sho
     for message in sent:
         check_value("streamMessage", message)
 
-    order = shop.orders.create(replace(an_order(), order_id="ORD-00000001"))
-    flow = FlowStream(shop.order_poller(shop.clock), shop.queue_poller(), shop.clock, lambda _: False, lambda: None)
-    flow.hear_change(Change(order, (AuditEntry(an_event(order), order.created_at),), status_changed=True))
-    flow.hear_queues({"payment": shop.backlogs.of("payment")})
-    sent = list(flow._new_messages())
-    assert [message["type"] for message in sent] == ["event", "status", "queues"]
+    client.post()
+    placed = shop.saved[-1]
+    shop.audit.insert([an_event(placed)], stored_at=placed.created_at)
+    with streaming(client, "/flow/stream") as (_, flow):
+        sent = list(islice(messages_of(flow), 3))
+    assert {message["type"] for message in sent} == {"event", "status", "queues"}
     for message in sent:
         check_value("flowMessage", message)
 
