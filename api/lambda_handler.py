@@ -18,7 +18,7 @@ from typing import Any
 
 from api.http_message import (
     MAX_BODY_BYTES,
-    Application,
+    FindEndpoint,
     Head,
     HttpError,
     Request,
@@ -45,7 +45,7 @@ NO_STREAMS = "there are no streams here: ask for the order and its events again 
 def http(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 (Lambda's signature)
     """Answer one request."""
     parts, _ = _service()
-    return answer(parts.api, event)
+    return answer(parts.api.endpoint, event)
 
 
 def relay(event: Mapping[str, Any], context: Context) -> None:
@@ -81,12 +81,12 @@ def of_authorizer(request: Request) -> Mapping[str, Any]:
     return request.claims
 
 
-def answer(application: Application, event: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``application`` answers to the request in ``event``, in API Gateway's format."""
+def answer(find: FindEndpoint, event: Mapping[str, Any]) -> dict[str, Any]:
+    """What is answered to the request in ``event``, in API Gateway's format."""
     started = time.monotonic()
     head = _head(event)
     try:
-        endpoint = application.endpoint(head.method, head.path)
+        endpoint = find(head.method, head.path)
         body = _body(event)
         if endpoint.takes_json:
             check_json(head)
@@ -119,7 +119,7 @@ def _body(event: Mapping[str, Any]) -> bytes:
     text = event.get("body") or ""
     body = base64.b64decode(text) if event.get("isBase64Encoded") else text.encode(errors="surrogatepass")
     if len(body) > MAX_BODY_BYTES:
-        raise body_too_large(MAX_BODY_BYTES)
+        raise body_too_large()
     return body
 
 

@@ -36,7 +36,7 @@ class Route:
 
 
 class Router:
-    """An `api.http_message.Application` of ``routes``. It counts each answer; a POST is a span of the client's trace.
+    """Finds what answers in ``routes``. It counts each answer; a POST is a span of the client's trace.
 
     Requests that reach no route are in the access log only.
     """

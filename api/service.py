@@ -170,7 +170,7 @@ def _claims_of(config: Config) -> ClaimsOf:
 
 def _listen(config: Config, api: Router) -> BoundedServer:
     try:
-        return BoundedServer(config.host, config.port, api)
+        return BoundedServer(config.host, config.port, api.endpoint)
     except OSError as error:
         address = f"{config.host}:{config.port}"
         if error.errno == errno.EADDRINUSE:

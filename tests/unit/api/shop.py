@@ -157,7 +157,7 @@ class Answer:
 
 @contextmanager
 def serving(shop: Shop, limits: Limits = QUICK) -> Iterator[BoundedServer]:
-    server = BoundedServer("127.0.0.1", 0, shop.parts.api, limits)
+    server = BoundedServer("127.0.0.1", 0, shop.parts.api.endpoint, limits)
     server.start()
     try:
         yield server

@@ -98,7 +98,7 @@ def test_when_every_connection_is_worked_for_a_new_one_gets_a_503(shop: Shop) ->
 
 def test_stopping_finishes_the_request_in_flight_and_takes_no_more_connections(shop: Shop) -> None:
     gate = gated(shop)
-    server = BoundedServer("127.0.0.1", 0, shop.parts.api, QUICK)
+    server = BoundedServer("127.0.0.1", 0, shop.parts.api.endpoint, QUICK)
     server.start()
     client = Client(server)
     with many(client, 3) as idle, talking(client) as connection:
@@ -120,7 +120,7 @@ def test_stopping_finishes_the_request_in_flight_and_takes_no_more_connections(s
 
 def test_stopping_does_not_wait_for_ever(shop: Shop) -> None:
     gate = gated(shop)
-    server = BoundedServer("127.0.0.1", 0, shop.parts.api, replace(QUICK, drain_seconds=0.1))
+    server = BoundedServer("127.0.0.1", 0, shop.parts.api.endpoint, replace(QUICK, drain_seconds=0.1))
     server.start()
     with talking(Client(server)) as connection:
         connection.sendall(post())
@@ -162,7 +162,7 @@ def desk() -> Desk:
 @contextmanager
 def patient(desk: Desk, connections: int, write_seconds: float = 60) -> Iterator[Client]:
     limits = replace(QUICK, connections=connections, write_seconds=write_seconds, receive_seconds=60, idle_seconds=60)
-    server = BoundedServer("127.0.0.1", 0, desk, limits)
+    server = BoundedServer("127.0.0.1", 0, desk.endpoint, limits)
     server.start()
     try:
         yield Client(server)

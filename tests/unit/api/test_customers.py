@@ -127,7 +127,7 @@ def test_on_lambda_the_customer_is_in_the_claims_of_the_authorizer_and_nothing_e
     shop = Shop(claims_of=of_authorizer)
     request = event("POST", "/orders", json.dumps(ITEMS), headers=bearer(issuer.token("CUST-7")))
     past_the_authorizer = event("POST", "/%6Frders", json.dumps(SAMPLE))
-    assert [answer(shop.parts.api, one)["statusCode"] for one in (request, past_the_authorizer)] == [401, 401]
+    assert [answer(shop.parts.api.endpoint, one)["statusCode"] for one in (request, past_the_authorizer)] == [401, 401]
     request["requestContext"]["authorizer"] = {"jwt": {"claims": {"sub": "CUST-7"}, "scopes": None}}
-    assert answer(shop.parts.api, request)["statusCode"] == 201
+    assert answer(shop.parts.api.endpoint, request)["statusCode"] == 201
     assert [order.customer_id for order in shop.saved] == ["CUST-7"]

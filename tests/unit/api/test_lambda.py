@@ -38,7 +38,7 @@ def event(method: str, path: str, body: str | None = None, **more: Any) -> dict[
 
 
 def ask(shop: Shop, method: str, path: str, body: str | None = None, **more: Any) -> Mapping[str, Any]:
-    return answer(shop.parts.api, event(method, path, body, **more))
+    return answer(shop.parts.api.endpoint, event(method, path, body, **more))
 
 
 def test_an_order_is_placed_from_text_or_base64(shop: Shop) -> None:
@@ -95,7 +95,7 @@ def test_a_stream_is_closed_and_refused_so_that_it_holds_no_invocation() -> None
             closed.append(True)
 
     router = Router([Route("GET", "/stream", lambda _: Response(HTTPStatus.OK, Endless(), "text/event-stream"))])
-    got, head = (answer(router, event(method, "/stream")) for method in ("GET", "HEAD"))
+    got, head = (answer(router.endpoint, event(method, "/stream")) for method in ("GET", "HEAD"))
     assert (got["statusCode"], set(json.loads(got["body"]))) == (501, {"error"})
     assert (head["statusCode"], head["body"]) == (501, "")
     assert closed == [True, True]
