@@ -116,6 +116,7 @@ class Placed:
     replayed: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceOrder:
     """The use case behind ``POST /orders``.
 
@@ -123,22 +124,12 @@ class PlaceOrder:
     cannot be guessed.
     """
 
-    def __init__(
-        self,
-        *,
-        outbox: Outbox,
-        products: ProductCache,
-        orders: Orders,
-        publish: Callable[[Sequence[Outgoing]], object],
-        headers: HeaderFactory,
-        new_key: Callable[[], str],
-    ) -> None:
-        self._outbox = outbox
-        self._products = products
-        self._orders = orders
-        self._publish = publish
-        self._headers = headers
-        self._new_key = new_key
+    outbox: Outbox
+    products: ProductCache
+    orders: Orders
+    publish: Callable[[Sequence[Outgoing]], object]
+    headers: HeaderFactory
+    new_key: Callable[[], str]
 
     def place(self, body: Any, idempotency_key: str | None = None, trace_parent: str | None = None) -> Placed:
         """Place the order that ``body`` (any JSON value) asks for, within the trace of ``trace_parent``.
@@ -147,9 +138,9 @@ class PlaceOrder:
         body before: then nothing was saved. Raises `Unavailable` when the outcome is unknown: a retry with the same key
         is safe.
         """
-        self._outbox.contracts.check_request(body)
+        self.outbox.contracts.check_request(body)
         request = OrderRequest.from_json(body)
-        key = idempotency_key or self._new_key()
+        key = idempotency_key or self.new_key()
         try:
             draft = self._draft(request, key, trace_parent)
         except ProductNotFound:
@@ -164,7 +155,7 @@ class PlaceOrder:
         return Placed(order, replayed)
 
     def _draft(self, request: OrderRequest, key: str, trace_parent: str | None) -> Order:
-        header = self._headers.new(EventType.ORDER_CREATED, trace_parent=trace_parent)
+        header = self.headers.new(EventType.ORDER_CREATED, trace_parent=trace_parent)
         draft = Order(
             order_id=order_id(key, 0),
             customer_id=request.customer_id,
@@ -180,7 +171,7 @@ class PlaceOrder:
 
     def _priced(self, quantities: Mapping[str, int]) -> tuple[Line, ...]:
         try:
-            products = self._products.read(quantities.keys())
+            products = self.products.read(quantities.keys())
         except MalformedRow as malformed:  # GET /products does not show it either
             log.error("%s", malformed)
             raise ProductNotFound(f"Product not found: {min(malformed.keys)}") from None
@@ -197,7 +188,7 @@ class PlaceOrder:
         for probe in range(MAX_PROBES):
             order = replace(draft, order_id=order_id(key, probe))
             created = self._publishable(order)
-            standing = self._orders.create(order)
+            standing = self.orders.create(order)
             if _answers(standing, key, request):
                 return standing, created
         raise Unavailable(f"no free order id in {MAX_PROBES} probes")
@@ -205,18 +196,18 @@ class PlaceOrder:
     def _publishable(self, order: Order) -> Outgoing:
         """The event of ``order``. Raises `InvalidRequest` when no consumer would accept it."""
         try:
-            return self._outbox.outgoing(order)
+            return self.outbox.outgoing(order)
         except ContractBreach as breach:
             raise InvalidRequest(f"items: cannot be ordered: {breach}") from None
 
     def _earlier(self, key: str, request: OrderRequest) -> Order | None:
         ids = [order_id(key, probe) for probe in range(MAX_PROBES)]
-        found = self._orders.read(ids)
+        found = self.orders.read(ids)
         return next((found[each] for each in ids if each in found and _answers(found[each], key, request)), None)
 
     def _publish_created(self, event: Outgoing) -> None:
         try:
-            self._publish([event])
+            self.publish([event])
         except Exception:
             # The order is saved and the relay will publish its event. An error would make the client order again.
             log.exception("not published: stays in the outbox for the relay", extra=about(event))

@@ -14,7 +14,7 @@ from shopflow.clock import Clock
 from shopflow.domain.order import LEGAL_TRAILS, Order
 from shopflow.errors import Unavailable
 from shopflow.log import about
-from shopflow.ports import AuditEntry, AuditLog, Backlog, Orders
+from shopflow.ports import AuditEntry, AuditLog, Orders
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ SETTLING_MS = 2_000
 were added have recorded their events."""
 
 V = TypeVar("V")
-BacklogsByService = Mapping[str, Backlog]
+QueueViews = Mapping[str, Mapping[str, int]]
+"""What `api.views.backlog_view` says of each service's queue."""
 
 
 class Poller(ABC, Generic[V]):
@@ -186,7 +187,7 @@ class OrderPoller(Poller[Snapshots]):
         self._fresh: deque[Order] = deque(maxlen=MAX_POLLED)  # accepted since the last poll for the flow
         # Only the poller's thread uses these.
         self._polled: dict[str, PolledOrder] = {}
-        self._accepted: dict[str, int] = {}  # the accepted orders to poll: when each was created, by order id
+        self._accepted: list[Order] = []  # those to poll, as they were accepted
 
     def accept(self, order: Order) -> None:
         """This process has just accepted ``order``: poll it for those who watch all."""
@@ -197,8 +198,9 @@ class OrderPoller(Poller[Snapshots]):
         super()._start()
 
     def _read(self, order_ids: Collection[str | None]) -> None:
-        self._accepted = self._choose_accepted() if None in order_ids else {}
-        wanted = {order_id for order_id in order_ids if order_id is not None} | self._accepted.keys()
+        self._accepted = self._choose_accepted() if None in order_ids else []
+        wanted = {order_id for order_id in order_ids if order_id is not None}
+        wanted |= {order.order_id for order in self._accepted}
         self._polled = {order_id: polled for order_id, polled in self._polled.items() if order_id in wanted}
         unsettled = sorted(order_id for order_id in wanted if not self._settled(order_id))
         try:
@@ -211,15 +213,12 @@ class OrderPoller(Poller[Snapshots]):
         finally:
             self._view = {order_id: polled.snapshot for order_id, polled in self._polled.items()}
 
-    def _choose_accepted(self) -> dict[str, int]:
+    def _choose_accepted(self) -> list[Order]:
         """Keep the orders that are polled already, and fill up with the latest."""
+        latest_first = [self._fresh.pop() for _ in range(len(self._fresh))]
         since = self._clock.now_ms() - RECENT_MS
-        kept = {order_id: at for order_id, at in self._accepted.items() if at >= since and not self._settled(order_id)}
-        while self._fresh:
-            order = self._fresh.pop()
-            if len(kept) < MAX_POLLED and order.created_at >= since:
-                kept[order.order_id] = order.created_at
-        return kept
+        recent = [order for order in (*self._accepted, *latest_first) if order.created_at >= since]
+        return [order for order in recent if not self._settled(order.order_id)][:MAX_POLLED]
 
     def _settled(self, order_id: str) -> bool:
         polled = self._polled.get(order_id)
@@ -237,12 +236,12 @@ class OrderPoller(Poller[Snapshots]):
             log.exception("cannot read a trail", extra=about(order_id=order_id))
 
 
-class QueuePoller(Poller[BacklogsByService]):
-    """Shows the backlogs of all services."""
+class QueuePoller(Poller[QueueViews]):
+    """Shows what waits in the queues of all services."""
 
     seconds = 1.0
 
-    def __init__(self, backlogs: Callable[[], BacklogsByService]) -> None:
+    def __init__(self, backlogs: Callable[[], QueueViews]) -> None:
         super().__init__({})
         self._backlogs = backlogs
 

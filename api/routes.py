@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -36,17 +37,15 @@ def anybody(_: Request) -> None:
     """No token is needed."""
 
 
+@dataclass(frozen=True, slots=True)
 class OrderApi:
     """Placing orders, and reading what became of them."""
 
-    def __init__(
-        self, place_order: PlaceOrder, orders: Orders, audit: AuditLog, streams: Streams, claims_of: ClaimsOf
-    ) -> None:
-        self._place_order = place_order
-        self._claims_of = claims_of
-        self._orders = orders
-        self._audit = audit
-        self._streams = streams
+    place_order: PlaceOrder
+    orders: Orders
+    audit: AuditLog
+    streams: Streams
+    claims_of: ClaimsOf
 
     @property
     def routes(self) -> list[Route]:
@@ -62,17 +61,17 @@ class OrderApi:
         key = request.head.only("Idempotency-Key")
         if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
             raise InvalidRequest("Idempotency-Key: must be 1-255 visible ASCII characters")
-        claims = self._claims_of(request)
+        claims = self.claims_of(request)
         body = json_body(request)
         if claims is not None:
             body = _in_the_name_of(claims.get("sub"), body)
-        placed = self._place_order.place(body, key, request.trace_parent)
+        placed = self.place_order.place(body, key, request.trace_parent)
         order = placed.order
         headers = {"Location": f"/orders/{order.order_id}"}
         if placed.replayed:
             headers["Idempotent-Replayed"] = "true"
         else:
-            self._streams.accept(order)
+            self.streams.accept(order)
         return json_response(HTTPStatus.CREATED, placed_view(order), headers, order.order_id)
 
     def _get_order(self, _: Request, order_id: str) -> Response:
@@ -80,14 +79,14 @@ class OrderApi:
 
     def _get_events(self, _: Request, order_id: str) -> Response:
         self._existing(order_id)
-        entries = [audit_view(entry) for entry in self._audit.trail(order_id)]
+        entries = [audit_view(entry) for entry in self.audit.trail(order_id)]
         return json_response(HTTPStatus.OK, entries, order_id=order_id)
 
     def _get_stream(self, request: Request, order_id: str) -> Response:
-        return self._streams.of_order(self._existing(order_id), request.hung_up).response(order_id)
+        return self.streams.of_order(self._existing(order_id), request.hung_up).response(order_id)
 
     def _existing(self, order_id: str) -> Order:
-        order = self._orders.read([order_id]).get(order_id) if _ORDER_ID.fullmatch(order_id) else None
+        order = self.orders.read([order_id]).get(order_id) if _ORDER_ID.fullmatch(order_id) else None
         if order is None:
             raise HttpError(HTTPStatus.NOT_FOUND, f"Order not found: {order_id}")
         return order
@@ -104,22 +103,20 @@ def _in_the_name_of(customer_id: Any, body: Any) -> Any:
     return body | {"customerId": customer_id}
 
 
+@dataclass(frozen=True, slots=True)
 class ShopApi:
-    """The storefront, and what it shows besides orders."""
+    """The storefront, and what it shows besides orders. ``source``: the name of the service."""
 
-    def __init__(
-        self, source: str, catalog: Catalog, products: Products, streams: Streams, files: Files, clock: Clock
-    ) -> None:
-        self._source = source
-        self._catalog = catalog
-        self._products = products
-        self._streams = streams
-        self._files = files
-        self._clock = clock
+    source: str
+    catalog: Catalog
+    products: Products
+    streams: Streams
+    files: Files
+    clock: Clock
 
     @property
     def routes(self) -> list[Route]:
-        catalog = Document(jsontext.dumps(catalog_view(self._catalog)).encode(), JSON)
+        catalog = Document(jsontext.dumps(catalog_view(self.catalog)).encode(), JSON)
         openapi = Document(OPENAPI.read_bytes(), JSON)
         return [
             Route("GET", "/products", self._get_products),
@@ -127,16 +124,16 @@ class ShopApi:
             Route("GET", "/catalog", catalog.answer),
             Route("GET", r"/openapi\.json", openapi.answer),
             Route("GET", "/flow/stream", self._get_flow),
-            Route("GET", "/", self._files.page("index.html").answer),
-            Route("GET", "/static/(.+)", self._files.part),
+            Route("GET", "/", self.files.page("index.html").answer),
+            Route("GET", "/static/(.+)", self.files.part),
         ]
 
     def _get_products(self, _: Request) -> Response:
-        return json_response(HTTPStatus.OK, [product_view(product) for product in self._products.all()])
+        return json_response(HTTPStatus.OK, [product_view(product) for product in self.products.all()])
 
     def _get_health(self, _: Request) -> Response:
-        now = to_text(self._clock.now_ms())
-        return json_response(HTTPStatus.OK, {"service": self._source, "status": "ok", "timestamp": now})
+        now = to_text(self.clock.now_ms())
+        return json_response(HTTPStatus.OK, {"service": self.source, "status": "ok", "timestamp": now})
 
     def _get_flow(self, request: Request) -> Response:
-        return self._streams.of_flow(request.hung_up).response()
+        return self.streams.of_flow(request.hung_up).response()

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from api.documents import Files
 from api.http_server import BoundedServer
@@ -19,10 +20,11 @@ from api.ops.session import Sessions
 from api.ops.state import state_view
 from api.ops.trying import TryApi
 from api.placing import PlaceOrder, ProductCache
-from api.pollers import BacklogsByService, OrderPoller, QueuePoller
+from api.pollers import OrderPoller, QueuePoller, QueueViews
 from api.routes import ClaimsOf, OrderApi, ShopApi, anybody
 from api.routing import Router
 from api.streams import Streams
+from api.views import backlog_view
 from shopflow.aws.calls import INTERACTIVE
 from shopflow.aws.wiring import connect, operators_token
 from shopflow.catalog import Catalog
@@ -95,19 +97,20 @@ def build(
     )
     services = [service.name for service in catalog.consumers]
 
-    def backlogs() -> BacklogsByService:
-        return {name: ports.backlogs.of(name) for name in services}
+    def queues() -> QueueViews:
+        return {name: backlog_view(ports.backlogs.of(name)) for name in services}
+
+    def state() -> dict[str, Any]:
+        return state_view(ports.orders, queues(), clock.now_ms())
 
     files = Files(STATIC)
-    streams = Streams(OrderPoller(ports.orders, ports.audit, clock), QueuePoller(backlogs), clock)
+    streams = Streams(OrderPoller(ports.orders, ports.audit, clock), QueuePoller(queues), clock)
     order_api = OrderApi(place_order, ports.orders, ports.audit, streams, claims_of)
     shop_api = ShopApi(catalog.services[NAME].source, catalog, ports.products, streams, files, clock)
     judge = judge or DryRun(outbox, ports.orders, ports.products, ports.audit, clock).judge
     desk = DeadLetterDesk(ports.dead_letters, clock, judge)
     sessions = Sessions(ops_token, clock)
-    operator_api = OperatorApi(
-        sessions, lambda: state_view(ports.orders, backlogs(), clock.now_ms()), desk, services, files
-    )
+    operator_api = OperatorApi(sessions, state, desk, services, files)
     try_api = TryApi(sessions, control, clock, files)
     routes = [*order_api.routes, *shop_api.routes, *operator_api.routes, *try_api.routes]
     relay = Relay(ports.orders, ports.audit, publisher, outbox, clock, telemetry.metrics)
@@ -137,8 +140,13 @@ def run(config: Config, catalog: Catalog) -> None:
     parts = build_on_aws(config, catalog, _claims_of(config), control)
     server = _listen(config, parts.api)
     stop = threading.Event()
+
+    def stop_once(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: _stop_once(number, stop))
+        signal.signal(number, stop_once)
     stop_when_orphaned(config.supervisor_fd, stop.set)
     interval = config.relay_interval_seconds
     relay = threading.Thread(target=parts.relay.run, args=(stop, interval), name="relay", daemon=True)
@@ -177,8 +185,3 @@ def _listen(config: Config, api: Router) -> BoundedServer:
             holder = holder_of(config.port) or "another program"
             raise ConfigError(f"{address} is taken by {holder}. Stop that, or set PORT to another.") from None
         raise ConfigError(f"cannot listen on {address} ({error.strerror}). Check HOST and PORT.") from None
-
-
-def _stop_once(number: int, stop: threading.Event) -> None:
-    signal.signal(number, signal.SIG_DFL)
-    stop.set()

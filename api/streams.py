@@ -9,9 +9,9 @@ from threading import BoundedSemaphore, Event
 from typing import Any
 
 from api.http_message import NOT_STORED, HttpError, Response
-from api.pollers import BacklogsByService, OrderPoller, Poller, QueuePoller, Snapshot, Snapshots
+from api.pollers import OrderPoller, Poller, QueuePoller, QueueViews, Snapshot, Snapshots
 from api.routing import RETRY_AFTER
-from api.views import backlog_view, flow_event_view, order_view, status_view, stream_event_view
+from api.views import flow_event_view, order_view, status_view, stream_event_view
 from shopflow import jsontext
 from shopflow.clock import Clock
 from shopflow.domain.order import Order, Status
@@ -154,16 +154,15 @@ class FlowStream(EventStream):
         self._since = clock.now_ms() - NEWS_MS
         self._latest: Snapshots = {}
         self._sent: Snapshots = {}
-        self._queues: Message = {}
-        self._sent_queues: Message = {}
+        self._queues: QueueViews = {}
+        self._sent_queues: QueueViews = {}
 
     def show_orders(self, snapshots: Snapshots) -> None:
         if snapshots != self._latest:
             self._latest = snapshots
             self._news.set()
 
-    def show_queues(self, backlogs: BacklogsByService) -> None:
-        queues = {name: backlog_view(backlog) for name, backlog in backlogs.items()}
+    def show_queues(self, queues: QueueViews) -> None:
         if queues != self._queues:
             self._queues = queues
             self._news.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -16,29 +17,22 @@ from shopflow.errors import InvalidRequest
 MAX_TOKEN_CHARACTERS = 512
 
 
+@dataclass(frozen=True, slots=True)
 class OperatorApi:
     """What only the operator may see and do. Requests that change something must not come from pages of other sites."""
 
-    def __init__(
-        self,
-        sessions: Sessions,
-        state: Callable[[], dict[str, Any]],
-        desk: DeadLetterDesk,
-        services: Collection[str],
-        files: Files,
-    ) -> None:
-        self._sessions = sessions
-        self._state = state
-        self._desk = desk
-        self._services = services
-        self._page = operators_page("ops.html", sessions, files)
+    sessions: Sessions
+    state: Callable[[], dict[str, Any]]
+    desk: DeadLetterDesk
+    services: Collection[str]
+    files: Files
 
     @property
     def routes(self) -> list[Route]:
         letters = r"/ops/dead-letters/([^/]+)"
-        reading, changing = [self._sessions.check], [check_same_origin, self._sessions.check]
+        reading, changing = [self.sessions.check], [check_same_origin, self.sessions.check]
         return [
-            Route("GET", "/ops", self._page),
+            Route("GET", "/ops", operators_page("ops.html", self.sessions, self.files)),
             Route("POST", "/ops/session", self._sign_in, takes_json=True, checks=[check_same_origin]),
             Route("DELETE", "/ops/session", self._sign_out, checks=[check_same_origin]),
             Route("GET", "/ops/state", self._get_state, checks=reading),
@@ -52,29 +46,29 @@ class OperatorApi:
         token = body.get("token") if isinstance(body, dict) and len(body) == 1 else None
         if not isinstance(token, str) or not 1 <= len(token) <= MAX_TOKEN_CHARACTERS:
             raise InvalidRequest(f'body: must be {{"token": "…"}}, of up to {MAX_TOKEN_CHARACTERS} characters')
-        return Response(HTTPStatus.NO_CONTENT, headers={**NOT_STORED, "Set-Cookie": self._sessions.sign_in(token)})
+        return Response(HTTPStatus.NO_CONTENT, headers={**NOT_STORED, "Set-Cookie": self.sessions.sign_in(token)})
 
     def _sign_out(self, _: Request) -> Response:
-        return Response(HTTPStatus.NO_CONTENT, headers={**NOT_STORED, "Set-Cookie": self._sessions.sign_out()})
+        return Response(HTTPStatus.NO_CONTENT, headers={**NOT_STORED, "Set-Cookie": self.sessions.sign_out()})
 
     def _get_state(self, _: Request) -> Response:
-        return json_response(HTTPStatus.OK, self._state())
+        return json_response(HTTPStatus.OK, self.state())
 
     def _get_letters(self, _: Request, service: str) -> Response:
         self._check_service(service)
-        return json_response(HTTPStatus.OK, self._desk.look(service))
+        return json_response(HTTPStatus.OK, self.desk.look(service))
 
     def _redrive(self, request: Request, service: str) -> Response:
         self._check_service(service)
-        return json_response(HTTPStatus.OK, self._desk.redrive(service, ids_to_redrive(json_body(request))))
+        return json_response(HTTPStatus.OK, self.desk.redrive(service, ids_to_redrive(json_body(request))))
 
     def _purge(self, request: Request, service: str) -> Response:
         self._check_service(service)
         check_purge_request(json_body(request))
-        return json_response(HTTPStatus.OK, self._desk.purge(service))
+        return json_response(HTTPStatus.OK, self.desk.purge(service))
 
     def _check_service(self, name: str) -> None:
-        if name not in self._services:
+        if name not in self.services:
             raise HttpError(HTTPStatus.NOT_FOUND, f"no such service has a queue: {name}")
 
 

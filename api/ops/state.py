@@ -6,8 +6,7 @@ import heapq
 from itertools import islice
 from typing import Any
 
-from api.pollers import BacklogsByService
-from api.views import backlog_view
+from api.pollers import QueueViews
 from shopflow.domain.order import Order, Status
 from shopflow.domain.times import to_text
 from shopflow.ports import Orders
@@ -18,7 +17,7 @@ MAX_SCANNED = 20_000
 MAX_SHOWN = 50
 
 
-def state_view(orders: Orders, backlogs: BacklogsByService, now: int) -> dict[str, Any]:
+def state_view(orders: Orders, queues: QueueViews, now: int) -> dict[str, Any]:
     """The state at ``now`` (ms). Raises `Unavailable`."""
     entries = islice(orders.open_orders(), MAX_SCANNED)
     long_open = [entry for entry in entries if now - entry.opened_at > LONG_OPEN_MS]
@@ -37,7 +36,7 @@ def state_view(orders: Orders, backlogs: BacklogsByService, now: int) -> dict[st
     ]
     return {
         "at": to_text(now),
-        "queues": {service: backlog_view(backlog) for service, backlog in backlogs.items()},
+        "queues": queues,
         "openOrders": {"total": len(long_open), "oldest": shown},
     }
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Any
 
 from api.documents import Files
-from api.http_message import HttpError, Request, Response, json_response
+from api.http_message import Head, HttpError, Request, Response, json_response
 from api.ops.routes import operators_page
 from api.ops.session import Sessions, check_same_origin
 from api.routing import Route
@@ -24,21 +25,21 @@ READ_BYTES = 64 * 1024
 _SINCE = re.compile(r"[?&]since=(\d{1,15})(?:&|$)", re.ASCII)
 
 
+@dataclass(frozen=True, slots=True)
 class TryApi:
     """``control``: the supervisor's socket. None: this is off, and every path is 404."""
 
-    def __init__(self, sessions: Sessions, control: Path | None, clock: Clock, files: Files) -> None:
-        self._sessions = sessions
-        self._page = operators_page("try.html", sessions, files)
-        self._control = control
-        self._clock = clock
-        self._slots = BoundedSemaphore(MAX_STREAMS)
+    sessions: Sessions
+    control: Path | None
+    clock: Clock
+    files: Files
+    slots: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(MAX_STREAMS))
 
     @property
     def routes(self) -> list[Route]:
-        reading, changing = [self._sessions.check], [check_same_origin, self._sessions.check]
+        reading, changing = [self.sessions.check], [check_same_origin, self.sessions.check]
         return [
-            Route("GET", "/try", self._get_page),
+            Route("GET", "/try", operators_page("try.html", self.sessions, self.files), checks=[self._check_on]),
             Route("GET", "/try/state", self._get_state, checks=reading),
             Route("GET", "/try/stream", self._get_stream, checks=reading),
             Route("POST", r"/try/claims/(\d{1,3})", self._run, checks=changing),
@@ -47,13 +48,12 @@ class TryApi:
         ]
 
     def _socket(self) -> Path:
-        if self._control is None or not self._control.exists():
+        if self.control is None or not self.control.exists():
             raise HttpError(HTTPStatus.NOT_FOUND, "there is nothing to try here: 'make run-all' on loopback offers it")
-        return self._control
+        return self.control
 
-    def _get_page(self, request: Request) -> Response:
+    def _check_on(self, _: Head) -> None:
         self._socket()
-        return self._page(request)
 
     def _get_state(self, _: Request) -> Response:
         return json_response(HTTPStatus.OK, ask(self._socket(), {"do": "state"}))
@@ -61,7 +61,7 @@ class TryApi:
     def _get_stream(self, request: Request) -> Response:
         path, since = self._socket(), _SINCE.search(request.head.target)
         wanted = {"do": "watch", **({"since": int(since[1])} if since else {})}
-        return TryStream(self._slots, self._clock, request.hung_up, path, wanted).response()
+        return TryStream(self.slots, self.clock, request.hung_up, path, wanted).response()
 
     def _run(self, _: Request, claim: str) -> Response:
         return self._pass_on({"do": "run", "claim": int(claim)})

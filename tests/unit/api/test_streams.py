@@ -158,7 +158,7 @@ def test_an_unfinished_order_sends_heartbeats_and_ends_in_an_error(shop: Shop, s
 
 
 def test_the_flow_shows_each_change_once_and_nothing_that_was_long_ago(shop: Shop, polls: Polls) -> None:
-    queues = QueuePoller(lambda: {"payment": shop.backlogs.of("payment")})
+    queues = QueuePoller(dict)
 
     def opened() -> Callable[[], list[str]]:
         flow = FlowStream(BoundedSemaphore(), polls.clock, lambda _: False, polls, queues)

@@ -34,13 +34,13 @@ class Supervisor(socketserver.ThreadingUnixStreamServer):
     def __init__(self, path: Path) -> None:
         self.asked: list[Any] = []
         self.answer: Any = {"ok": True}
-        super().__init__(str(path), self._handler)
+        super().__init__(str(path), socketserver.BaseRequestHandler)
 
-    def _handler(self, connection: Any, address: Any, server: Any) -> None:
-        request = json.loads(connection.recv(1000))
-        self.asked.append(request)
-        answer = {"state": STATE, "watch": STEP}.get(request["do"], self.answer)
-        connection.sendall(json.dumps(answer).encode() + b"\n")
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        asked = json.loads(request.recv(1000))
+        self.asked.append(asked)
+        answer = {"state": STATE, "watch": STEP}.get(asked["do"], self.answer)
+        request.sendall(json.dumps(answer).encode() + b"\n")
 
 
 @pytest.fixture
