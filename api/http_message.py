@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from ipaddress import AddressValueError, IPv6Address
 from typing import Any, Protocol
@@ -71,8 +71,18 @@ class Head:
         """The value of a header that may come once; None if it is missing. Raises `HttpError` 400 if it is repeated."""
         values = self.headers.get(name.lower(), ())
         if len(values) > 1:
-            raise HttpError(HTTPStatus.BAD_REQUEST, f"{name}: must not be repeated", close=True)
+            raise HttpError(HTTPStatus.BAD_REQUEST, f"{name}: must not be repeated")
         return values[0] if values else None
+
+    @property
+    def is_chunked(self) -> bool:
+        return "transfer-encoding" in self.headers
+
+    @property
+    def length(self) -> int | None:
+        """What Content-Length announces."""
+        length = self.only("Content-Length")
+        return None if length is None else int(length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +110,18 @@ class Stream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer. ``order_id``, if it is about an order, is for the access log."""
+    """An answer. ``order_id`` is for the access log. ``close``: end the connection after it."""
 
     status: HTTPStatus
     body: bytes | Stream = b""
     content_type: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     order_id: str | None = None
+    close: bool = False
 
 
 class HttpError(Exception):
-    """A request that is answered with an error. ``close``: we cannot find the start of the next request."""
+    """A request that is answered with an error. ``close``: it may not end where it seems to, so end the connection."""
 
     def __init__(
         self, status: HTTPStatus, message: str, headers: Mapping[str, str] | None = None, *, close: bool = False
@@ -122,7 +133,11 @@ class HttpError(Exception):
 
     @property
     def response(self) -> Response:
-        return json_response(self.status, {"error": str(self)}, self.headers)
+        return replace(json_response(self.status, {"error": str(self)}, self.headers), close=self.close)
+
+
+def unauthorised(message: str) -> HttpError:
+    return HttpError(HTTPStatus.UNAUTHORIZED, message, {"WWW-Authenticate": "Bearer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +148,8 @@ class Endpoint:
     takes_json: bool = False
 
 
-class Application(Protocol):
-    def endpoint(self, method: str, path: str) -> Endpoint:
-        """What answers. Raises `HttpError` 404 for an unknown path, 405 with Allow for an unknown method."""
-        ...
+FindEndpoint = Callable[[str, str], Endpoint]
+"""What answers a method at a path. Raises `HttpError` 404 for an unknown path, 405 with Allow for an unknown method."""
 
 
 def json_response(
@@ -160,24 +173,25 @@ def log_access(client: str, head: Head | None, response: Response, seconds: floa
 
 
 def parse_head(request: h11.Request, text: bytes) -> Head:
-    """The head that h11 found in ``text``. Raises `HttpError` 400, 414, 431 or 505, after which we must close."""
+    """The head that h11 found in ``text``. Raises `HttpError` 400, 414, 431 or 505."""
     line, _, rest = text.partition(b"\n")
     if not request.http_version.startswith(b"1."):
-        raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 is supported", close=True)
+        raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 is supported")
     if len(line) >= MAX_REQUEST_LINE_BYTES:
-        raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.REQUEST_URI_TOO_LONG.phrase, close=True)
+        raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.REQUEST_URI_TOO_LONG.phrase)
     if len(rest) > MAX_HEADER_BYTES or len(request.headers) > MAX_HEADERS:
         message = f"headers: must not be more than {MAX_HEADERS}, nor larger than {MAX_HEADER_BYTES} bytes"
-        raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message, close=True)
+        raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message)
     if _AMBIGUOUS.search(text) or _CONTROL.search(text):
-        raise _bad("malformed request line or header")
+        raise HttpError(HTTPStatus.BAD_REQUEST, "malformed request line or header")
     headers: dict[str, tuple[str, ...]] = {}
     for name, value in request.headers:
         key = name.decode()
         headers[key] = (*headers.get(key, ()), value.decode("latin-1"))
     head = Head(request.method.decode(), request.target.decode(), headers)
-    if is_chunked(head) and (_announced_length(head) is not None or request.http_version == b"1.0"):
-        raise _bad("Transfer-Encoding: must not come with Content-Length, nor in HTTP/1.0")
+    if head.is_chunked and (head.length is not None or request.http_version == b"1.0"):
+        message = "Transfer-Encoding: must not come with Content-Length, nor in HTTP/1.0"
+        raise HttpError(HTTPStatus.BAD_REQUEST, message)
     _check_target(head)
     return head
 
@@ -188,24 +202,12 @@ def malformed(error: h11.RemoteProtocolError, head: Head | None, received: bytes
         case HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if head:
             return too_much_framing()
         case HTTPStatus.NOT_IMPLEMENTED:
-            return HttpError(HTTPStatus.NOT_IMPLEMENTED, "Transfer-Encoding: only chunked is supported", close=True)
+            return HttpError(HTTPStatus.NOT_IMPLEMENTED, "Transfer-Encoding: only chunked is supported")
         case HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
             in_line = b"\n" not in received[:MAX_REQUEST_LINE_BYTES]
             status = HTTPStatus.REQUEST_URI_TOO_LONG if in_line else HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-            return HttpError(status, status.phrase, close=True)
-    return _bad("malformed request")
-
-
-def check_length(head: Head, max_bytes: int) -> None:
-    """Raises `HttpError` 413 when Content-Length announces more than ``max_bytes``."""
-    if (_announced_length(head) or 0) > max_bytes:
-        raise body_too_large(max_bytes)
-
-
-def check_body_announced(head: Head) -> None:
-    """Raises `HttpError` 411 when no body is announced."""
-    if not is_chunked(head) and _announced_length(head) is None:
-        raise HttpError(HTTPStatus.LENGTH_REQUIRED, "Content-Length or Transfer-Encoding: is required", close=True)
+            return HttpError(status, status.phrase)
+    return HttpError(HTTPStatus.BAD_REQUEST, "malformed request")
 
 
 def check_json(head: Head) -> None:
@@ -225,31 +227,21 @@ def check_expectation(head: Head) -> None:
         raise HttpError(HTTPStatus.EXPECTATION_FAILED, "Expect: only 100-continue is supported")
 
 
-def is_chunked(head: Head) -> bool:
-    return "transfer-encoding" in head.headers
-
-
-def body_too_large(max_bytes: int) -> HttpError:
-    message = f"body: must not be larger than {max_bytes} bytes"
-    return HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, close=True)
+def body_too_large() -> HttpError:
+    return HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"body: must not be larger than {MAX_BODY_BYTES} bytes")
 
 
 def too_much_framing() -> HttpError:
     message = f"body: its chunks must not need more than {MAX_FRAMING_BYTES} bytes besides their content"
-    return HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, close=True)
-
-
-def _announced_length(head: Head) -> int | None:
-    length = head.only("Content-Length")
-    return None if length is None else int(length)
+    return HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
 
 
 def _check_target(head: Head) -> None:
     host, absolute = head.only("Host"), _ABSOLUTE.fullmatch(head.target)
     if not absolute and not head.target.startswith("/") and (head.method, head.target) != ("OPTIONS", "*"):
-        raise _bad("malformed request target")
+        raise HttpError(HTTPStatus.BAD_REQUEST, "malformed request target")
     if (host is not None and not _is_host(host)) or (absolute and not _is_host(absolute[1])):
-        raise _bad("Host: must be a name or an address, with an optional port")
+        raise HttpError(HTTPStatus.BAD_REQUEST, "Host: must be a name or an address, with an optional port")
 
 
 def _is_host(text: str) -> bool:
@@ -266,7 +258,3 @@ def _is_host(text: str) -> bool:
 def _decoded(encoded: re.Match[str]) -> str:
     character = chr(int(encoded[1], 16))
     return character if _UNRESERVED.fullmatch(character) else encoded[0]
-
-
-def _bad(message: str) -> HttpError:
-    return HttpError(HTTPStatus.BAD_REQUEST, message, close=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import select
 import socket
 import struct
 import threading
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
@@ -21,19 +20,16 @@ from api.http_message import (
     MAX_BODY_BYTES,
     MAX_FRAMING_BYTES,
     MAX_HEAD_BYTES,
-    Application,
     Endpoint,
+    FindEndpoint,
     Head,
     HttpError,
     Request,
     Response,
     body_too_large,
-    check_body_announced,
     check_expectation,
     check_json,
-    check_length,
     headers_of,
-    is_chunked,
     log_access,
     malformed,
     parse_head,
@@ -63,7 +59,6 @@ class Limits:
     """
 
     connections: int = 512
-    body_bytes: int = MAX_BODY_BYTES
     idle_seconds: float = 30.0
     receive_seconds: float = 10.0
     write_seconds: float = 10.0
@@ -88,14 +83,14 @@ class Connections:
         self._open: set[socket.socket] = set()
         self._waiting: dict[socket.socket, int] = {}  # the side to shut down; the longest wait first
         self._displaced: set[socket.socket] = set()
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # its lock is reentrant
 
     def admit(self, connection: socket.socket) -> bool:
         """Add ``connection``, which now waits for its client. False: there is no room."""
         with self._changed:
             full = len(self._open) - len(self._displaced) >= self._max_open
             # Displaced connections are about to leave. The second bound is for a machine that closes them too slowly.
-            if (full and not self._displace_oldest()) or len(self._open) >= 2 * self._max_open:
+            if (full and not self.displace_oldest()) or len(self._open) >= 2 * self._max_open:
                 return False
             self._open.add(connection)
             self._waiting[connection] = socket.SHUT_RD
@@ -126,7 +121,12 @@ class Connections:
     def displace_oldest(self) -> bool:
         """End the connection that has waited longest for its client. False: none waits."""
         with self._changed:
-            return self._displace_oldest()
+            oldest = next(iter(self._waiting), None)
+            if oldest is None:
+                return False
+            self._displaced.add(oldest)
+            _shut_down(oldest, self._waiting.pop(oldest))
+            return True
 
     def drain(self, within_seconds: float) -> bool:
         """End all connections: idle ones now, the others after their answer. After the limit, cut the rest off.
@@ -141,23 +141,15 @@ class Connections:
                 _shut_down(connection, socket.SHUT_RDWR)
             return drained
 
-    def _displace_oldest(self) -> bool:
-        oldest = next(iter(self._waiting), None)
-        if oldest is None:
-            return False
-        self._displaced.add(oldest)
-        _shut_down(oldest, self._waiting.pop(oldest))
-        return True
-
 
 class BoundedServer:
-    """Serves ``application`` at ``host:port`` (port 0: any free port) within ``limits``.
+    """Serves at ``host:port`` (port 0: any free port) the endpoints that ``find`` finds, within ``limits``.
 
     Raises ``OSError`` when it cannot bind the address.
     """
 
-    def __init__(self, host: str, port: int, application: Application, limits: Limits | None = None) -> None:
-        self.application = application
+    def __init__(self, host: str, port: int, find: FindEndpoint, limits: Limits | None = None) -> None:
+        self.find = find
         self.limits = limits or Limits()
         self.connections = Connections(self.limits.connections)
         self.pipeline_turn = threading.Lock()
@@ -213,7 +205,8 @@ class BoundedServer:
             threading.Thread(target=self._serve, args=(client, address), name="connection", daemon=True).start()
         except RuntimeError:  # the system has no thread left
             log.exception("cannot serve a connection")
-            self._close(client)
+            self.connections.leave(client)
+            client.close()
 
     def _serve(self, client: socket.socket, address: str) -> None:
         try:
@@ -221,167 +214,68 @@ class BoundedServer:
         except Exception:
             log.exception("a connection failed")
         finally:
-            self._close(client)
-
-    def _close(self, client: socket.socket) -> None:
-        self.connections.leave(client)
-        client.close()
+            self.connections.leave(client)
+            client.close()
 
 
 class Connection:
-    """One client's connection: requests in, responses out, one after the other."""
+    """A client's connection. Each wait for the client has a deadline, and may be ended in favour of another client."""
 
     def __init__(self, server: BoundedServer, client: socket.socket, address: str) -> None:
-        self._server = server
+        self.server = server
         self._limits = server.limits
         self._socket = client
         self._address = address
-        self._head: Head | None = None
-        self._bodiless = False  # the response to HEAD has no body
-        self._received = bytearray()  # all bytes of the current request
-        self._pipelined = b""  # what arrived together with it: the beginning of the next request
+        self._deadline = 0.0  # of the present wait for something to read
         self._turn = ExitStack()  # holds the server's pipeline_turn, if at all, until we wait for the client
         client.setblocking(False)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
     def serve(self) -> None:
-        """Answer requests until the client or the server ends the connection."""
-        with contextlib.suppress(OSError), self._turn:  # OSError: the client has gone, or does not take its answer
-            while self._request_begins():
+        """Answer requests, one after the other, until the client or the server ends the connection."""
+        with suppress(OSError), self._turn:  # OSError: the client has gone, or does not take its answer
+            received = self._beginning(b"")
+            while received:
                 started = time.monotonic()
-                response = self._respond()
+                exchange = Exchange(self, received)
+                self.wait(self._limits.receive_seconds)
+                response = exchange.response()
                 try:
-                    self._send(response)
+                    exchange.send(response)
                 finally:
-                    log_access(self._address, self._head, response, time.monotonic() - started)
-                self._turn.close()
-                if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+                    log_access(self._address, exchange.head, response, time.monotonic() - started)
+                self.end_turn()
+                if not exchange.may_be_followed:
                     self._linger()
                     return
-                self._pipelined = self._http.trailing_data[0]
+                received = self._beginning(exchange.rest)
 
-    def _request_begins(self) -> bool:
-        """Wait for the first byte of a request. False: the client or the server has ended the connection."""
-        self._http = h11.Connection(h11.SERVER, MAX_HEAD_BYTES)
-        self._head, self._bodiless = None, False
-        if self._pipelined and not self._take_turn():
-            return False
-        # If it is displaced by now, the reads below find what had arrived, and then the end of the input.
-        self._wait_for_client(self._limits.idle_seconds)
-        received = self._pipelined
-        # RFC 9112 2.2: a client may send an extra empty line after a body.
-        while not (received := received.removeprefix(b"\r\n")):
-            try:
-                received = self._receive()
-            except TimeoutError:
-                return False
-            if not received:
-                return False
-        self._received = bytearray(received)
-        self._http.receive_data(received)
-        return True
+    def wait(self, seconds: float) -> bool:
+        """Begin to wait for the client, for ``seconds`` at most. False: the connection was displaced."""
+        self._deadline = time.monotonic() + seconds
+        return self.server.connections.waiting(self._socket)
 
-    def _take_turn(self) -> bool:
-        """Wait until the server processes no other pipelined request. False: displaced meanwhile."""
-        self._wait_for_client(self._limits.idle_seconds)
-        self._turn.enter_context(self._server.pipeline_turn)
-        return self._wait_for_client(self._limits.idle_seconds)
+    @property
+    def was_ended(self) -> bool:
+        """Whether the server has ended the connection, so that no more can arrive."""
+        return self.server.stopping or not self.server.connections.waiting(self._socket)
 
-    def _respond(self) -> Response:
-        """Read the request and have it answered. Sets ``_close_after``: whether the connection must end then."""
-        self._close_after = True
-        try:
-            self._wait_for_client(self._limits.receive_seconds)
-            head = self._read_head()
-            endpoint = self._endpoint(head)
-            body = self._read_body(head)
-        except h11.RemoteProtocolError as error:
-            return malformed(error, self._head, bytes(self._received)).response
-        except HttpError as error:
-            return error.response
-        except TimeoutError:
-            return _too_late()
-        except EOFError as error:
-            if self._server.stopping or not self._server.connections.waiting(self._socket):
-                return _too_late()
-            return HttpError(HTTPStatus.BAD_REQUEST, str(error)).response
-        self._server.connections.working(self._socket)
-        response = endpoint.answer(Request(head, body, self._hung_up))
-        self._close_after = not isinstance(response.body, bytes)
-        return response
+    def work(self) -> None:
+        """End the wait: from now on the client waits for us."""
+        self.server.connections.working(self._socket)
 
-    def _read_head(self) -> Head:
-        while not isinstance(event := self._http.next_event(), h11.Request):
-            self._receive_more()
-        self._bodiless = event.method == b"HEAD"
-        self._head_bytes = len(self._received) - len(self._http.trailing_data[0])
-        self._head = parse_head(event, bytes(self._received[: self._head_bytes]))
-        check_length(self._head, self._limits.body_bytes)
-        return self._head
+    def end_turn(self) -> None:
+        """Let other connections process their pipelined requests."""
+        self._turn.close()
 
-    def _endpoint(self, head: Head) -> Endpoint:
-        try:
-            endpoint = self._server.application.endpoint(head.method, head.path)
-            check_expectation(head)
-            if endpoint.takes_json:
-                check_body_announced(head)
-                check_json(head)
-        except HttpError as error:
-            # An unread body would be taken for the next request.
-            self._close_after = error.close or not isinstance(self._http.next_event(), h11.EndOfMessage)
-            raise
-        return endpoint
-
-    def _read_body(self, head: Head) -> bytes:
-        body = bytearray()
-        while not isinstance(event := self._http.next_event(), h11.EndOfMessage):
-            if isinstance(event, h11.Data):
-                body += event.data
-            else:
-                # At this point h11 has consumed everything that arrived.
-                if len(self._received) - self._head_bytes - len(body) > MAX_FRAMING_BYTES:
-                    raise too_much_framing()
-                if self._http.they_are_waiting_for_100_continue:
-                    go_ahead = h11.InformationalResponse(status_code=100, headers=[], reason="Continue")
-                    self._write(self._http.send(go_ahead))
-                self._receive_more()
-            if len(body) > self._limits.body_bytes:
-                raise body_too_large(self._limits.body_bytes)
-        end = len(self._received) - len(self._http.trailing_data[0])
-        if is_chunked(head) and not self._received[:end].endswith(b"\r\n\r\n"):
-            raise HttpError(HTTPStatus.BAD_REQUEST, "malformed trailers", close=True)
-        return bytes(body)
-
-    def _send(self, response: Response) -> None:
-        head = self._http.send(_response_head(response, close=self._close_after or self._server.stopping))
-        if isinstance(response.body, bytes):
-            self._write(head + self._framed(response.body) + self._http.send(h11.EndOfMessage()))
-            return
-        with closing(response.body):
-            self._turn.close()
-            self._write(head)
-            for piece in () if self._bodiless else response.body:
-                self._write(self._framed(piece))
-        self._write(self._http.send(h11.EndOfMessage()))
-
-    def _framed(self, data: bytes) -> bytes:
-        return self._http.send(h11.Data(data=data)) if data and not self._bodiless else b""
-
-    def _receive_more(self) -> None:
-        data = self._receive()
-        if not data:
-            raise EOFError("the connection ended within a request")
-        self._received += data
-        self._http.receive_data(data)
-
-    def _receive(self) -> bytes:
+    def receive(self) -> bytes:
         """What has arrived, up to `RECEIVE_BYTES`; empty at the end. Raises ``TimeoutError`` past the deadline."""
         if not self._ready(select.POLLIN, self._deadline):
             raise TimeoutError("the client is too slow")
         return self._socket.recv(RECEIVE_BYTES)
 
-    def _write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """Send ``data``, which is one answer or one message of a stream, within ``write_seconds``.
 
         While the client takes nothing, the connection may be displaced. Raises ``OSError`` then, and past the deadline.
@@ -394,7 +288,7 @@ class Connection:
                 left = left[sent:]
                 starts_to_wait = sent > 0 or not stalled
                 stalled = True
-                if starts_to_wait and not self._server.connections.waiting(self._socket, socket.SHUT_RDWR):
+                if starts_to_wait and not self.server.connections.waiting(self._socket, socket.SHUT_RDWR):
                     raise ConnectionAbortedError("displaced")
                 if not self._ready(select.POLLOUT, deadline):
                     raise TimeoutError("the client does not read")
@@ -403,7 +297,32 @@ class Connection:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             raise
         if stalled:
-            self._server.connections.working(self._socket)
+            self.work()
+
+    def hung_up(self, within_seconds: float) -> bool:
+        return _poll(self._socket, _HANG_UP, within_seconds)
+
+    def _beginning(self, received: bytes) -> bytes:
+        """The first bytes of the next request: ``received`` is what arrived with the one before. Empty: there is none,
+        because the client or the server has ended the connection."""
+        if received:
+            self.wait(self._limits.idle_seconds)
+            self._turn.enter_context(self.server.pipeline_turn)
+        if not self.wait(self._limits.idle_seconds) and received:
+            return b""
+        # If it was displaced by now, the reads below find what had arrived, and then the end of the input.
+        with suppress(TimeoutError):
+            # RFC 9112 2.2: a client may send an extra empty line after a body.
+            while not (received := received.removeprefix(b"\r\n")) and (received := self.receive()):
+                pass
+        return received
+
+    def _linger(self) -> None:
+        """Read what the client still sends: closing with unread input resets the connection, and the answer is lost."""
+        self._socket.shutdown(socket.SHUT_WR)
+        if self.wait(self._limits.linger_seconds):
+            while self.receive():
+                pass
 
     def _send_some(self, data: memoryview) -> int:
         try:
@@ -411,25 +330,123 @@ class Connection:
         except BlockingIOError:
             return 0
 
-    def _wait_for_client(self, seconds: float) -> bool:
-        """Begin to wait for the client, for ``seconds`` at most. False: the connection was displaced."""
-        self._deadline = time.monotonic() + seconds
-        return self._server.connections.waiting(self._socket)
-
     def _ready(self, event: int, deadline: float) -> bool:
         """Wait for the client until ``deadline`` at most. Gives up the turn first, for other clients."""
-        self._turn.close()
+        self.end_turn()
         return _poll(self._socket, event, deadline - time.monotonic())
 
-    def _hung_up(self, within_seconds: float) -> bool:
-        return _poll(self._socket, _HANG_UP, within_seconds)
 
-    def _linger(self) -> None:
-        """Read what the client still sends: closing with unread input resets the connection, and the answer is lost."""
-        self._socket.shutdown(socket.SHUT_WR)
-        if self._wait_for_client(self._limits.linger_seconds):
-            while self._receive():
-                pass
+class Exchange:
+    """One request, of which ``received`` has arrived, and its response. ``head`` is None if it could not be read."""
+
+    def __init__(self, connection: Connection, received: bytes) -> None:
+        self.head: Head | None = None
+        self._connection = connection
+        self._server = connection.server
+        self._http = h11.Connection(h11.SERVER, MAX_HEAD_BYTES)
+        self._http.receive_data(received)
+        self._received = bytearray(received)
+        self._bodiless = False  # the response to HEAD has no body
+
+    @property
+    def may_be_followed(self) -> bool:
+        """Whether the connection can be used for another request."""
+        return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+
+    @property
+    def rest(self) -> bytes:
+        """What arrived after the request."""
+        return self._http.trailing_data[0]
+
+    def response(self) -> Response:
+        """Read the request and have it answered."""
+        try:
+            head = self._read_head()
+            endpoint = self._endpoint(head)
+            body = self._read_body(head)
+        except h11.RemoteProtocolError as error:
+            return malformed(error, self.head, bytes(self._received)).response
+        except HttpError as error:
+            return error.response
+        except TimeoutError:
+            return HttpError(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive").response
+        self._connection.work()
+        return endpoint.answer(Request(head, body, self._connection.hung_up))
+
+    def send(self, response: Response) -> None:
+        """Send ``response``, and end the connection after it if the next request could not be found. Raises ``OSError``
+        when the client does not take it."""
+        is_whole = isinstance(response.body, bytes)
+        must_close = response.close or not is_whole or self._server.stopping or self._http.their_state is not h11.DONE
+        head = self._http.send(_response_head(response, close=must_close))
+        if isinstance(response.body, bytes):
+            self._connection.write(head + self._framed(response.body) + self._http.send(h11.EndOfMessage()))
+            return
+        with closing(response.body):
+            self._connection.end_turn()
+            self._connection.write(head)
+            for piece in () if self._bodiless else response.body:
+                self._connection.write(self._framed(piece))
+        self._connection.write(self._http.send(h11.EndOfMessage()))
+
+    def _read_head(self) -> Head:
+        while not isinstance(event := self._http.next_event(), h11.Request):
+            self._receive_more()
+        self._bodiless = event.method == b"HEAD"
+        self.head = parse_head(event, self._read_so_far())
+        if (self.head.length or 0) > MAX_BODY_BYTES:
+            raise body_too_large()
+        return self.head
+
+    def _endpoint(self, head: Head) -> Endpoint:
+        try:
+            endpoint = self._server.find(head.method, head.path)
+            check_expectation(head)
+            if endpoint.takes_json:
+                if not head.is_chunked and head.length is None:
+                    message = "Content-Length or Transfer-Encoding: is required"
+                    raise HttpError(HTTPStatus.LENGTH_REQUIRED, message, close=True)
+                check_json(head)
+        except HttpError:
+            self._http.next_event()  # the end of a request without a body; a body stays unread, so we must close
+            raise
+        return endpoint
+
+    def _read_body(self, head: Head) -> bytes:
+        head_bytes = len(self._read_so_far())
+        body = bytearray()
+        while not isinstance(event := self._http.next_event(), h11.EndOfMessage):
+            if isinstance(event, h11.Data):
+                body += event.data
+            else:
+                # At this point h11 has consumed everything that arrived.
+                if len(self._received) - head_bytes - len(body) > MAX_FRAMING_BYTES:
+                    raise too_much_framing()
+                if self._http.they_are_waiting_for_100_continue:
+                    go_ahead = h11.InformationalResponse(status_code=100, headers=[], reason="Continue")
+                    self._connection.write(self._http.send(go_ahead))
+                self._receive_more()
+            if len(body) > MAX_BODY_BYTES:
+                raise body_too_large()
+        if head.is_chunked and not self._read_so_far().endswith(b"\r\n\r\n"):
+            raise HttpError(HTTPStatus.BAD_REQUEST, "malformed trailers", close=True)
+        return bytes(body)
+
+    def _read_so_far(self) -> bytes:
+        """What h11 has consumed."""
+        return bytes(self._received[: len(self._received) - len(self.rest)])
+
+    def _receive_more(self) -> None:
+        data = self._connection.receive()
+        if not data:
+            if self._connection.was_ended:
+                raise TimeoutError
+            raise HttpError(HTTPStatus.BAD_REQUEST, "the connection ended within a request")
+        self._received += data
+        self._http.receive_data(data)
+
+    def _framed(self, data: bytes) -> bytes:
+        return self._http.send(h11.Data(data=data)) if data and not self._bodiless else b""
 
 
 def _response_head(response: Response, *, close: bool) -> h11.Response:
@@ -441,16 +458,12 @@ def _response_head(response: Response, *, close: bool) -> h11.Response:
     return h11.Response(status_code=response.status, headers=list(headers.items()), reason=response.status.phrase)
 
 
-def _too_late() -> Response:
-    return HttpError(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive").response
-
-
 def _refuse(client: socket.socket) -> None:
     """Answer 503 to a client that there is no room for, if it can be sent without waiting, and close the connection."""
     busy = HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", {"Retry-After": "1"}).response
     http = h11.Connection(h11.SERVER)
     head, body = http.send(_response_head(busy, close=True)), http.send(h11.Data(data=cast("bytes", busy.body)))
-    with contextlib.suppress(OSError), closing(client):
+    with suppress(OSError), closing(client):
         client.setblocking(False)
         client.send(head + body + http.send(h11.EndOfMessage()))
 
@@ -462,5 +475,5 @@ def _poll(client: socket.socket, event: int, seconds: float) -> bool:
 
 
 def _shut_down(connection: socket.socket, side: int) -> None:
-    with contextlib.suppress(OSError):  # the client has closed it already
+    with suppress(OSError):  # the client has closed it already
         connection.shutdown(side)

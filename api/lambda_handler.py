@@ -16,10 +16,9 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from api.customers import anybody, of_authorizer
 from api.http_message import (
     MAX_BODY_BYTES,
-    Application,
+    FindEndpoint,
     Head,
     HttpError,
     Request,
@@ -28,14 +27,14 @@ from api.http_message import (
     check_json,
     headers_of,
     log_access,
+    unauthorised,
 )
-from api.service import NAME, Parts, build, ports_on
-from shopflow.aws.wiring import operators_token
+from api.routes import anybody
+from api.service import NAME, Parts, build_on_aws
 from shopflow.config import configured_catalog, load_config
 from shopflow.environment import adopt_environment
 from shopflow.log import start_logging
 from shopflow.messaging.sweep import Sweep
-from shopflow.telemetry import telemetry_of
 from workers.lambda_handler import LAST_TRY_SECONDS, Context
 
 OVERLAP_MS = 10_000
@@ -46,7 +45,7 @@ NO_STREAMS = "there are no streams here: ask for the order and its events again 
 def http(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 (Lambda's signature)
     """Answer one request."""
     parts, _ = _service()
-    return answer(parts.api, event)
+    return answer(parts.api.endpoint, event)
 
 
 def relay(event: Mapping[str, Any], context: Context) -> None:
@@ -71,20 +70,23 @@ def _service() -> tuple[Parts, int]:
     env = adopt_environment()
     config, catalog = load_config(env), configured_catalog(env)
     start_logging(catalog.services[NAME], config.log_format)
-    telemetry = telemetry_of(catalog.services[NAME], config)
-    customer_of = of_authorizer if config.tokens else anybody
-    parts = build(
-        catalog, ports_on(config), customer_of=customer_of, ops_token=operators_token(config), telemetry=telemetry
-    )
+    parts = build_on_aws(config, catalog, of_authorizer if config.tokens else anybody)
     return parts, round(config.relay_interval_seconds * 1000)
 
 
-def answer(application: Application, event: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``application`` answers to the request in ``event``, in API Gateway's format."""
+def of_authorizer(request: Request) -> Mapping[str, Any]:
+    """The claims that API Gateway's authorizer found. A request without claims has bypassed it."""
+    if request.claims is None:
+        raise unauthorised("send your token: Authorization: Bearer …")
+    return request.claims
+
+
+def answer(find: FindEndpoint, event: Mapping[str, Any]) -> dict[str, Any]:
+    """What is answered to the request in ``event``, in API Gateway's format."""
     started = time.monotonic()
     head = _head(event)
     try:
-        endpoint = application.endpoint(head.method, head.path)
+        endpoint = find(head.method, head.path)
         body = _body(event)
         if endpoint.takes_json:
             check_json(head)
@@ -117,7 +119,7 @@ def _body(event: Mapping[str, Any]) -> bytes:
     text = event.get("body") or ""
     body = base64.b64decode(text) if event.get("isBase64Encoded") else text.encode(errors="surrogatepass")
     if len(body) > MAX_BODY_BYTES:
-        raise body_too_large(MAX_BODY_BYTES)
+        raise body_too_large()
     return body
 
 

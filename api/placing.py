@@ -10,20 +10,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from api.caches import ProductCache
 from shopflow import jsontext
-from shopflow.clock import HeaderFactory
+from shopflow.clock import Clock, HeaderFactory
 from shopflow.domain import order as orders_domain
 from shopflow.domain.order import EventType, Line, Order
 from shopflow.domain.stock import Product
 from shopflow.errors import ContractBreach, InvalidRequest, MalformedRow, Unavailable
 from shopflow.log import about
 from shopflow.messaging.outbox import Outbox
-from shopflow.ports import Orders, Outgoing
+from shopflow.ports import Orders, Outgoing, Products
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,9 @@ MAX_PROBES = 8
 """Ids tried for one key. An id has 40 bits: eight collisions in a row do not happen, even among a billion orders."""
 ID_CHARACTERS = 8
 HASH_BYTES = 16
+MAX_AGE_MS = 1000
+"""Of a product. An eventually consistent read may be as old."""
+MAX_CACHED = 1000
 _CROCKFORD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 
 
@@ -42,6 +45,39 @@ class ProductNotFound(InvalidRequest):
 
 class KeyReused(InvalidRequest):
     """The idempotency key was used for another request."""
+
+
+class ProductCache:
+    """The products as ``POST /orders`` sees them: at most `MAX_AGE_MS` old. Thread-safe.
+
+    It keeps only products that exist. So a flood of invented ids displaces no real product, and a new product is found
+    at once.
+    """
+
+    def __init__(self, products: Products, clock: Clock) -> None:
+        self._products = products
+        self._clock = clock
+        self._cached: dict[str, tuple[int, Product]] = {}  # when it was read, and the product; the oldest first
+        self._lock = threading.Lock()
+
+    def read(self, product_ids: Collection[str]) -> dict[str, Product]:
+        """The products that exist of ``product_ids``, by id. Raises `Unavailable` and `MalformedRow`."""
+        now = self._clock.now_ms()
+        with self._lock:
+            cached = {product_id: self._cached[product_id] for product_id in product_ids if product_id in self._cached}
+        # If the clock was set back, what was read "in the future" is stale, not fresh for long.
+        found = {key: product for key, (read_at, product) in cached.items() if 0 <= now - read_at < MAX_AGE_MS}
+        missing = [product_id for product_id in product_ids if product_id not in found]
+        if missing:
+            read = self._products.read(missing, consistent=False)
+            with self._lock:
+                for product_id, product in read.items():
+                    self._cached.pop(product_id, None)
+                    self._cached[product_id] = (now, product)
+                while len(self._cached) > MAX_CACHED:
+                    del self._cached[next(iter(self._cached))]
+            found |= read
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +116,7 @@ class Placed:
     replayed: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceOrder:
     """The use case behind ``POST /orders``.
 
@@ -87,22 +124,12 @@ class PlaceOrder:
     cannot be guessed.
     """
 
-    def __init__(
-        self,
-        *,
-        outbox: Outbox,
-        products: ProductCache,
-        orders: Orders,
-        publish: Callable[[Sequence[Outgoing]], object],
-        headers: HeaderFactory,
-        new_key: Callable[[], str],
-    ) -> None:
-        self._outbox = outbox
-        self._products = products
-        self._orders = orders
-        self._publish = publish
-        self._headers = headers
-        self._new_key = new_key
+    outbox: Outbox
+    products: ProductCache
+    orders: Orders
+    publish: Callable[[Sequence[Outgoing]], object]
+    headers: HeaderFactory
+    new_key: Callable[[], str]
 
     def place(self, body: Any, idempotency_key: str | None = None, trace_parent: str | None = None) -> Placed:
         """Place the order that ``body`` (any JSON value) asks for, within the trace of ``trace_parent``.
@@ -111,9 +138,9 @@ class PlaceOrder:
         body before: then nothing was saved. Raises `Unavailable` when the outcome is unknown: a retry with the same key
         is safe.
         """
-        self._outbox.contracts.check_request(body)
+        self.outbox.contracts.check_request(body)
         request = OrderRequest.from_json(body)
-        key = idempotency_key or self._new_key()
+        key = idempotency_key or self.new_key()
         try:
             draft = self._draft(request, key, trace_parent)
         except ProductNotFound:
@@ -128,7 +155,7 @@ class PlaceOrder:
         return Placed(order, replayed)
 
     def _draft(self, request: OrderRequest, key: str, trace_parent: str | None) -> Order:
-        header = self._headers.new(EventType.ORDER_CREATED, trace_parent=trace_parent)
+        header = self.headers.new(EventType.ORDER_CREATED, trace_parent=trace_parent)
         draft = Order(
             order_id=order_id(key, 0),
             customer_id=request.customer_id,
@@ -144,21 +171,24 @@ class PlaceOrder:
 
     def _priced(self, quantities: Mapping[str, int]) -> tuple[Line, ...]:
         try:
-            products = self._products.read(quantities.keys())
+            products = self.products.read(quantities.keys())
         except MalformedRow as malformed:  # GET /products does not show it either
             log.error("%s", malformed)
             raise ProductNotFound(f"Product not found: {min(malformed.keys)}") from None
-        for product_id in quantities:
+        lines = []
+        for product_id, quantity in quantities.items():
             if product_id not in products:
                 raise ProductNotFound(f"Product not found: {product_id}")
-        return tuple(_line(products[product_id], quantity) for product_id, quantity in quantities.items())
+            product = products[product_id]
+            lines.append(Line(product_id, product.product_name, quantity, product.price))
+        return tuple(lines)
 
     def _save(self, draft: Order, key: str, request: OrderRequest) -> tuple[Order, Outgoing]:
         """Returns the order under ``key`` (``draft``, or an earlier request's), and the event of ``draft``."""
         for probe in range(MAX_PROBES):
             order = replace(draft, order_id=order_id(key, probe))
             created = self._publishable(order)
-            standing = self._orders.create(order)
+            standing = self.orders.create(order)
             if _answers(standing, key, request):
                 return standing, created
         raise Unavailable(f"no free order id in {MAX_PROBES} probes")
@@ -166,18 +196,18 @@ class PlaceOrder:
     def _publishable(self, order: Order) -> Outgoing:
         """The event of ``order``. Raises `InvalidRequest` when no consumer would accept it."""
         try:
-            return self._outbox.outgoing(order)
+            return self.outbox.outgoing(order)
         except ContractBreach as breach:
             raise InvalidRequest(f"items: cannot be ordered: {breach}") from None
 
     def _earlier(self, key: str, request: OrderRequest) -> Order | None:
         ids = [order_id(key, probe) for probe in range(MAX_PROBES)]
-        found = self._orders.read(ids)
+        found = self.orders.read(ids)
         return next((found[each] for each in ids if each in found and _answers(found[each], key, request)), None)
 
     def _publish_created(self, event: Outgoing) -> None:
         try:
-            self._publish([event])
+            self.publish([event])
         except Exception:
             # The order is saved and the relay will publish its event. An error would make the client order again.
             log.exception("not published: stays in the outbox for the relay", extra=about(event))
@@ -187,10 +217,6 @@ def order_id(key: str, probe: int) -> str:
     """``ORD-`` and 8 characters: the id to try for ``key`` after other keys had taken ``probe`` ids before it."""
     digest = hashlib.sha256(f"{key}\n{probe}".encode()).digest()
     return "ORD-" + base64.b32encode(digest).decode().translate(_CROCKFORD)[:ID_CHARACTERS]
-
-
-def _line(product: Product, quantity: int) -> Line:
-    return Line(product.product_id, product.product_name, quantity, product.price)
 
 
 def _answers(standing: Order, key: str, request: OrderRequest) -> bool:

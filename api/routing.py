@@ -11,7 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from api.http_message import MAX_LOGGED_TARGET, Endpoint, HttpError, Request, Response
+from api.http_message import MAX_LOGGED_TARGET, Endpoint, Head, HttpError, Request, Response
 from api.placing import KeyReused, ProductNotFound
 from shopflow import jsontext
 from shopflow.errors import InvalidRequest, Unavailable
@@ -26,16 +26,17 @@ Handler = Callable[..., Response]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """``handler`` gets the request and the groups of ``path``, a regular expression."""
+    """``handler`` gets the request and the groups of ``path``, a regular expression, if none of ``checks`` raises."""
 
     method: str
     path: str
     handler: Handler
     takes_json: bool = False
+    checks: Sequence[Callable[[Head], None]] = ()
 
 
 class Router:
-    """An `api.http_message.Application` of ``routes``. It counts each answer; a POST is a span of the client's trace.
+    """Finds what answers in ``routes``. It counts each answer; a POST is a span of the client's trace.
 
     Requests that reach no route are in the access log only.
     """
@@ -51,14 +52,14 @@ class Router:
         allowed = _allowed({route.method for route, _ in found})
         if method == "OPTIONS":
             options = Response(HTTPStatus.NO_CONTENT, headers={"Allow": allowed})
-            return Endpoint(partial(self._answer, lambda _: options, ()))
+            return Endpoint(partial(self._answer, Route(method, path, lambda _: options), ()))
         for route, match in found:
             if route.method == ("GET" if method == "HEAD" else method):
-                return Endpoint(partial(self._answer, route.handler, match.groups()), route.takes_json)
+                return Endpoint(partial(self._answer, route, match.groups()), route.takes_json)
         message = f"{method} is not allowed here, only {allowed}"
         raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, message, {"Allow": allowed})
 
-    def _answer(self, handler: Handler, arguments: Sequence[str], request: Request) -> Response:
+    def _answer(self, route: Route, arguments: Sequence[str], request: Request) -> Response:
         started = time.monotonic()
         head = request.head
         tracing = self._telemetry.tracing if head.method == "POST" else SILENT.tracing
@@ -66,7 +67,9 @@ class Router:
         span = tracing.request(f"{head.method} {head.path}", well_formed(trace_parent))
         failure: Exception | None = None
         try:
-            response = handler(replace(request, trace_parent=span.trace_parent), *arguments)
+            for check in route.checks:
+                check(head)
+            response = route.handler(replace(request, trace_parent=span.trace_parent), *arguments)
         except Exception as error:
             failure = error
             response = _http_error(error, request).response

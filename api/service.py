@@ -10,21 +10,21 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from api.caches import ProductCache
-from api.customers import CustomerOf, anybody
 from api.documents import Files
 from api.http_server import BoundedServer
 from api.ops.letters import DeadLetterDesk
 from api.ops.routes import OperatorApi
 from api.ops.session import Sessions
-from api.ops.state import State
+from api.ops.state import state_view
 from api.ops.trying import TryApi
-from api.placing import PlaceOrder
-from api.pollers import BacklogsByService, OrderPoller, QueuePoller
-from api.routes import OrderApi, ShopApi
+from api.placing import PlaceOrder, ProductCache
+from api.pollers import OrderPoller, QueuePoller, QueueViews
+from api.routes import ClaimsOf, OrderApi, ShopApi, anybody
 from api.routing import Router
 from api.streams import Streams
+from api.views import backlog_view
 from shopflow.aws.calls import INTERACTIVE
 from shopflow.aws.wiring import connect, operators_token
 from shopflow.catalog import Catalog
@@ -64,34 +64,27 @@ class ApiPorts:
     dead_letters: Callable[[str], DeadLetters]
 
 
-def ports_on(config: Config) -> ApiPorts:
-    """The ports on AWS, with short waits for messages: an operator is waiting for the answer."""
-    aws = connect(replace(config, receive_wait_seconds=WAIT_SECONDS), INTERACTIVE)
-    return ApiPorts(aws.orders, aws.products, aws.audit, aws.topic, aws.backlogs(), aws.dead_letters)
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The HTTP API, and the relay that runs beside it."""
+    """The HTTP API, the relay that runs beside it, and what both report to."""
 
     api: Router
     relay: Relay
+    telemetry: Telemetry
 
 
 def build(
     catalog: Catalog,
     ports: ApiPorts,
-    clock: Clock | None = None,
+    clock: Clock,
     *,
-    customer_of: CustomerOf = anybody,
+    claims_of: ClaimsOf = anybody,
     ops_token: str | None = None,
     judge: Judge | None = None,
-    static: Path = STATIC,
     telemetry: Telemetry = SILENT,
     control: Path | None = None,
 ) -> Parts:
-    """Connect the service's parts. ``static`` is the folder of the storefront's files, ``control`` as in `TryApi`."""
-    clock = clock or SystemClock()
+    """Connect the service's parts. ``control`` as in `TryApi`."""
     outbox = Outbox(catalog, Contracts(catalog))
     publisher = Publisher(ports.topic, PUBLISH_PATIENCE_SECONDS)
     place_order = PlaceOrder(
@@ -104,22 +97,38 @@ def build(
     )
     services = [service.name for service in catalog.consumers]
 
-    def backlogs() -> BacklogsByService:
-        return {name: ports.backlogs.of(name) for name in services}
+    def queues() -> QueueViews:
+        return {name: backlog_view(ports.backlogs.of(name)) for name in services}
 
-    files = Files(static)
-    streams = Streams(OrderPoller(ports.orders, ports.audit, clock), QueuePoller(backlogs), clock)
-    order_api = OrderApi(place_order, ports.orders, ports.audit, streams, customer_of)
+    def state() -> dict[str, Any]:
+        return state_view(ports.orders, queues(), clock.now_ms())
+
+    files = Files(STATIC)
+    streams = Streams(OrderPoller(ports.orders, ports.audit, clock), QueuePoller(queues), clock)
+    order_api = OrderApi(place_order, ports.orders, ports.audit, streams, claims_of)
     shop_api = ShopApi(catalog.services[NAME].source, catalog, ports.products, streams, files, clock)
-    state = State(ports.orders, backlogs, clock)
     judge = judge or DryRun(outbox, ports.orders, ports.products, ports.audit, clock).judge
     desk = DeadLetterDesk(ports.dead_letters, clock, judge)
     sessions = Sessions(ops_token, clock)
-    operator_api = OperatorApi(sessions, state, desk, catalog, files)
+    operator_api = OperatorApi(sessions, state, desk, services, files)
     try_api = TryApi(sessions, control, clock, files)
     routes = [*order_api.routes, *shop_api.routes, *operator_api.routes, *try_api.routes]
-    router = Router(routes, telemetry)
-    return Parts(router, Relay(ports.orders, ports.audit, publisher, outbox, clock, telemetry.metrics))
+    relay = Relay(ports.orders, ports.audit, publisher, outbox, clock, telemetry.metrics)
+    return Parts(Router(routes, telemetry), relay, telemetry)
+
+
+def build_on_aws(config: Config, catalog: Catalog, claims_of: ClaimsOf, control: Path | None = None) -> Parts:
+    """`build` on AWS. Waits for messages are short, because an operator is waiting for the answer."""
+    aws = connect(replace(config, receive_wait_seconds=WAIT_SECONDS), INTERACTIVE)
+    return build(
+        catalog,
+        ApiPorts(aws.orders, aws.products, aws.audit, aws.topic, aws.backlogs(), aws.dead_letters),
+        SystemClock(),
+        claims_of=claims_of,
+        ops_token=operators_token(config),
+        telemetry=telemetry_of(catalog.services[NAME], config),
+        control=control,
+    )
 
 
 def run(config: Config, catalog: Catalog) -> None:
@@ -127,23 +136,20 @@ def run(config: Config, catalog: Catalog) -> None:
 
     A second signal stops at once. Raises `ConfigError` when we cannot listen on the configured address.
     """
-    telemetry = telemetry_of(catalog.services[NAME], config)
-    customer_of = _customer_of(config)
-    parts = build(
-        catalog,
-        ports_on(config),
-        customer_of=customer_of,
-        ops_token=operators_token(config),
-        telemetry=telemetry,
-        control=config.control_socket if is_loopback(config.host) else None,
-    )
+    control = config.control_socket if is_loopback(config.host) else None
+    parts = build_on_aws(config, catalog, _claims_of(config), control)
     server = _listen(config, parts.api)
     stop = threading.Event()
+
+    def stop_once(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: _stop_once(number, stop))
+        signal.signal(number, stop_once)
     stop_when_orphaned(config.supervisor_fd, stop.set)
-    relay_arguments = (stop, config.relay_interval_seconds)
-    relay = threading.Thread(target=parts.relay.run, args=relay_arguments, name="relay", daemon=True)
+    interval = config.relay_interval_seconds
+    relay = threading.Thread(target=parts.relay.run, args=(stop, interval), name="relay", daemon=True)
     server.start()
     if config.relay_enabled:
         relay.start()
@@ -155,10 +161,10 @@ def run(config: Config, catalog: Catalog) -> None:
     if relay.is_alive():
         relay.join(RELAY_STOP_SECONDS)
     log.info("stopped")
-    telemetry.tracing.close()
+    parts.telemetry.tracing.close()
 
 
-def _customer_of(config: Config) -> CustomerOf:
+def _claims_of(config: Config) -> ClaimsOf:
     if config.tokens is None:
         return anybody
     try:
@@ -172,15 +178,10 @@ def _customer_of(config: Config) -> CustomerOf:
 
 def _listen(config: Config, api: Router) -> BoundedServer:
     try:
-        return BoundedServer(config.host, config.port, api)
+        return BoundedServer(config.host, config.port, api.endpoint)
     except OSError as error:
         address = f"{config.host}:{config.port}"
         if error.errno == errno.EADDRINUSE:
             holder = holder_of(config.port) or "another program"
             raise ConfigError(f"{address} is taken by {holder}. Stop that, or set PORT to another.") from None
         raise ConfigError(f"cannot listen on {address} ({error.strerror}). Check HOST and PORT.") from None
-
-
-def _stop_once(number: int, stop: threading.Event) -> None:
-    signal.signal(number, signal.SIG_DFL)
-    stop.set()

@@ -37,13 +37,9 @@ def order_view(order: Order) -> dict[str, Any]:
 
 def placed_view(order: Order) -> dict[str, Any]:
     """The answer to ``POST /orders``."""
-    return {
-        "message": "Order placed successfully",
-        "orderId": order.order_id,
-        "status": str(order.status),
-        "totalAmount": order.total_amount,
-        "items": [line_to_json(line) for line in order.lines],
-    }
+    view = order_view(order)
+    names = ("orderId", "status", "totalAmount", "items")
+    return {"message": "Order placed successfully"} | {name: view[name] for name in names}
 
 
 def product_view(product: Product) -> dict[str, Any]:
@@ -73,27 +69,20 @@ def audit_view(entry: AuditEntry) -> dict[str, Any]:
 
 def stream_event_view(entry: AuditEntry) -> dict[str, Any]:
     """An audit entry as a message of an order's stream."""
-    event = entry.event
-    return {
-        "type": "audit",
-        "eventId": event.event_id,
-        "eventType": str(event.event_type),
-        "recordedAt": to_text(event.time_ms),
-    }
+    view = audit_view(entry)
+    return {"type": "audit"} | {name: view[name] for name in ("eventId", "eventType", "recordedAt")}
+
+
+def status_view(order: Order) -> dict[str, Any]:
+    """An order's status as a message of its stream and of the flow."""
+    return {"type": "status", "orderId": order.order_id, "status": str(order.status)}
 
 
 def flow_event_view(entry: AuditEntry) -> dict[str, Any]:
     """An audit entry as a message of the flow."""
-    event = entry.event
-    return {
-        "type": "event",
-        "orderId": event.order_id,
-        "eventId": event.event_id,
-        "eventType": str(event.event_type),
-        "source": event.source,
-        "causationId": event.causation_id,
-        "recordedAt": to_text(event.time_ms),
-    }
+    view = audit_view(entry)
+    names = ("orderId", "eventId", "eventType", "source", "causationId", "recordedAt")
+    return {"type": "event"} | {name: view[name] for name in names}
 
 
 def backlog_view(backlog: Backlog) -> dict[str, int]:

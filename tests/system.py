@@ -13,8 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
-from api.caches import ProductCache
-from api.placing import PlaceOrder
+from api.placing import PlaceOrder, ProductCache
 from shopflow import jsontext
 from shopflow.catalog import Catalog, load_catalog
 from shopflow.clock import HeaderFactory

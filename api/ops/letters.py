@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from shopflow import jsontext
@@ -14,8 +13,8 @@ from shopflow.clock import Clock
 from shopflow.domain.times import to_text
 from shopflow.errors import InvalidRequest, Unavailable
 from shopflow.ports import DeadLetter, DeadLetters
-from workers.dead_letters import Group, Survey, Walk, best_first
-from workers.dry_run import Judge, Judged
+from workers.dead_letters import Survey, Walk, best_first
+from workers.dry_run import Judge, Judged, Kind
 
 log = logging.getLogger(__name__)
 
@@ -34,21 +33,14 @@ BATCH = 25
 """Letters between two checks of the time."""
 
 
-@dataclass(frozen=True, slots=True)
-class RedriveRequest:
-    """Which dead letters to redrive: those with ``message_ids``, or (None) all that would succeed."""
-
-    message_ids: frozenset[str] | None
-
-    @classmethod
-    def from_json(cls, body: Any) -> RedriveRequest:
-        """Raises `InvalidRequest`."""
-        if body == {"all": True} and body["all"] is True:
-            return cls(None)
-        ids = body.get("messageIds") if isinstance(body, dict) and len(body) == 1 else None
-        if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_REDRIVEN or not all(map(_is_id, ids)):
-            raise InvalidRequest(f'body: must be {{"messageIds": ["…"]}}, of up to {MAX_REDRIVEN}, or {{"all": true}}')
-        return cls(frozenset(ids))
+def ids_to_redrive(body: Any) -> frozenset[str] | None:
+    """The letters that the body of a redrive names; None: all that would succeed. Raises `InvalidRequest`."""
+    if body == {"all": True} and body["all"] is True:
+        return None
+    ids = body.get("messageIds") if isinstance(body, dict) and len(body) == 1 else None
+    if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_REDRIVEN or not all(map(_is_id, ids)):
+        raise InvalidRequest(f'body: must be {{"messageIds": ["…"]}}, of up to {MAX_REDRIVEN}, or {{"all": true}}')
+    return frozenset(ids)
 
 
 def check_purge_request(body: Any) -> None:
@@ -84,16 +76,19 @@ class DeadLetterDesk:
             "deadLetters": max(visit.walk.depth, visit.walk.seen),
             "wouldSucceed": survey.would_succeed,
             "wouldFail": survey.would_fail,
-            "reasons": [_group_view(group) for group in survey.groups],
+            "reasons": [_reason_view(one.kind, one.reason) | {"count": one.count} for one in survey.groups],
             "letters": [_letter_view(one) for one in shown],
         }
 
-    def redrive(self, service: str, wanted: RedriveRequest) -> dict[str, Any]:
-        """Send up to `MAX_REDRIVEN` letters back to their queue. Sending one twice has no second effect."""
+    def redrive(self, service: str, message_ids: Collection[str] | None) -> dict[str, Any]:
+        """Send letters back to their queue: those with ``message_ids``, or up to `MAX_REDRIVEN` that would succeed.
+
+        Sending one twice has no second effect.
+        """
         redriven: list[str] = []
         sent: set[str] = set()  # their new ids: a letter that comes back at once is not sent in circles
         with self._visit(service) as visit:
-            for letter in self._chosen(service, visit, wanted):
+            for letter in self._chosen(service, visit, message_ids):
                 if len(redriven) == MAX_REDRIVEN or visit.out_of_time:
                     visit.stopped = True
                     break
@@ -102,7 +97,7 @@ class DeadLetterDesk:
                 sent.add(visit.dlq.redrive(letter))
                 visit.walk.took([letter])
                 redriven.append(letter.message.message_id)
-                if len(redriven) == len(wanted.message_ids or ()):
+                if len(redriven) == len(message_ids or ()):
                     break
             left = visit.dlq.depth()
         log.info("the operator redrove %d dead letter(s) of %s: %s", len(redriven), service, ", ".join(redriven))
@@ -121,10 +116,10 @@ class DeadLetterDesk:
             left = visit.dlq.depth()
         return {"purged": purged, "left": left, **visit.progress()}
 
-    def _chosen(self, service: str, visit: Visit, wanted: RedriveRequest) -> Iterator[DeadLetter]:
+    def _chosen(self, service: str, visit: Visit, message_ids: Collection[str] | None) -> Iterator[DeadLetter]:
         for letters in visit.batches():
-            if wanted.message_ids is not None:
-                yield from (letter for letter in letters if letter.message.message_id in wanted.message_ids)
+            if message_ids is not None:
+                yield from (letter for letter in letters if letter.message.message_id in message_ids)
             else:
                 yield from (one.letter for one in self._judge(service, letters) if one.kind.would_succeed)
 
@@ -165,42 +160,28 @@ class Visit:
         return {"lookedAt": self.walk.seen, "more": self.stopped}
 
 
-def _group_view(group: Group) -> dict[str, Any]:
-    return {
-        "kind": group.kind.name.lower(),
-        "reason": group.reason,
-        "redrivable": group.kind.would_succeed,
-        "count": group.count,
-    }
+def _reason_view(kind: Kind, reason: str) -> dict[str, Any]:
+    return {"kind": kind.name.lower(), "reason": reason, "redrivable": kind.would_succeed}
 
 
 def _letter_view(judged: Judged) -> dict[str, Any]:
     """A dead letter, why it is there, and its order and event if its text names them."""
     message = judged.letter.message
-    envelope = _envelope(message.body)
+    try:
+        envelope = jsontext.loads(message.body)
+    except ValueError:
+        envelope = None
+    named = envelope if isinstance(envelope, dict) else {}
+    order_id, event_type = named.get("correlationId"), named.get("eventType")
     return {
         "messageId": message.message_id,
         "sentAt": to_text(judged.letter.sent_at),
         "receiveCount": message.receive_count,
-        "kind": judged.kind.name.lower(),
-        "reason": judged.explanation,
-        "redrivable": judged.kind.would_succeed,
-        "orderId": _text(envelope.get("correlationId")),
-        "eventType": _text(envelope.get("eventType")),
+        **_reason_view(judged.kind, judged.explanation),
+        "orderId": order_id if isinstance(order_id, str) else None,
+        "eventType": event_type if isinstance(event_type, str) else None,
         "body": message.body[:MAX_BODY_CHARACTERS],
     }
-
-
-def _envelope(body: str) -> dict[str, Any]:
-    try:
-        value = jsontext.loads(body)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _is_id(value: Any) -> bool:

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from http import HTTPStatus
 
-from api.http_message import Head, HttpError
+from api.http_message import Head, HttpError, unauthorised
 from shopflow.clock import Clock
 
 COOKIE = "ops"
@@ -49,23 +49,23 @@ class Sessions:
     def sign_out(self) -> str:
         """The Set-Cookie header that ends a session."""
         if not self.enabled:
-            raise _unauthorised(OFF)
+            raise unauthorised(OFF)
         return f"{COOKIE}=; {_ATTRIBUTES}; Max-Age=0"
 
     def check(self, head: Head) -> None:
         """Check that the operator sent the request. Raises `HttpError` 401, and 429 for too many wrong tokens."""
         if not self.enabled:
-            raise _unauthorised(OFF)
+            raise unauthorised(OFF)
         if any(self._is_valid(cookie) for cookie in _cookies(head)):
             return
         scheme, _, token = (head.only("Authorization") or "").partition(" ")
         if scheme.lower() != "bearer":
-            raise _unauthorised("sign in first, or send the operator's token: Authorization: Bearer …")
+            raise unauthorised("sign in first, or send the operator's token: Authorization: Bearer …")
         self._check_token(_bytes(token.strip()))
 
     def _check_token(self, token: bytes) -> None:
         if self._token is None:
-            raise _unauthorised(OFF)
+            raise unauthorised(OFF)
         if hmac.compare_digest(token, self._token):
             return
         with self._lock:
@@ -74,7 +74,7 @@ class Sessions:
                 message = "this is not the operator's token, and there were too many wrong ones: wait a minute"
                 raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, message, {"Retry-After": str(FAILURES_SECONDS)})
             self._failures.append(now)
-        raise _unauthorised("this is not the operator's token")
+        raise unauthorised("this is not the operator's token")
 
     def _is_valid(self, cookie: str) -> bool:
         ends, _, signature = cookie.partition(".")
@@ -113,7 +113,3 @@ def _bytes(value: str) -> bytes:
 def _cookies(head: Head) -> list[str]:
     pairs = ";".join(head.headers.get("cookie", ())).split(";")
     return [value.strip() for name, _, value in (pair.partition("=") for pair in pairs) if name.strip() == COOKIE]
-
-
-def _unauthorised(message: str) -> HttpError:
-    return HttpError(HTTPStatus.UNAUTHORIZED, message, {"WWW-Authenticate": "Bearer"})

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from api.pollers import BacklogsByService
-from api.views import backlog_view
-from shopflow.clock import Clock
+from api.pollers import QueueViews
 from shopflow.domain.order import Order, Status
 from shopflow.domain.times import to_text
 from shopflow.ports import Orders
@@ -20,41 +17,28 @@ MAX_SCANNED = 20_000
 MAX_SHOWN = 50
 
 
-class State:
-    """Reads the state when somebody asks. Thread-safe."""
-
-    def __init__(self, orders: Orders, backlogs: Callable[[], BacklogsByService], clock: Clock) -> None:
-        self._orders = orders
-        self._backlogs = backlogs
-        self._clock = clock
-
-    def view(self) -> dict[str, Any]:
-        """Raises `Unavailable`."""
-        return {
-            "at": to_text(self._clock.now_ms()),
-            "queues": {service: backlog_view(backlog) for service, backlog in self._backlogs().items()},
-            "openOrders": self._open_orders(),
+def state_view(orders: Orders, queues: QueueViews, now: int) -> dict[str, Any]:
+    """The state at ``now`` (ms). Raises `Unavailable`."""
+    entries = islice(orders.open_orders(), MAX_SCANNED)
+    long_open = [entry for entry in entries if now - entry.opened_at > LONG_OPEN_MS]
+    oldest = heapq.nsmallest(MAX_SHOWN, long_open, key=lambda entry: entry.opened_at)
+    read = orders.read([entry.order_id for entry in oldest]) if oldest else {}
+    shown = [
+        {
+            "orderId": entry.order_id,
+            "status": str(order.status),
+            "ageSeconds": (now - entry.opened_at) / 1000,
+            "waitsFor": awaited_services(order),
         }
-
-    def _open_orders(self) -> dict[str, Any]:
-        now = self._clock.now_ms()
-        entries = islice(self._orders.open_orders(), MAX_SCANNED)
-        long_open = [entry for entry in entries if now - entry.opened_at > LONG_OPEN_MS]
-        oldest = heapq.nsmallest(MAX_SHOWN, long_open, key=lambda entry: entry.opened_at)
-        read = self._orders.read([entry.order_id for entry in oldest]) if oldest else {}
+        for entry in oldest
         # The index is eventually consistent: an order may have been closed since.
-        orders = {order_id: order for order_id, order in read.items() if order.opened_at is not None}
-        shown = [
-            {
-                "orderId": entry.order_id,
-                "status": str(orders[entry.order_id].status),
-                "ageSeconds": (now - entry.opened_at) / 1000,
-                "waitsFor": awaited_services(orders[entry.order_id]),
-            }
-            for entry in oldest
-            if entry.order_id in orders
-        ]
-        return {"total": len(long_open), "oldest": shown}
+        if (order := read.get(entry.order_id)) and order.opened_at is not None
+    ]
+    return {
+        "at": to_text(now),
+        "queues": queues,
+        "openOrders": {"total": len(long_open), "oldest": shown},
+    }
 
 
 def awaited_services(order: Order) -> list[str]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-import socket
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 
 from api.documents import Files
-from api.http_message import HttpError, Request, Response, json_response
-from api.ops.routes import operator_only, operators_page, same_origin
-from api.ops.session import Sessions
+from api.http_message import Head, HttpError, Request, Response, json_response
+from api.ops.routes import operators_page
+from api.ops.session import Sessions, check_same_origin
 from api.routing import Route
-from api.streams import EventStream, HungUp, Message, stream_response, take_slot
+from api.streams import EventStream, HungUp, Message
 from shopflow import jsontext
 from shopflow.clock import Clock
 from shopflow.control import ask, connected
@@ -25,41 +25,35 @@ READ_BYTES = 64 * 1024
 _SINCE = re.compile(r"[?&]since=(\d{1,15})(?:&|$)", re.ASCII)
 
 
+@dataclass(frozen=True, slots=True)
 class TryApi:
     """``control``: the supervisor's socket. None: this is off, and every path is 404."""
 
-    def __init__(self, sessions: Sessions, control: Path | None, clock: Clock, files: Files) -> None:
-        self._sessions = sessions
-        self._page = operators_page("try.html", sessions, files)
-        self._control = control
-        self._clock = clock
-        self._slots = threading.BoundedSemaphore(MAX_STREAMS)
+    sessions: Sessions
+    control: Path | None
+    clock: Clock
+    files: Files
+    slots: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(MAX_STREAMS))
 
     @property
     def routes(self) -> list[Route]:
-        def changing(path: str, request_of: Callable[..., dict[str, Any]]) -> Route:
-            def post(_: Request, *arguments: str) -> Response:
-                return self._pass_on(request_of(*arguments))
-
-            return Route("POST", path, same_origin(operator_only(self._sessions, post)))
-
+        reading, changing = [self.sessions.check], [check_same_origin, self.sessions.check]
         return [
-            Route("GET", "/try", self._get_page),
-            Route("GET", "/try/state", operator_only(self._sessions, self._get_state)),
-            Route("GET", "/try/stream", operator_only(self._sessions, self._get_stream)),
-            changing(r"/try/claims/(\d{1,3})", lambda number: {"do": "run", "claim": int(number)}),
-            changing(r"/try/services/([^/]+)/(kill|freeze|restart)", lambda name, do: {"do": do, "service": name}),
-            changing(r"/try/faults/(twice|hold|poison)", lambda name: {"do": "fault", "name": name}),
+            Route("GET", "/try", operators_page("try.html", self.sessions, self.files), checks=[self._check_on]),
+            Route("GET", "/try/state", self._get_state, checks=reading),
+            Route("GET", "/try/stream", self._get_stream, checks=reading),
+            Route("POST", r"/try/claims/(\d{1,3})", self._run, checks=changing),
+            Route("POST", r"/try/services/([^/]+)/(kill|freeze|restart)", self._handle_service, checks=changing),
+            Route("POST", r"/try/faults/(twice|hold|poison)", self._make_fault, checks=changing),
         ]
 
     def _socket(self) -> Path:
-        if self._control is None or not self._control.exists():
+        if self.control is None or not self.control.exists():
             raise HttpError(HTTPStatus.NOT_FOUND, "there is nothing to try here: 'make run-all' on loopback offers it")
-        return self._control
+        return self.control
 
-    def _get_page(self, request: Request) -> Response:
+    def _check_on(self, _: Head) -> None:
         self._socket()
-        return self._page(request)
 
     def _get_state(self, _: Request) -> Response:
         return json_response(HTTPStatus.OK, ask(self._socket(), {"do": "state"}))
@@ -67,13 +61,16 @@ class TryApi:
     def _get_stream(self, request: Request) -> Response:
         path, since = self._socket(), _SINCE.search(request.head.target)
         wanted = {"do": "watch", **({"since": int(since[1])} if since else {})}
-        release = take_slot(self._slots)
-        try:
-            connection = connected(path, wanted)
-        except BaseException:
-            release()
-            raise
-        return stream_response(TryStream(connection, self._clock, request.hung_up, release))
+        return TryStream(self.slots, self.clock, request.hung_up, path, wanted).response()
+
+    def _run(self, _: Request, claim: str) -> Response:
+        return self._pass_on({"do": "run", "claim": int(claim)})
+
+    def _handle_service(self, _: Request, name: str, do: str) -> Response:
+        return self._pass_on({"do": do, "service": name})
+
+    def _make_fault(self, _: Request, name: str) -> Response:
+        return self._pass_on({"do": "fault", "name": name})
 
     def _pass_on(self, request: dict[str, Any]) -> Response:
         answer = ask(self._socket(), request)
@@ -88,10 +85,16 @@ class TryStream(EventStream):
 
     limit_ms = 600_000
 
-    def __init__(self, connection: socket.socket, clock: Clock, hung_up: HungUp, release: Callable[[], None]) -> None:
-        super().__init__(clock, hung_up, release)
-        self._connection = connection
+    def __init__(
+        self, slots: BoundedSemaphore, clock: Clock, hung_up: HungUp, path: Path, wanted: Mapping[str, Any]
+    ) -> None:
+        super().__init__(slots, clock, hung_up)
         self._unread = b""
+        try:
+            self._connection = connected(path, wanted)
+        except BaseException:
+            super().close()
+            raise
 
     def _new_messages(self) -> Iterable[Message]:
         *lines, self._unread = self._unread.split(b"\n")

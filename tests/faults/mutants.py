@@ -99,8 +99,8 @@ OF_SERVICES = (
         "The API publishes `order.created` before it saves the order.",
         Edit(
             PlaceOrder._save,
-            "standing = self._orders.create(order)",
-            "self._publish_created(created)\nstanding = self._orders.create(order)",
+            "standing = self.orders.create(order)",
+            "self._publish_created(created)\nstanding = self.orders.create(order)",
         ),
         Edit(PlaceOrder.place, "if not replayed:", "if False:"),
     ),

@@ -12,9 +12,8 @@ from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 
-from api.customers import CustomerOf, anybody
 from api.http_server import BoundedServer, Limits
-from api.pollers import OrderPoller, QueuePoller
+from api.routes import ClaimsOf, anybody
 from api.service import ApiPorts, build
 from shopflow.catalog import load_catalog
 from shopflow.clock import Clock, SystemClock
@@ -58,7 +57,7 @@ class Shop:
     clock: Clock = field(default_factory=SystemClock)
     ops_token: str | None = OPS_TOKEN
     telemetry: Telemetry = SILENT
-    customer_of: CustomerOf = anybody
+    claims_of: ClaimsOf = anybody
     instead: dict[str, Instead] = field(default_factory=dict)
     control: Path | None = None
 
@@ -82,7 +81,7 @@ class Shop:
             CATALOG,
             self.ports,
             self.clock,
-            customer_of=self.customer_of,
+            claims_of=self.claims_of,
             ops_token=self.ops_token,
             judge=judged_by_name,
             telemetry=self.telemetry,
@@ -107,14 +106,6 @@ class Shop:
     def _tap(self, service: str, method: str, call: partial[Any]) -> Any:
         self.calls.append((method, call.args[0] if call.args else None))
         return self.instead.get(method, partial.__call__)(call)
-
-    def order_poller(self, clock: Clock) -> OrderPoller:
-        """A poller without a thread."""
-        return OrderPoller(self.orders, self.audit, clock, in_background=lambda _: None)
-
-    def queue_poller(self) -> QueuePoller:
-        """A poller without a thread."""
-        return QueuePoller(dict, in_background=lambda _: None)
 
     def dead_letters(self, service: str) -> MemoryDeadLetters:
         return MemoryDeadLetters(self.dlqs[service], self.queues[service])
@@ -166,7 +157,7 @@ class Answer:
 
 @contextmanager
 def serving(shop: Shop, limits: Limits = QUICK) -> Iterator[BoundedServer]:
-    server = BoundedServer("127.0.0.1", 0, shop.parts.api, limits)
+    server = BoundedServer("127.0.0.1", 0, shop.parts.api.endpoint, limits)
     server.start()
     try:
         yield server

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -18,7 +19,6 @@ from api.lambda_handler import OVERLAP_MS, answer
 from api.routing import Route, Router
 from shopflow.clock import Clock
 from shopflow.errors import Unavailable
-from shopflow.ports import Outgoing
 from tests.clocks import ManualClock
 from tests.unit.api.shop import OPS_TOKEN, SAMPLE, Shop
 
@@ -38,7 +38,7 @@ def event(method: str, path: str, body: str | None = None, **more: Any) -> dict[
 
 
 def ask(shop: Shop, method: str, path: str, body: str | None = None, **more: Any) -> Mapping[str, Any]:
-    return answer(shop.parts.api, event(method, path, body, **more))
+    return answer(shop.parts.api.endpoint, event(method, path, body, **more))
 
 
 def test_an_order_is_placed_from_text_or_base64(shop: Shop) -> None:
@@ -70,14 +70,12 @@ def test_a_body_that_cannot_be_taken_is_refused(
     assert shop.saved == []
 
 
-def test_a_compressed_page_travels_as_base64(shop: Shop) -> None:
+def test_a_compressed_page_travels_as_base64_and_cookies_open_the_operators(shop: Shop) -> None:
     plain = ask(shop, "GET", "/")
     packed = ask(shop, "GET", "/", headers={"accept-encoding": "gzip"})
     assert (plain["isBase64Encoded"], packed["isBase64Encoded"]) == (False, True)
     assert gzip.decompress(base64.b64decode(packed["body"])).decode() == plain["body"]
 
-
-def test_cookies_which_api_gateway_keeps_apart_open_the_operators_page(shop: Shop) -> None:
     signed_in = ask(shop, "POST", "/ops/session", json.dumps({"token": OPS_TOKEN}))
     cookie = signed_in["headers"]["Set-Cookie"].partition(";")[0]
     assert ask(shop, "GET", "/ops/state")["statusCode"] == 401
@@ -95,7 +93,7 @@ def test_a_stream_is_closed_and_refused_so_that_it_holds_no_invocation() -> None
             closed.append(True)
 
     router = Router([Route("GET", "/stream", lambda _: Response(HTTPStatus.OK, Endless(), "text/event-stream"))])
-    got, head = (answer(router, event(method, "/stream")) for method in ("GET", "HEAD"))
+    got, head = (answer(router.endpoint, event(method, "/stream")) for method in ("GET", "HEAD"))
     assert (got["statusCode"], set(json.loads(got["body"]))) == (501, {"error"})
     assert (head["statusCode"], head["body"]) == (501, "")
     assert closed == [True, True]
@@ -112,6 +110,11 @@ class Invocation:
 
 
 @pytest.fixture
+def shop() -> Shop:
+    return Shop(ManualClock())
+
+
+@pytest.fixture
 def scheduled(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Invokes the shop's relay as its schedule of every minute does, with the time at which that was due (ms)."""
     monkeypatch.setattr(lambda_handler, "_service", lambda: (shop.parts, MINUTE_MS))
@@ -123,21 +126,21 @@ def scheduled(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], No
     return invoke
 
 
-@pytest.fixture
-def opened_at(shop: Shop) -> int:
-    """When an order was opened whose event was lost on its way to the topic."""
+def opened(shop: Shop, orders: int = 1) -> int:
+    """Place orders whose events are lost on their way to the topic, and return when that was."""
     shop.fail("topic.publish", Unavailable("PublishBatch"))
-    ask(shop, "POST", "/orders", ORDER)
+    for _ in range(orders):
+        ask(shop, "POST", "/orders", ORDER)
     shop.instead.clear()
-    (order,) = shop.saved
-    assert order.opened_at is not None
-    return order.opened_at
+    assert shop.published() == []
+    return shop.clock.now_ms()
 
 
 @pytest.mark.parametrize("late_ms", [0, 3_000, OVERLAP_MS - 1_000])
 def test_no_look_is_left_out_and_none_taken_over_and_over_however_late_the_schedule_comes(
-    shop: Shop, scheduled: Callable[[int], None], opened_at: int, late_ms: int
+    shop: Shop, scheduled: Callable[[int], None], late_ms: int
 ) -> None:
+    opened_at = opened(shop)
     scheduled(opened_at + 20_000)
     assert shop.published() == []
     for minute in range(40):
@@ -147,8 +150,9 @@ def test_no_look_is_left_out_and_none_taken_over_and_over_however_late_the_sched
 
 
 def test_a_sweep_that_is_cut_short_raises_so_that_lambda_tries_the_same_minute_again(
-    shop: Shop, scheduled: Callable[[int], None], opened_at: int
+    shop: Shop, scheduled: Callable[[int], None]
 ) -> None:
+    opened_at = opened(shop)
     shop.fail("orders.read", Unavailable("BatchGetItem"))
     with pytest.raises(Unavailable):
         scheduled(opened_at + 80_000)
@@ -157,22 +161,17 @@ def test_a_sweep_that_is_cut_short_raises_so_that_lambda_tries_the_same_minute_a
     assert [published["eventType"] for published in shop.published()] == ["order.created"]
 
 
-def test_a_sweep_ends_before_the_next_one_while_the_topic_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = ManualClock()
-    shop = Shop(clock)
-    shop.topic.broken = Unavailable("PublishBatch")
-    for _ in range(30):
-        ask(shop, "POST", "/orders", json.dumps(SAMPLE))
+def test_a_sweep_ends_before_the_next_one_while_the_topic_hangs(shop: Shop, scheduled: Callable[[int], None]) -> None:
+    started = opened(shop, orders=30) + MINUTE_MS
+    clock = shop.clock
+    assert isinstance(clock, ManualClock)
 
-    def hang(_: Sequence[Outgoing]) -> frozenset[str]:
+    def hang(_: partial[Any]) -> Any:
         clock.advance(6.5)
         raise Unavailable("PublishBatch: no answer")
 
-    monkeypatch.setattr(shop.topic, "publish", hang)
-    monkeypatch.setattr(lambda_handler, "_service", lambda: (shop.parts, MINUTE_MS))
-    clock.advance(60)
-    started = clock.now_ms()
-    time = datetime.fromtimestamp(started / 1000, UTC).isoformat()
+    clock.now = started
+    shop.instead["topic.publish"] = hang
     with pytest.raises(Unavailable, match="orders were not looked at"):
-        lambda_handler.relay({"time": time}, Invocation(clock))
-    assert clock.now_ms() - started < MINUTE_MS
+        scheduled(started)
+    assert clock.now - started < MINUTE_MS

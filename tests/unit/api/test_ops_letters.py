@@ -1,30 +1,27 @@
-"""Dead letters: what the operator sees of them, and what a redrive or a purge does."""
+"""What the operator sees of queues, open orders and dead letters, and what a redrive or a purge does."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from api.ops.letters import (
-    LOOK_SECONDS,
-    MAX_BODY_CHARACTERS,
-    MAX_SHOWN,
-    DeadLetterDesk,
-    RedriveRequest,
-)
+from api.ops.letters import LOOK_SECONDS, MAX_BODY_CHARACTERS, MAX_SHOWN, DeadLetterDesk
+from api.ops.state import awaited_services
+from shopflow.domain.order import Status, notify
 from shopflow.domain.times import to_text
 from shopflow.ports import DeadLetter
 from tests.clocks import ManualClock
+from tests.conformance.samples import an_order, charged, made, reserved
 from tests.unit.api.shop import AS_OPERATOR, Answer, Client, Shop, judged_by_name, serving
 from workers.dry_run import Judge, Judged, Kind, Verdict
 
 LETTERS = "/ops/dead-letters/payment"
 ENVELOPE = json.dumps({"correlationId": "ORD-00000001", "eventType": "inventory.reserved"})
-ALL = RedriveRequest(None)
 
 
 def bury(shop: Shop, *bodies: str) -> list[str]:
@@ -43,7 +40,7 @@ def purge(client: Client, body: Any) -> Answer:
     return client.ask("POST", f"{LETTERS}/purge", body, AS_OPERATOR)
 
 
-def desk(shop: Shop, judge: Judge = judged_by_name) -> DeadLetterDesk:
+def desk(shop: Shop, judge: Judge) -> DeadLetterDesk:
     return DeadLetterDesk(shop.dead_letters, shop.clock, judge)
 
 
@@ -56,7 +53,7 @@ def left(shop: Shop) -> int:
     return shop.dlqs["payment"].depth().waiting
 
 
-def test_each_is_shown_with_its_reason_and_what_it_is_about() -> None:
+def test_each_letter_is_shown_with_its_reason_and_what_it_is_about() -> None:
     clock = ManualClock()
     shop = Shop(clock)
     poison, ready = bury(shop, "poison", ENVELOPE)
@@ -95,18 +92,15 @@ UNCLEAR: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("body", UNCLEAR, ids=lambda body: str(body)[:40])
-def test_an_unclear_request_is_a_400_and_changes_nothing(client: Client, shop: Shop, body: Any) -> None:
+def test_an_unclear_request_or_service_changes_nothing(client: Client, shop: Shop) -> None:
     bury(shop, "poison", "message")
-    assert [change(client, body).status for change in (redrive, purge)] == [400, 400]
-    assert (sent(shop), left(shop)) == ([], 2)
-
-
-def test_a_service_without_a_queue_is_not_found(client: Client) -> None:
+    for body in UNCLEAR:
+        assert [change(client, body).status for change in (redrive, purge)] == [400, 400], body
     for service in ("order", "nobody", ".."):
         path = f"/ops/dead-letters/{service}"
         assert client.get(path, AS_OPERATOR).status == 404
         assert client.ask("POST", f"{path}/redrive", {"all": True}, AS_OPERATOR).status == 404
+    assert (sent(shop), left(shop)) == ([], 2)
 
 
 def test_a_request_stops_in_time_and_returns_every_letter_that_it_does_not_send() -> None:
@@ -120,7 +114,7 @@ def test_a_request_stops_in_time_and_returns_every_letter_that_it_does_not_send(
 
     shown = desk(shop, slow).look("payment")
     assert (shown["deadLetters"], shown["lookedAt"], shown["more"]) == (100, 60, True)
-    assert desk(shop, slow).redrive("payment", ALL) == {"redriven": 0, "left": 100, "lookedAt": 60, "more": True}
+    assert desk(shop, slow).redrive("payment", None) == {"redriven": 0, "left": 100, "lookedAt": 60, "more": True}
     assert left(shop) == 100
 
 
@@ -145,6 +139,51 @@ def test_a_letter_whose_outcome_is_unknown_is_neither_purged_nor_redriven(shop: 
     unknown = Verdict(Kind.UNKNOWN, "no table")
     undecided = desk(shop, lambda _, letters: [Judged(one, unknown) for one in letters])
     bury(shop, "message")
-    assert undecided.purge("payment")["purged"] == 0
-    assert undecided.redrive("payment", ALL)["redriven"] == 0
+    assert (undecided.purge("payment")["purged"], undecided.redrive("payment", None)["redriven"]) == (0, 0)
     assert left(shop) == 1
+
+
+def test_the_operator_sees_queues_and_dead_letters_and_the_orders_open_for_over_a_minute() -> None:
+    clock = ManualClock()
+    shop = Shop(clock)
+    with serving(shop) as server:
+        client = Client(server)
+        oldest = client.post().json["orderId"]
+        clock.advance(30)
+        older, finished = (client.post().json["orderId"] for _ in range(2))
+        made(shop.orders, reserved(shop.tables.orders[older]))
+        paid = made(shop.orders, charged(made(shop.orders, reserved(shop.tables.orders[finished]))))
+        made(shop.orders, notify(paid, clock.now))
+        bury(shop, "poison")
+        shop.dlqs["payment"].receive(1, 0)
+        clock.advance(61)
+        client.post()
+        state = client.get("/ops/state", AS_OPERATOR).json
+    assert list(state["queues"]) == ["inventory", "payment", "notification", "audit"]
+    assert state["queues"]["inventory"] == {"waiting": 4, "inFlight": 0, "deadLetters": 0}
+    assert state["queues"]["payment"] == {"waiting": 0, "inFlight": 0, "deadLetters": 1}
+    assert state["openOrders"] == {
+        "total": 2,
+        "oldest": [
+            {"orderId": oldest, "status": "PENDING", "ageSeconds": 91, "waitsFor": ["inventory"]},
+            {"orderId": older, "status": "INVENTORY_RESERVED", "ageSeconds": 61, "waitsFor": ["payment"]},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "done", "services"),
+    [
+        (Status.PAYMENT_PROCESSED, [], ["notification"]),
+        (Status.INVENTORY_FAILED, [], ["notification"]),
+        (Status.PAYMENT_FAILED, [], ["notification", "inventory"]),
+        (Status.PAYMENT_FAILED, ["notified_at"], ["inventory"]),
+        (Status.PAYMENT_FAILED, ["released_at"], ["notification"]),
+        (Status.PAYMENT_FAILED, ["notified_at", "released_at"], ["relay"]),
+    ],
+)
+def test_an_order_waits_for_the_services_whose_step_it_lacks(
+    status: Status, done: list[str], services: list[str]
+) -> None:
+    fields: dict[str, Any] = dict.fromkeys(done, 1)
+    assert awaited_services(replace(an_order(), status=status, **fields)) == services
