@@ -29,7 +29,7 @@ OK, FAILED = 0, 1
 MAX_CHARS = 70
 FIRST_SEEDS = range(20)
 MORE_SEEDS = range(20, 300)
-CONTROL = Mutant("unchanged", "The code as it is.")
+CONTROL, UNCHANGED = "unchanged", Mutant("The code as it is.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,38 +87,37 @@ def _seed(seed: int) -> Trial:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    by_name = {mutant.name: mutant for mutant in MUTANTS}
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults.catch_mutants",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("mutants", nargs="*", metavar="MUTANT", help=f"of {', '.join(by_name)}")
-    names = parser.parse_args(arguments).mutants or list(by_name)
-    if unknown := [name for name in names if name not in by_name]:
+    parser.add_argument("mutants", nargs="*", metavar="MUTANT", help=f"of {', '.join(MUTANTS)}")
+    names = parser.parse_args(arguments).mutants or list(MUTANTS)
+    if unknown := [name for name in names if name not in MUTANTS]:
         parser.error(f"there is no mutant {', '.join(unknown)}")
     logging.disable(logging.CRITICAL)
     try:
-        return _show([by_name[name] for name in names], Console(highlight=False))
+        return _show(names, Console(highlight=False))
     except KeyboardInterrupt:
         return 130
 
 
-def _show(mutants: Sequence[Mutant], console: Console) -> int:
+def _show(names: Sequence[str], console: Console) -> int:
     table = Table("Mutant", "Caught by", "Invariant", "Seconds")
     failed = 0
-    for mutant in (CONTROL, *mutants):
+    for name in (CONTROL, *names):
         started = time.monotonic()
-        with console.status(mutant.name):
-            caught = catch(mutant)
-        as_it_should = (caught is None) == (mutant is CONTROL)
+        with console.status(name):
+            caught = catch(MUTANTS.get(name, UNCHANGED))
+        as_it_should = (caught is None) == (name == CONTROL)
         failed += not as_it_should
         colour = "" if as_it_should else "[red]"
         by, found = (caught.by, _one_line(caught.breach)) if caught else ("nothing", "")
         seconds = f"{time.monotonic() - started:.1f}"
-        table.add_row(*(colour + escape(cell) for cell in (mutant.name, by, found, seconds)))
+        table.add_row(*(colour + escape(cell) for cell in (name, by, found, seconds)))
     console.print(table)
-    console.print(f"{len(mutants)} mutants: {f'{failed} not as it should be' if failed else 'every one is caught'}")
+    console.print(f"{len(names)} mutants: {f'{failed} not as it should be' if failed else 'every one is caught'}")
     return FAILED if failed else OK
 
 
