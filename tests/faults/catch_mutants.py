@@ -10,9 +10,8 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 
 from rich.console import Console
@@ -21,23 +20,16 @@ from rich.table import Table
 
 from shopflow.invariants import Breach
 from tests.faults.lasting import absences, cases, damaged_rows, wrong_clocks
-from tests.faults.matrix import CASES, breaches_undisturbed, points
+from tests.faults.matrix import CASES, points, undisturbed
 from tests.faults.mutants import MUTANTS, Mutant
 from tests.faults.simulation import Simulation
+from tests.faults.verdict import Trial
 
 OK, FAILED = 0, 1
 MAX_CHARS = 70
 FIRST_SEEDS = range(20)
 MORE_SEEDS = range(20, 300)
 CONTROL, UNCHANGED = "unchanged", Mutant("The code as it is.")
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One run that may catch a mutant."""
-
-    name: str
-    breaches: Callable[[], list[Breach]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +60,12 @@ def _made_for(mutant: Mutant) -> Iterator[Trial]:
 
 def trials() -> Iterator[Trial]:
     """All runs of the fault tests: the short and the most telling ones first."""
-    for scenario, relay in CASES:
-        yield Trial(f"{scenario.name}, no fault", partial(breaches_undisturbed, scenario, relay))
-    yield from (Trial(str(absence), absence.breaches) for absence in absences())
-    yield from (Trial(str(clock), clock.breaches) for clock in wrong_clocks())
-    yield from (Trial(str(damage), damage.breaches) for damage in damaged_rows())
+    yield from (undisturbed(*case) for case in CASES)
+    yield from chain(absences(), wrong_clocks(), damaged_rows())
     yield from map(_seed, FIRST_SEEDS)
-    for scenario, relay in CASES:
-        for point in points(scenario, relay=relay):
-            yield Trial(str(point), point.breaches)
-    for case in cases():
-        yield Trial(str(case), case.breaches)
+    for case in CASES:
+        yield from points(*case)
+    yield from cases()
     yield from map(_seed, MORE_SEEDS)
 
 

@@ -1,4 +1,4 @@
-"""What the fault tests inject: refusals, lost answers, wrong answers, damaged rows and poison."""
+"""What the fault tests inject: crashes, refusals, lost answers, wrong answers, damaged rows and poison."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ from shopflow.errors import Contention, Unavailable
 from shopflow.memory.tables import Rows
 from shopflow.ports import Charge, Decline
 from tests.system import CATALOG
+from tests.taps import Crash
 
 Instead = Callable[[partial[Any]], Any]
 """What happens instead of a call. It may make the call."""
-EVERYTHING = "*"
-"""The subject of a fault of a method as a whole."""
 DAY = 24 * 3600
-DURATIONS_SECONDS = (5, 60, 600, 3600, 6 * 3600, DAY, 3 * DAY)
+
+
+def crash_before(call: partial[Any]) -> Any:
+    raise Crash
+
+
+def crash_after(call: partial[Any]) -> Any:
+    call()
+    raise Crash
 
 
 def refuse(call: partial[Any]) -> Any:
@@ -31,6 +38,11 @@ def refuse(call: partial[Any]) -> Any:
 def lose_the_answer(call: partial[Any]) -> Any:
     call()
     raise Unavailable("the answer was lost")
+
+
+def break_down(call: partial[Any]) -> Any:
+    """An error that nobody foresaw."""
+    raise KeyError("unforeseen")
 
 
 def subjects_of(method: str, call: partial[Any]) -> list[str]:
@@ -48,28 +60,6 @@ def subjects_of(method: str, call: partial[Any]) -> list[str]:
             return [mail.order_id]
         case _:
             return []
-
-
-class LastingFaults:
-    """The faults that last, by method and subject. ``now`` returns the milliseconds of the clock."""
-
-    def __init__(self, now: Callable[[], int]) -> None:
-        self._now = now
-        self._on: dict[tuple[str, str], tuple[Instead, int]] = {}
-
-    def begin(self, method: str, subject: str, instead: Instead, seconds: float) -> None:
-        self._on[method, subject] = (instead, self._now() + round(seconds * 1000))
-
-    def end_all(self) -> None:
-        self._on.clear()
-
-    def of(self, method: str, subjects: Sequence[str]) -> Instead | None:
-        """What happens instead of a call of ``method`` about ``subjects``."""
-        for subject in (EVERYTHING, *subjects):
-            instead, until = self._on.get((method, subject), (None, 0))
-            if until > self._now():
-                return instead
-        return None
 
 
 Answer = Callable[[Any], Any]

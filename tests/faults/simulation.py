@@ -31,9 +31,9 @@ from shopflow.memory.tables import Rows
 from shopflow.messaging.sweep import FIRST_LOOK_SECONDS
 from tests.clocks import ManualClock
 from tests.faults.injections import DAMAGE_TO_ORDERS, DAMAGE_TO_PRODUCTS, DAY, DamagedRow, misrouted_for, poison_for
-from tests.faults.storm import Rates, Storm, StormyAuditLog, StormyOrders, StormyQueue, StormyTopic
-from tests.faults.verdict import DEFERRED, PURGE, RARE, Letters, Observer, breaches_of
-from tests.system import CATALOG, OUTBOX, System, service_of
+from tests.faults.storm import Storm, StormyAuditLog, StormyOrders, StormyQueue, StormyTopic
+from tests.faults.verdict import DEFERRED, PURGE, RARE, Letters, WatchedSystem
+from tests.system import CATALOG, OUTBOX, service_of
 from tests.taps import Crash
 from tests.twins import wire
 from workers.dead_letters import Walk
@@ -90,22 +90,22 @@ class Simulation:
     def __init__(self, seed: int, note: Callable[[str], None] = lambda _: None) -> None:
         self.seed = seed
         self.rand = random.Random(seed)
+        random.seed(seed)  # of the delays that have no source of their own
         self.clock = ManualClock()
         self._print = note
-        self.storm = Storm(self.rand, Rates.draw(self.rand), self.clock.now_ms, self._note)
+        self.storm = Storm(self.rand, self.clock.now_ms, self._note)
         self.storm.interlude = self._interlude
         self.storm.hang = lambda: self._let_pass(HANG_SECONDS)
-        self.observer = Observer(self.storm, lambda: self.system.clock_of("relay").now_ms())
         self._long = self.rand.random() < 0.2
         self._damages = self.rand.random() < 0.3
         self._damaged: list[DamagedRow] = []
         self.topic = StormyTopic(self.storm, self.clock)
         self.system = self._system()
+        self.observer = self.system.observer
         self.clients = [self._client(number) for number in range(self.rand.randint(1, 8))]
         self.poison: defaultdict[str, set[str]] = defaultdict(set)
         self.purged: defaultdict[str, set[str]] = defaultdict(set)
         self.misdated: set[str] = set()
-        self.accepted: list[str] = []
         self.oversold: list[Breach] = []
 
     def run(self) -> Result:
@@ -115,16 +115,14 @@ class Simulation:
             self._stormy_moment()
         self._note("the storm is over")
         self.storm.stop()
-        finished = self._calm()
+        self._calm()
         self.observer.faults += self.storm.faults
         letters = Letters(self.poison, self.purged, self.misdated)
-        breaches = self.oversold + breaches_of(self.system, self.observer, self.accepted, letters)
-        if not finished:
-            breaches.append(Breach(1, f"seed {self.seed}", f"not quiet after {CALM_SECONDS / 3600:g} hours of calm"))
+        breaches = self.oversold + self.system.breaches(CALM_SECONDS, letters)
         reached = frozenset(self.observer.reached)
         return Result(self.seed, breaches, len(self.system.tables.orders), self.observer.faults, reached)
 
-    def _system(self) -> System:
+    def _system(self) -> WatchedSystem:
         """Little stock, one or two processes for each service, and clocks that differ in half of the runs."""
         rand = self.rand
         twins = wire(
@@ -141,11 +139,10 @@ class Simulation:
         skew = {name: rand.randint(-MAX_SKEW_MS, MAX_SKEW_MS) for name in services} if skewed else {}
         if skewed and rand.random() < 0.2:
             skew[rand.choice(services)] = rand.choice(FAR_OFF_MS)
-            self.observer.clocks_lie = True
-        return System(
+        return WatchedSystem(
             {f"P{number}": rand.randint(0, 8) for number in range(rand.choice((1, 1, 2, 4)))},
+            self.storm,
             seed=self.seed,
-            tap=self.observer,
             scale={service.name: rand.choice((1, 2, 2)) for service in CATALOG.consumers},
             skew=skew,
             clock=self.clock,
@@ -217,7 +214,6 @@ class Simulation:
             self._note(f"{client.key} gets no order: {error!r}")
             return
         self._note(f"{client.key} gets {order.order_id}: {client.wanted} {client.payment_method}")
-        self.accepted.append(order.order_id)
         client.anxious = client.anxious and not client.answered
         client.answered = True
 
@@ -276,8 +272,8 @@ class Simulation:
         self.clock.advance(seconds)
         self.topic.deliver()
 
-    def _calm(self) -> bool:
-        """Nothing fails any more, and the operator handles the dead letters. Returns whether everything finishes."""
+    def _calm(self) -> None:
+        """Nothing fails any more, and the operator handles the dead letters."""
         while self._damaged:
             self._damaged.pop().repair()
         self.topic.deliver(all_of_them=True)
@@ -288,7 +284,6 @@ class Simulation:
         while not self.system.drained() and self.clock.now < end:
             self.system.tick()
         self._handle_dead_letters()
-        return self.system.run_until_quiet(CALM_SECONDS)
 
     def _handle_dead_letters(self) -> None:
         """The operator redrives what would succeed, and in half of the runs purges what would fail again."""
