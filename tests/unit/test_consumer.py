@@ -16,7 +16,7 @@ from shopflow.messaging.deferred import MAX_DEFERRED
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
 from shopflow.ports import QueueDepth
 from shopflow.telemetry import Metrics, Telemetry
-from tests.unit.making import OneQueue, Recording
+from tests.unit.one_queue import OneQueue, Recording
 
 
 class Counted(Metrics):
