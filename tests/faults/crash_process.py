@@ -39,8 +39,9 @@ from botocore.httpsession import URLLib3Session
 from urllib3 import HTTPResponse
 
 import api.service
-from shopflow.clock import Clock, HeaderFactory, SystemClock
+from shopflow.clock import Clock, HeaderFactory
 from shopflow.ports import Charge, Decline, Mail
+from tests.clocks import SkewedClock
 from workers.gateway import SimulatedGateway
 from workers.notification import OrderMailer
 
@@ -165,13 +166,13 @@ def hook_aws(hook: Hook) -> None:
 def hook_gateway(hook: Hook) -> None:
     original = SimulatedGateway.charge
 
-    def facts(key: str) -> Callable[[Charge | Decline], Facts]:
-        return lambda answer: (
-            {"charged": [key, answer.transaction_id, str(answer.amount)]} if isinstance(answer, Charge) else {}
-        )
-
     def charge(self: SimulatedGateway, key: str, amount: Decimal, payment_method: str | None) -> Charge | Decline:
-        return hook.around("charge", key, partial(original, self, key, amount, payment_method), facts(key))
+        def facts(answer: Charge | Decline) -> Facts:
+            if isinstance(answer, Decline):
+                return {}
+            return {"charged": [key, answer.transaction_id, str(answer.amount)]}
+
+        return hook.around("charge", key, partial(original, self, key, amount, payment_method), facts)
 
     SimulatedGateway.charge = charge  # type: ignore[assignment, method-assign]
 
@@ -188,12 +189,8 @@ def hook_mailer(hook: Hook) -> None:
 def set_clock_back(milliseconds: int) -> None:
     """The Order Service dates its orders back. Its relay has the right clock, so it looks at them sooner."""
 
-    class Behind:
-        def now_ms(self) -> int:
-            return SystemClock().now_ms() - milliseconds
-
-    def headers(_: Clock) -> HeaderFactory:
-        return HeaderFactory(Behind())
+    def headers(clock: Clock) -> HeaderFactory:
+        return HeaderFactory(SkewedClock(clock, -milliseconds))
 
     api.service.HeaderFactory = headers  # type: ignore[assignment, attr-defined]
 
