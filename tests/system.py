@@ -102,7 +102,8 @@ class System:
         self._at_work: set[str] = set()
         self.relay_enabled = relay
         self._keys = 0
-        self.consumers = {name: self._consumer(name) for name in _instances(self.queues, scale or {})}
+        more = [f"{name}-{number}" for name, count in (scale or {}).items() for number in range(2, count + 1)]
+        self.consumers = {name: self._consumer(name) for name in (*self.queues, *more)}
         self.api = self._api()
         self.relay = self._relay()
         self._next_sweep = self.clock.now + RELAY_SECONDS * 1000
@@ -226,10 +227,6 @@ class System:
         """Whether the queues are drained and (with a relay) no order is open."""
         return self.drained() and not (self.relay_enabled and self.tables.opened)
 
-    def has_deferred(self) -> bool:
-        """Whether a consumer has a deferred message."""
-        return any(consumer.has_deferred for consumer in self.consumers.values())
-
     def redrive(self) -> None:
         """Send what is in the dead-letter queues back to the queues, once."""
         for name, dlq in self.dlqs.items():
@@ -303,8 +300,3 @@ class System:
 def service_of(instance: str) -> str:
     """The service that a consumer belongs to: "payment-2" → "payment"."""
     return instance.split("-")[0]
-
-
-def _instances(services: Mapping[str, object], scale: Mapping[str, int]) -> list[str]:
-    more = [f"{name}-{number}" for name, count in scale.items() for number in range(2, count + 1)]
-    return [*services, *more]

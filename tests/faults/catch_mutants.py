@@ -11,7 +11,6 @@ import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 
 from rich.console import Console
@@ -32,30 +31,18 @@ MORE_SEEDS = range(20, 300)
 CONTROL, UNCHANGED = "unchanged", Mutant("The code as it is.")
 
 
-@dataclass(frozen=True, slots=True)
-class Caught:
-    """The run that caught a mutant, and the first breach in it."""
-
-    by: str
-    breach: Breach
-
-
-def catch(mutant: Mutant) -> Caught | None:
-    """What catches ``mutant``; None when nothing does. The runs made for it come first, to save time."""
+def catch(mutant: Mutant) -> tuple[Trial, Breach] | None:
+    """The run that catches ``mutant``, with the first breach in it. The runs made for it come first, to save time."""
     with mutant.put_in():
-        for trial in chain(_made_for(mutant), trials()):
+        made_for = (trial for trial in trials() if all(words in trial.name for words in mutant.made_for))
+        for trial in chain(made_for if mutant.made_for else (), trials()):
             try:
                 breaches = trial.breaches()
             except Exception as error:  # no run of the unchanged code raises anything
                 breaches = [Breach(1, trial.name, f"breaks off: {error!r}")]
             if breaches:
-                return Caught(trial.name, breaches[0])
+                return trial, breaches[0]
     return None
-
-
-def _made_for(mutant: Mutant) -> Iterator[Trial]:
-    if mutant.made_for:
-        yield from (trial for trial in trials() if all(words in trial.name for words in mutant.made_for))
 
 
 def trials() -> Iterator[Trial]:
@@ -99,17 +86,14 @@ def _show(names: Sequence[str], console: Console) -> int:
             caught = catch(MUTANTS.get(name, UNCHANGED))
         as_it_should = (caught is None) == (name == CONTROL)
         failed += not as_it_should
-        colour = "" if as_it_should else "[red]"
-        by, found = (caught.by, _one_line(caught.breach)) if caught else ("nothing", "")
-        seconds = f"{time.monotonic() - started:.1f}"
-        table.add_row(*(colour + escape(cell) for cell in (name, by, found, seconds)))
+        cells = [name, "nothing", "", f"{time.monotonic() - started:.1f}"]
+        if caught:
+            trial, breach = caught
+            cells[1:3] = [trial.name, f"{breach.invariant}: {' '.join(breach.text.split())[:MAX_CHARS]}"]
+        table.add_row(*map(escape, cells), style=None if as_it_should else "red")
     console.print(table)
     console.print(f"{len(names)} mutants: {f'{failed} not as it should be' if failed else 'every one is caught'}")
     return FAILED if failed else OK
-
-
-def _one_line(breach: Breach) -> str:
-    return f"{breach.invariant}: {' '.join(breach.text.split())[:MAX_CHARS]}"
 
 
 if __name__ == "__main__":

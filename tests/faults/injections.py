@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -132,31 +132,20 @@ DAMAGE_TO_PRODUCTS: tuple[tuple[str, Item], ...] = (
 """An attribute, and what somebody writes into it by hand. Without a value the attribute is removed."""
 
 
-@dataclass(frozen=True, slots=True)
-class DamagedRow:
-    """A row with one attribute that somebody has overwritten by hand."""
+def damage(rows: Rows[Any], key: str, name: str, wrong: Item) -> Callable[[], None]:
+    """Overwrite one attribute of a row by hand. Returns what repairs it, unless a service has overwritten it since."""
+    original = rows.data[key].get(name)
 
-    rows: Rows[Any]
-    key: str
-    name: str
-    original: Any
-    wrong: Item
+    def put(value: Any) -> None:
+        others = {one: kept for one, kept in rows.data[key].items() if one != name}
+        rows.data[key] = {**others, name: value} if value else others
 
-    @classmethod
-    def damage(cls, rows: Rows[Any], key: str, name: str, wrong: Item) -> DamagedRow:
-        item = dict(rows.data[key])
-        damaged = cls(rows, key, name, item.pop(name, None), wrong)
-        rows.data[key] = item | ({name: wrong} if wrong else {})
-        return damaged
+    def repair() -> None:
+        if rows.data[key].get(name) == (wrong or None):
+            put(original)
 
-    def repair(self) -> None:
-        """Write back the original, unless a service has overwritten the attribute since."""
-        item = dict(self.rows.data[self.key])
-        if item.get(self.name) == (self.wrong or None):
-            item.pop(self.name, None)
-            if self.original is not None:
-                item[self.name] = self.original
-            self.rows.data[self.key] = item
+    put(wrong)
+    return repair
 
 
 _EXAMPLES: Mapping[str, str] = {

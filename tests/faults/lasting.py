@@ -22,9 +22,9 @@ from tests.faults.injections import (
     DAMAGE_TO_ORDERS,
     DAMAGE_TO_PRODUCTS,
     DAY,
-    DamagedRow,
     Instead,
     break_down,
+    damage,
     lose_the_answer,
     nonsense_for,
     refuse,
@@ -129,12 +129,12 @@ def _damage(table: str, name: str, wrong: Item) -> list[Breach]:
     system = WatchedSystem(STOCK)
     order = system.place({PRODUCT: 1}, VISA)
     rows: Rows[Any] = getattr(system.tables, table)
-    row = DamagedRow.damage(rows, order.order_id if table == "orders" else PRODUCT, name, wrong)
+    repair = damage(rows, order.order_id if table == "orders" else PRODUCT, name, wrong)
     neighbours = _place_neighbours(system)
     system.run(SOON)
     waiting = _open_among(neighbours, system)
     system.run(HALF_A_DAY)
-    row.repair()
+    repair()
     system.redrive()
     found = [Breach(1, one, "waits because of a row that is not its own") for one in waiting]
     return found + system.breaches(HALF_A_DAY)

@@ -107,7 +107,6 @@ MUTANTS = {
     "release_guard_missing": Mutant(
         "Two Inventory processes that have the same `payment.failed` both return the stock.",
         (domain.release, 'guard=("status", "released_at")', 'guard=("status",)'),
-        made_for=("declined", "oversleep", "inventory's orders.commit"),
     ),
     "release_twice": Mutant(
         "A redelivered `payment.failed` returns the stock again.",
@@ -150,7 +149,6 @@ MUTANTS = {
                 self._orders.commit(transitions)
             """,
         ),
-        made_for=("refuse at", "inventory's orders.commit"),
     ),
     "each_order_planned_last": Mutant(
         "Inventory plans each order of a batch on what all the others leave, as if it had come last.",
@@ -180,7 +178,6 @@ MUTANTS = {
     "decision_published": Mutant(
         "Payment publishes what it decided, not what is stored, when another process has moved the order.",
         (Payment._charge, "except Conflict:\n        return Done()", "except Conflict:\n    pass"),
-        made_for=("oversleep", "payment's gateway.charge"),
     ),
     "outage_taken_for_a_decline": Mutant(
         "Payment declines an order when the gateway does not answer.",
@@ -195,7 +192,6 @@ MUTANTS = {
                 transition = decline(order, self._headers.new(EventType.PAYMENT_FAILED, event), 'no answer')
             """,
         ),
-        made_for=("lose_the_answer", "payment's gateway.charge"),
     ),
     "recorded_before_sent": Mutant(
         "Notification records that the customer is notified, then sends the mail.",
@@ -229,7 +225,6 @@ MUTANTS = {
     "no_status_condition": Mutant(
         "A transition is committed whatever status the order has by then.",
         (domain._transition, 'guard=("status",)', "guard=()"),
-        made_for=("oversleep", "inventory's orders.commit"),
     ),
     "no_stock_condition": Mutant(
         "Units are taken from a product whether or not they are there.",
@@ -304,13 +299,11 @@ MUTANTS = {
     "committed_before_encoded": Mutant(
         "Payment commits what the gateway answered before it knows that an event can carry it.",
         COMMITTED_BEFORE_ENCODED,
-        made_for=("gateway.charge", "nonsense"),
     ),
     "any_reason_taken": Mutant(
         "Payment takes a decline's reason as it comes; one that no event can carry keeps the order open for ever.",
         COMMITTED_BEFORE_ENCODED,
         (payment.checked, "Decline(one_line(answer.reason, MAX_REASON_CHARS) or NO_REASON)", "answer"),
-        made_for=("gateway.charge", "nonsense"),
     ),
     "any_amount_taken": Mutant(
         "Payment does not compare what the gateway charged with what it was asked to charge.",

@@ -13,15 +13,15 @@ import os
 import random
 import sys
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import track
 
 from shopflow import jsontext
 from shopflow.errors import InvalidRequest, MalformedRow, Unavailable
@@ -30,9 +30,9 @@ from shopflow.memory.queues import MemoryDeadLetters
 from shopflow.memory.tables import Rows
 from shopflow.messaging.sweep import FIRST_LOOK_SECONDS
 from tests.clocks import ManualClock
-from tests.faults.injections import DAMAGE_TO_ORDERS, DAMAGE_TO_PRODUCTS, DAY, DamagedRow, misrouted_for, poison_for
+from tests.faults.injections import DAMAGE_TO_ORDERS, DAMAGE_TO_PRODUCTS, DAY, damage, misrouted_for, poison_for
 from tests.faults.storm import Storm, StormyAuditLog, StormyOrders, StormyQueue, StormyTopic
-from tests.faults.verdict import DEFERRED, PURGE, RARE, Letters, WatchedSystem
+from tests.faults.verdict import DEFERRED, PURGE, RARE, WatchedSystem
 from tests.system import CATALOG, OUTBOX, service_of
 from tests.taps import Crash
 from tests.twins import wire
@@ -98,14 +98,11 @@ class Simulation:
         self.storm.hang = lambda: self._let_pass(HANG_SECONDS)
         self._long = self.rand.random() < 0.2
         self._damages = self.rand.random() < 0.3
-        self._damaged: list[DamagedRow] = []
+        self._repairs: dict[str, Callable[[], None]] = {}
         self.topic = StormyTopic(self.storm, self.clock)
         self.system = self._system()
         self.observer = self.system.observer
         self.clients = [self._client(number) for number in range(self.rand.randint(1, 8))]
-        self.poison: defaultdict[str, set[str]] = defaultdict(set)
-        self.purged: defaultdict[str, set[str]] = defaultdict(set)
-        self.misdated: set[str] = set()
         self.oversold: list[Breach] = []
 
     def run(self) -> Result:
@@ -117,8 +114,7 @@ class Simulation:
         self.storm.stop()
         self._calm()
         self.observer.faults += self.storm.faults
-        letters = Letters(self.poison, self.purged, self.misdated)
-        breaches = self.oversold + self.system.breaches(CALM_SECONDS, letters)
+        breaches = self.oversold + self.system.breaches(CALM_SECONDS)
         reached = frozenset(self.observer.reached)
         return Result(self.seed, breaches, len(self.system.tables.orders), self.observer.faults, reached)
 
@@ -164,7 +160,8 @@ class Simulation:
                     self.system.step(name)
                 else:
                     self.storm.faults += 1
-        self.observer.reached |= {DEFERRED} if self.system.has_deferred() else set()
+        has_deferred = any(consumer.has_deferred for consumer in self.system.consumers.values())
+        self.observer.reached |= {DEFERRED} if has_deferred else set()
         self.oversold += check_levels(self.system.twins.products.all())
         pauses = LONG_PAUSES_SECONDS if self._long and self.rand.random() < 0.1 else PAUSES_SECONDS
         pause = self.rand.choice(pauses)
@@ -199,8 +196,8 @@ class Simulation:
             self._misroute()
         elif draw < 0.7 and self._damages:
             self._damage()
-        elif draw < 0.72 and self._damaged:
-            self._damaged.pop().repair()
+        elif draw < 0.72 and self._repairs:
+            self._repairs.popitem()[1]()
 
     def _somebody_asks(self) -> None:
         waiting = [client for client in self.clients if not client.content]
@@ -231,7 +228,7 @@ class Simulation:
     def _poison(self) -> None:
         service = self.rand.choice(CATALOG.consumers).name
         body = poison_for(service, self.rand)
-        self.poison[service].add(body)
+        self.system.poison[service].add(body)
         self.system.queues[service].send(body)
         self._note(f"poison for {service}: {body[:60]}")
 
@@ -251,7 +248,7 @@ class Simulation:
         """A copy of an order's first event, dated so late that no event can come after it."""
         if entry := next(iter(self.system.audit.trail(order_id)), None):
             text = jsontext.dumps({**entry.event.to_json(), "timestamp": END_OF_TIME})
-            self.misdated.add(text)
+            self.system.misdated.add(text)
             self.system.queues["inventory"].send(text)
 
     def _damage(self) -> None:
@@ -260,11 +257,11 @@ class Simulation:
         of_orders = self.rand.random() < 0.5
         rows: Rows[Any] = tables.orders if of_orders else tables.products
         choices = DAMAGE_TO_ORDERS if of_orders else DAMAGE_TO_PRODUCTS
-        intact = sorted(set(rows) - {one.key for one in self._damaged})
+        intact = sorted(set(rows) - self._repairs.keys())
         if intact:
             key = self.rand.choice(intact)
             name, wrong = self.rand.choice([one for one in choices if one[0] in rows.data[key]] or choices)
-            self._damaged.append(DamagedRow.damage(rows, key, name, wrong))
+            self._repairs[key] = damage(rows, key, name, wrong)
             self._note(f"{key}: {name} is overwritten")
             self.storm.faults += 1
 
@@ -274,8 +271,8 @@ class Simulation:
 
     def _calm(self) -> None:
         """Nothing fails any more, and the operator handles the dead letters."""
-        while self._damaged:
-            self._damaged.pop().repair()
+        for repair in self._repairs.values():
+            repair()
         self.topic.deliver(all_of_them=True)
         for client in self.clients:
             while not client.content:
@@ -301,7 +298,7 @@ class Simulation:
                             walk.took([one.letter])
                         elif purges and one.kind.would_fail:
                             self._note(f"purge for {service}: {one.explanation}")
-                            self.purged[service].add(one.letter.message.body)
+                            self.system.purged[service].add(one.letter.message.body)
                             letters.delete([one.letter])
                             walk.took([one.letter])
                             self.observer.reached.add(PURGE)
@@ -316,9 +313,9 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--seeds", type=_count, default=1000, metavar="N", help="how many seeds (default: 1000)")
-    parser.add_argument("--first", type=_count, default=0, metavar="N", help="the first of them (default: 0)")
-    parser.add_argument("--seed", type=_count, metavar="N", help="replay this one alone")
+    parser.add_argument("--seeds", type=int, default=1000, metavar="N", help="how many seeds (default: 1000)")
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="the first of them (default: 0)")
+    parser.add_argument("--seed", type=int, metavar="N", help="replay this one alone")
     options = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
     console = Console(highlight=False, soft_wrap=True)
@@ -331,18 +328,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(seeds: range, console: Console) -> int:
-    started, orders, faults, failed = time.monotonic(), 0, 0, 0
-    reached: Counter[str] = Counter()
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(f"{len(seeds):,} seeds", total=len(seeds))
-        for result in _results(seeds):
-            orders, faults, failed = orders + result.orders, faults + result.faults, failed + bool(result.breaches)
-            reached.update(result.reached)
-            progress.advance(task)
+    started = time.monotonic()
+    results = []
+    with ProcessPoolExecutor(os.cpu_count(), initializer=logging.disable, initargs=(logging.CRITICAL,)) as pool:
+        simulated = pool.map(_simulated, seeds, chunksize=CHUNK)
+        quiet = not console.is_terminal
+        for result in track(simulated, "Seeds", len(seeds), console=console, transient=True, disable=quiet):
+            results.append(result)
             _show_breaches(result, console)
-    seconds = time.monotonic() - started
+    seconds, failed = time.monotonic() - started, sum(bool(result.breaches) for result in results)
+    orders, faults = sum(result.orders for result in results), sum(result.faults for result in results)
     verdict = f"{failed:,} seeds failed" if failed else "every invariant holds"
     console.print(f"{len(seeds):,} seeds, {orders:,} orders, {faults:,} faults, {seconds:.0f} s: {verdict}")
+    reached = Counter(what for result in results for what in result.reached)
     console.print("Seeds that came to " + ", ".join(f"{what}: {reached[what]:,}" for what in sorted(RARE)))
     missed = sorted(RARE - reached.keys()) if len(seeds) >= ENOUGH_SEEDS else []
     if missed:
@@ -350,23 +348,12 @@ def _run(seeds: range, console: Console) -> int:
     return FAILED if failed or missed else OK
 
 
-def _results(seeds: range) -> Iterator[Result]:
-    """In the order of the seeds, from one process for each core."""
-    chunks = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
-    with ProcessPoolExecutor(os.cpu_count(), initializer=logging.disable, initargs=(logging.CRITICAL,)) as pool:
-        for results in pool.map(_simulated, chunks):
-            yield from results
-
-
-def _simulated(seeds: range) -> list[Result]:
-    """The results of ``seeds``. An error in one is a breach, and ends no other."""
-    results = []
-    for seed in seeds:
-        try:
-            results.append(Simulation(seed).run())
-        except Exception as error:
-            results.append(Result(seed, [Breach(1, f"seed {seed}", f"breaks off: {error!r}")], 0, 0, frozenset()))
-    return results
+def _simulated(seed: int) -> Result:
+    """The result of a seed. An error in it is a breach, and ends no other."""
+    try:
+        return Simulation(seed).run()
+    except Exception as error:
+        return Result(seed, [Breach(1, f"seed {seed}", f"breaks off: {error!r}")], 0, 0, frozenset())
 
 
 def _replay(seed: int, console: Console) -> int:
@@ -381,13 +368,6 @@ def _show_breaches(result: Result, console: Console) -> None:
         console.print(f"seed {result.seed}: {breach}", style="red", markup=False)
     if result.breaches:
         console.print(f"  again: python -m tests.faults.simulation --seed {result.seed}", markup=False)
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("must not be negative")
-    return number
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import Any
 
 from ulid import ULID
@@ -175,7 +176,7 @@ class MailWatch:
 
     def __init__(self) -> None:
         self.excused: Counter[str] = Counter()
-        self._steps = 0
+        self._steps = count()
         self._lives: Counter[str] = Counter()
         self._read_at: dict[str, int] = {}
         self._senders: defaultdict[str, set[tuple[str, int]]] = defaultdict(set)
@@ -183,19 +184,19 @@ class MailWatch:
 
     def read(self, process: str) -> None:
         """The process has read the orders of its batch."""
-        self._read_at[process] = self._step()
+        self._read_at[process] = next(self._steps)
 
     def sent(self, process: str, order_id: str) -> None:
         """A mail is excused when this life of the process is not the first to send it, sends it for the first time, and
         could not know that it was recorded."""
         life, senders = (process, self._lives[process]), self._senders[order_id]
-        knew = self._recorded_at.get(order_id, self._step()) < self._read_at[process]
+        knew = self._recorded_at.get(order_id, next(self._steps)) < self._read_at[process]
         if senders and life not in senders and not knew:
             self.excused[order_id] += 1
         senders.add(life)
 
     def committed(self, transitions: Sequence[Transition]) -> None:
-        now = self._step()
+        now = next(self._steps)
         for transition in transitions:
             if transition.after.notified_at is not None:
                 self._recorded_at.setdefault(transition.before.order_id, now)
@@ -203,45 +204,30 @@ class MailWatch:
     def died(self, process: str) -> None:
         self._lives[process] += 1
 
-    def _step(self) -> int:
-        self._steps += 1
-        return self._steps
-
-
-@dataclass(frozen=True, slots=True)
-class Letters:
-    """Message bodies by service: the ``poison`` put into its queue, and what the operator ``purged``.
-
-    ``misdated``: messages that are poison or not, depending on what became of their order meanwhile.
-    """
-
-    poison: Mapping[str, Set[str]] = field(default_factory=dict)
-    purged: Mapping[str, Set[str]] = field(default_factory=dict)
-    misdated: Set[str] = frozenset()
-
 
 class WatchedSystem(System):
-    """A system with an `Observer` around ``inject``. ``accepted``: the ids of the orders that the API accepted."""
+    """A system with an `Observer` around ``inject``. ``accepted``: the ids of the orders that the API accepted.
 
-    def __init__(
-        self,
-        stock: Mapping[str, int],
-        inject: Tap = straight_through,
-        *,
-        skew: Mapping[str, int] | None = None,
-        **options: Any,
-    ) -> None:
-        clocks_lie = any(abs(milliseconds) >= DAY_MS for milliseconds in (skew or {}).values())
+    Message bodies by service: the ``poison`` put into its queue, and what the operator ``purged``. ``misdated``: bodies
+    that are poison or not, depending on what became of their order meanwhile.
+    """
+
+    def __init__(self, stock: Mapping[str, int], inject: Tap = straight_through, **options: Any) -> None:
+        skews = (options.get("skew") or {}).values()
+        clocks_lie = any(abs(milliseconds) >= DAY_MS for milliseconds in skews)
         self.observer = Observer(inject, lambda: self.clock_of("relay").now_ms(), clocks_lie)
         self.accepted: list[str] = []
-        super().__init__(stock, tap=self.observer, skew=skew, **options)
+        self.poison: defaultdict[str, set[str]] = defaultdict(set)
+        self.purged: defaultdict[str, set[str]] = defaultdict(set)
+        self.misdated: set[str] = set()
+        super().__init__(stock, tap=self.observer, **options)
 
     def place(self, *args: Any, **options: Any) -> Order:
         order = super().place(*args, **options)
         self.accepted.append(order.order_id)
         return order
 
-    def breaches(self, max_seconds: float = 4 * 3600, letters: Letters | None = None) -> list[Breach]:
+    def breaches(self, max_seconds: float = 4 * 3600) -> list[Breach]:
         """The breaches of all invariants, once nothing is left to do. That must be within ``max_seconds``."""
         is_quiet = self.run_until_quiet(max_seconds)
         entries = [entry for order_id in self.tables.orders for entry in self.audit.trail(order_id)]
@@ -254,7 +240,7 @@ class WatchedSystem(System):
             *self.observer.refusals,
             *self._of_stock(),
             *self._of_the_audit_log(recorded, unrecorded),
-            *self._of_dead_letters(letters or Letters()),
+            *self._of_dead_letters(),
             *check_publications(self.observer.published, self.observer.publications_excused),
         ]
 
@@ -294,14 +280,14 @@ class WatchedSystem(System):
         for event_id in self.observer.published.keys() - recorded.keys() - unrecorded:
             yield Breach(4, event_id, "was published, but is in no order's trail")
 
-    def _of_dead_letters(self, letters: Letters) -> Iterator[Breach]:
+    def _of_dead_letters(self) -> Iterator[Breach]:
         """Dead letters are poison. All poison is there, or was purged, or was deleted by SQS after its retention."""
         for service, dlq in self.dlqs.items():
-            poison, purged = letters.poison.get(service, frozenset()), letters.purged.get(service, frozenset())
-            dead = _bodies(dlq) - letters.misdated
+            poison, purged = self.poison[service], self.purged[service]
+            dead = _bodies(dlq) - self.misdated
             gone = purged | {*dlq.expired, *self.queues[service].expired}
             yield from check_poison(service, dead, (poison - gone) | (poison & dead))
-            for body in sorted(purged - poison - letters.misdated):
+            for body in sorted(purged - poison - self.misdated):
                 yield Breach(5, service, f"work was purged that can be done: {body[:120]}")
 
     def _expired_before_audit(self) -> frozenset[str]:

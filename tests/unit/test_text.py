@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from shopflow.domain.text import flaw
 from shopflow.errors import ContractBreach, InvalidRequest
 
 CONTRACTS = Contracts(load_catalog())
+PYTHONS = re.compile(r"(?<!\w)'|\b(None|True|False|Decimal|dict|list|str|int|float|sys|NoneType|\w+Error|codec|char)\b")
 REQUEST = '{"customerId": "CUST-001", "items": [{"productId": "PROD-001", "quantity": 1}]}'
 
 UNSENDABLE = ["\ufffe", "\uffff", "\x00", "\x08", "\x0b", "\x1f", "\ud800", "\udfff"]
@@ -123,3 +125,4 @@ def test_a_text_that_is_not_json_is_refused_in_plain_words(text: bytes, message:
     with pytest.raises(ValueError, match=r".") as refused:
         jsontext.loads(text)
     assert str(refused.value) == message
+    assert not PYTHONS.search(message)
