@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from shopflow.clock import Clock
-
 
 class ManualClock:
     """`shopflow.clock.Clock`. ``now`` is in milliseconds."""
@@ -21,7 +19,7 @@ class ManualClock:
 class SkewedClock:
     """``clock`` with that many milliseconds added (negative: it is behind)."""
 
-    def __init__(self, clock: Clock, ahead_ms: int) -> None:
+    def __init__(self, clock: ManualClock, ahead_ms: int) -> None:
         self._clock = clock
         self._ahead_ms = ahead_ms
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from typing import Any, cast
 
 from api.caches import ProductCache
@@ -101,7 +102,7 @@ class System:
         self._wake_at: dict[str, int] = {}
         self._at_work: set[str] = set()
         self.relay_enabled = relay
-        self._keys = 0
+        self._keys = count(1)
         more = [f"{name}-{number}" for name, count in (scale or {}).items() for number in range(2, count + 1)]
         self.consumers = {name: self._consumer(name) for name in (*self.queues, *more)}
         self.api = self._api()
@@ -261,7 +262,7 @@ class System:
             orders=ports.orders,
             publish=publish,
             headers=ports.headers,
-            new_key=self._new_key,
+            new_key=lambda: f"key-{next(self._keys)}",
         )
 
     def _relay(self) -> Relay:
@@ -272,10 +273,6 @@ class System:
     def clock_of(self, name: str) -> SkewedClock:
         """The clock that a service sees."""
         return SkewedClock(self.clock, self._skew.get(service_of(name), 0))
-
-    def _new_key(self) -> str:
-        self._keys += 1
-        return f"key-{self._keys}"
 
     def ports(self, name: str) -> Ports:
         """The view that a service has of the world, through the tap."""

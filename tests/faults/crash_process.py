@@ -38,10 +38,8 @@ from botocore.compat import HTTPHeaders
 from botocore.httpsession import URLLib3Session
 from urllib3 import HTTPResponse
 
-import api.service
-from shopflow.clock import Clock, HeaderFactory
+from shopflow.messaging import relay
 from shopflow.ports import Charge, Decline, Mail
-from tests.clocks import SkewedClock
 from workers.gateway import SimulatedGateway
 from workers.notification import OrderMailer
 
@@ -130,12 +128,12 @@ class Hook:
 
 
 def main() -> None:
+    relay._FIRST_LOOKS_MS = (6_000, *relay._FIRST_LOOKS_MS)  # so that no run waits half a minute for the relay
     label, module, *arguments = sys.argv[1:]
     hook = Hook(label, Path(os.environ["CRASH_FOLDER"]))
     hook_aws(hook)
     hook_gateway(hook)
     hook_mailer(hook)
-    set_clock_back(int(os.environ.get("CRASH_CLOCK_BEHIND_MS", "0")))
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
@@ -184,15 +182,6 @@ def hook_mailer(hook: Hook) -> None:
         hook.around("send", mail.order_id, partial(original, self, mail), lambda _: {"mailed": mail.order_id})
 
     OrderMailer.send = send  # type: ignore[method-assign]
-
-
-def set_clock_back(milliseconds: int) -> None:
-    """The Order Service dates its orders back. Its relay has the right clock, so it looks at them sooner."""
-
-    def headers(clock: Clock) -> HeaderFactory:
-        return HeaderFactory(SkewedClock(clock, -milliseconds))
-
-    api.service.HeaderFactory = headers  # type: ignore[assignment, attr-defined]
 
 
 def _refusal(request: AWSPreparedRequest) -> AWSResponse:

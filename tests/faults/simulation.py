@@ -60,17 +60,12 @@ END_OF_TIME = "9999-12-31T23:59:59.999Z"
 
 @dataclass(slots=True)
 class Client:
-    """Asks for one order, under one key, until it gets an answer. An ``anxious`` client then asks once more."""
+    """Asks for one order, under one key, until it has its ``answers``: one, or for an anxious client two."""
 
     key: str
     wanted: dict[str, int]
     payment_method: str | None
-    anxious: bool
-    answered: bool = False
-
-    @property
-    def content(self) -> bool:
-        return self.answered and not self.anxious
+    answers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +144,7 @@ class Simulation:
         products = [product.product_id for product in self.system.twins.products.all()]
         chosen = self.rand.sample(products, self.rand.randint(1, min(2, len(products))))
         wanted = {product_id: self.rand.randint(1, 3) for product_id in chosen}
-        return Client(f"client {number}", wanted, self.rand.choice(METHODS), anxious=self.rand.random() < 0.3)
+        return Client(f"client {number}", wanted, self.rand.choice(METHODS), answers=1 + (self.rand.random() < 0.3))
 
     def _stormy_moment(self) -> None:
         """Most services make a round, then all stand still for a while: Audit may be too late for the relay's look."""
@@ -200,7 +195,7 @@ class Simulation:
             self._repairs.popitem()[1]()
 
     def _somebody_asks(self) -> None:
-        waiting = [client for client in self.clients if not client.content]
+        waiting = [client for client in self.clients if client.answers > 0]
         if waiting:
             self._ask(self.rand.choice(waiting))
 
@@ -211,8 +206,7 @@ class Simulation:
             self._note(f"{client.key} gets no order: {error!r}")
             return
         self._note(f"{client.key} gets {order.order_id}: {client.wanted} {client.payment_method}")
-        client.anxious = client.anxious and not client.answered
-        client.answered = True
+        client.answers -= 1
 
     def _relay_looks(self) -> None:
         """The relay looks at an order, due or not."""
@@ -275,7 +269,7 @@ class Simulation:
             repair()
         self.topic.deliver(all_of_them=True)
         for client in self.clients:
-            while not client.content:
+            while client.answers > 0:
                 self._ask(client)
         end = self.clock.now + CALM_SECONDS * 1000
         while not self.system.drained() and self.clock.now < end:

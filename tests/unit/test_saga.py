@@ -68,27 +68,19 @@ def test_a_message_that_comes_again_changes_nothing(service: str, payment_method
     assert dead_letters(system) == {}
 
 
-@pytest.mark.parametrize(
-    ("service", "method"),
-    [
-        ("inventory", "orders.commit"),
-        ("inventory", "products.read"),
-        ("notification", "orders.commit"),
-        ("notification", "mailer.send"),
-        ("audit", "audit.insert"),
-    ],
-)
+SLOW = ["inventory orders.commit", "inventory products.read", "notification mailer.send", "audit audit.insert"]
+
+
+@pytest.mark.parametrize("slow", [*SLOW, "notification orders.commit_each"])
 @pytest.mark.parametrize("payment_method", [VISA, EXPIRED])
-def test_calls_that_hang_until_their_time_limit_make_no_dead_letter(
-    service: str, method: str, payment_method: str
-) -> None:
+def test_calls_that_hang_until_their_time_limit_make_no_dead_letter(slow: str, payment_method: str) -> None:
     """Of the services that make their calls one after the other. Payment makes those of a batch at the same time."""
 
     def hang(_: partial[Any]) -> Any:
         system.clock.advance(21)
         raise Unavailable("no answer")
 
-    fault = Fault(service, method, hang)
+    fault = Fault(*slow.split(), hang)
     system = System({"A": 100}, tap=fault)
     for _ in range(12):
         system.place({"A": 1}, payment_method)
