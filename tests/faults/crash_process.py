@@ -38,7 +38,7 @@ from botocore.compat import HTTPHeaders
 from botocore.httpsession import URLLib3Session
 from urllib3 import HTTPResponse
 
-from shopflow.messaging import relay
+from shopflow.messaging import sweep
 from shopflow.ports import Charge, Decline, Mail
 from workers.gateway import SimulatedGateway
 from workers.notification import OrderMailer
@@ -128,7 +128,7 @@ class Hook:
 
 
 def main() -> None:
-    relay._FIRST_LOOKS_MS = (6_000, *relay._FIRST_LOOKS_MS)  # so that no run waits half a minute for the relay
+    sweep._FIRST_LOOKS_MS = (6_000, *sweep._FIRST_LOOKS_MS)  # so that no run waits half a minute for the relay
     label, module, *arguments = sys.argv[1:]
     hook = Hook(label, Path(os.environ["CRASH_FOLDER"]))
     hook_aws(hook)

@@ -80,7 +80,8 @@ def test_calls_that_hang_until_their_time_limit_make_no_dead_letter(slow: str, p
         system.clock.advance(21)
         raise Unavailable("no answer")
 
-    fault = Fault(*slow.split(), hang)
+    service, method = slow.split()
+    fault = Fault(service, method, hang)
     system = System({"A": 100}, tap=fault)
     for _ in range(12):
         system.place({"A": 1}, payment_method)
