@@ -30,8 +30,8 @@ class Notification(Handler):
         """Sends the mails, then records them. If the process dies in between, the customers get the mail twice."""
         orders = self._orders.read({event.order_id for event in events})
         outcomes = attempt_each(lambda event: attempt(self._send, event, orders), events, self._clock)
-        sent = {event.order_id for event, outcome in zip(events, outcomes, strict=True) if isinstance(outcome, Done)}
-        failures = self._record(orders[order_id] for order_id in sent)
+        sent = [event.order_id for event, outcome in zip(events, outcomes, strict=True) if isinstance(outcome, Done)]
+        failures = self._record(orders[order_id] for order_id in dict.fromkeys(sent))
         return [
             failures.get(event.order_id, outcome) if isinstance(outcome, Done) else outcome
             for event, outcome in zip(events, outcomes, strict=True)

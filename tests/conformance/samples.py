@@ -18,11 +18,10 @@ from shopflow.messaging.outbox import stored_event
 from shopflow.ports import Orders, Products
 
 CATALOG, HEADERS = load_catalog(), HeaderFactory(SystemClock())
-DECLINED = "Card expired"
 
 
-def fresh_id(prefix: str) -> str:
-    return f"{prefix}-{os.urandom(8).hex().upper()}"
+def fresh_id(prefix: str, size: int = 8) -> str:
+    return f"{prefix}-{os.urandom(size).hex().upper()}"
 
 
 def header(event_type: EventType, cause: EventHeader | None = None) -> EventHeader:
@@ -34,16 +33,11 @@ def a_line(product_id: str = "PROD-001", quantity: int = 2) -> Line:
     return Line(product_id, "Wireless Headphones", quantity, Decimal("49.90"))
 
 
-def an_order(*lines: Line) -> Order:
+def an_order(*lines: Line, order_id: str | None = None) -> Order:
     """A new order, not stored."""
     created = header(EventType.ORDER_CREATED)
-    order = Order(
-        order_id=fresh_id("ORD"),
-        customer_id="CUST-001",
-        lines=lines or (a_line(), Line("PROD-003", "USB-C Hub", 1, Decimal("30.00"))),
-        created_at=created.time_ms,
-        updated_at=created.time_ms,
-    )
+    lines = lines or (a_line(), Line("PROD-003", "USB-C Hub", 1, Decimal("30.00")))
+    order = Order(order_id or fresh_id("ORD", 4), "CUST-001", lines, created.time_ms, created.time_ms)
     return steps.create(order, created)
 
 
@@ -55,7 +49,7 @@ def a_declined_order(orders: Orders) -> Order:
     """A stored order whose payment failed, with its stock not released and its customer not notified."""
     order = a_placed_order(orders)
     order = made(orders, reserved(order))
-    return made(orders, steps.decline(order, header(EventType.PAYMENT_FAILED, order.outbox), DECLINED))
+    return made(orders, declined(order))
 
 
 def a_product(products: Products, stock: int) -> Product:
@@ -77,8 +71,16 @@ def charged(order: Order) -> Transition:
     return steps.charge(order, header(EventType.PAYMENT_PROCESSED, order.outbox), "TXN-1", order.total_amount)
 
 
+def declined(order: Order) -> Transition:
+    return steps.decline(order, header(EventType.PAYMENT_FAILED, order.outbox), "Card expired")
+
+
 def released(order: Order) -> Transition:
     return steps.release(order, header(EventType.INVENTORY_RELEASED, order.outbox))
+
+
+def notified(order: Order) -> Transition:
+    return steps.notify(order, header(EventType.ORDER_CREATED).time_ms)
 
 
 def made(orders: Orders, transition: Transition) -> Order:

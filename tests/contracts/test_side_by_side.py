@@ -19,7 +19,7 @@ from shopflow.domain.order import EventType, create
 from shopflow.errors import ContractBreach
 from shopflow.messaging.outbox import stored_event
 from tests.clocks import ManualClock
-from tests.unit.making import pending
+from tests.conformance.samples import an_order
 
 CREATED = EventType.ORDER_CREATED
 OLD, NEW = "1.0", "1.1"
@@ -45,7 +45,7 @@ def catalogs(tmp_path_factory: pytest.TempPathFactory) -> Versions:
 
 def created(catalog: Catalog, **more: object) -> Event:
     """The event of a new order as a service with ``catalog`` makes it, with ``more`` in its payload."""
-    event = stored_event(catalog, create(pending(), HeaderFactory(ManualClock()).new(CREATED)))
+    event = stored_event(catalog, create(an_order(), HeaderFactory(ManualClock()).new(CREATED)))
     return replace(event, payload={**event.payload, **more})
 
 

@@ -10,9 +10,7 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from rich.console import Console
@@ -21,64 +19,40 @@ from rich.table import Table
 
 from shopflow.invariants import Breach
 from tests.faults.lasting import absences, cases, damaged_rows, wrong_clocks
-from tests.faults.matrix import CASES, breaches_undisturbed, points
+from tests.faults.matrix import CASES, points, undisturbed
 from tests.faults.mutants import MUTANTS, Mutant
 from tests.faults.simulation import Simulation
+from tests.faults.verdict import Trial
 
 OK, FAILED = 0, 1
 MAX_CHARS = 70
 FIRST_SEEDS = range(20)
 MORE_SEEDS = range(20, 300)
-CONTROL = Mutant("unchanged", "The code as it is.")
+CONTROL, UNCHANGED = "unchanged", Mutant("The code as it is.")
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One run that may catch a mutant."""
-
-    name: str
-    breaches: Callable[[], list[Breach]]
-
-
-@dataclass(frozen=True, slots=True)
-class Caught:
-    """The run that caught a mutant, and the first breach in it."""
-
-    by: str
-    breach: Breach
-
-
-def catch(mutant: Mutant) -> Caught | None:
-    """What catches ``mutant``; None when nothing does. The runs made for it come first, to save time."""
+def catch(mutant: Mutant) -> tuple[Trial, Breach] | None:
+    """The run that catches ``mutant``, with the first breach in it. The runs made for it come first, to save time."""
     with mutant.put_in():
-        for trial in chain(_made_for(mutant), trials()):
+        made_for = (trial for trial in trials() if all(words in trial.name for words in mutant.made_for))
+        for trial in chain(made_for if mutant.made_for else (), trials()):
             try:
                 breaches = trial.breaches()
             except Exception as error:  # no run of the unchanged code raises anything
                 breaches = [Breach(1, trial.name, f"breaks off: {error!r}")]
             if breaches:
-                return Caught(trial.name, breaches[0])
+                return trial, breaches[0]
     return None
-
-
-def _made_for(mutant: Mutant) -> Iterator[Trial]:
-    if mutant.made_for:
-        yield from (trial for trial in trials() if all(words in trial.name for words in mutant.made_for))
 
 
 def trials() -> Iterator[Trial]:
     """All runs of the fault tests: the short and the most telling ones first."""
-    for scenario, relay in CASES:
-        yield Trial(f"{scenario.name}, no fault", partial(breaches_undisturbed, scenario, relay))
-    yield from (Trial(str(absence), absence.breaches) for absence in absences())
-    yield from (Trial(str(clock), clock.breaches) for clock in wrong_clocks())
-    yield from (Trial(str(damage), damage.breaches) for damage in damaged_rows())
+    yield from (undisturbed(*case) for case in CASES)
+    yield from chain(absences(), wrong_clocks(), damaged_rows())
     yield from map(_seed, FIRST_SEEDS)
-    for scenario, relay in CASES:
-        for point in points(scenario, relay=relay):
-            yield Trial(str(point), point.breaches)
-    for case in cases():
-        yield Trial(str(case), case.breaches)
+    for case in CASES:
+        yield from points(*case)
+    yield from cases()
     yield from map(_seed, MORE_SEEDS)
 
 
@@ -87,43 +61,39 @@ def _seed(seed: int) -> Trial:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    by_name = {mutant.name: mutant for mutant in MUTANTS}
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults.catch_mutants",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("mutants", nargs="*", metavar="MUTANT", help=f"of {', '.join(by_name)}")
-    names = parser.parse_args(arguments).mutants or list(by_name)
-    if unknown := [name for name in names if name not in by_name]:
+    parser.add_argument("mutants", nargs="*", metavar="MUTANT", help=f"of {', '.join(MUTANTS)}")
+    names = parser.parse_args(arguments).mutants or list(MUTANTS)
+    if unknown := [name for name in names if name not in MUTANTS]:
         parser.error(f"there is no mutant {', '.join(unknown)}")
     logging.disable(logging.CRITICAL)
     try:
-        return _show([by_name[name] for name in names], Console(highlight=False))
+        return _show(names, Console(highlight=False))
     except KeyboardInterrupt:
         return 130
 
 
-def _show(mutants: Sequence[Mutant], console: Console) -> int:
+def _show(names: Sequence[str], console: Console) -> int:
     table = Table("Mutant", "Caught by", "Invariant", "Seconds")
     failed = 0
-    for mutant in (CONTROL, *mutants):
+    for name in (CONTROL, *names):
         started = time.monotonic()
-        with console.status(mutant.name):
-            caught = catch(mutant)
-        as_it_should = (caught is None) == (mutant is CONTROL)
+        with console.status(name):
+            caught = catch(MUTANTS.get(name, UNCHANGED))
+        as_it_should = (caught is None) == (name == CONTROL)
         failed += not as_it_should
-        colour = "" if as_it_should else "[red]"
-        by, found = (caught.by, _one_line(caught.breach)) if caught else ("nothing", "")
-        seconds = f"{time.monotonic() - started:.1f}"
-        table.add_row(*(colour + escape(cell) for cell in (mutant.name, by, found, seconds)))
+        cells = [name, "nothing", "", f"{time.monotonic() - started:.1f}"]
+        if caught:
+            trial, breach = caught
+            cells[1:3] = [trial.name, f"{breach.invariant}: {' '.join(breach.text.split())[:MAX_CHARS]}"]
+        table.add_row(*map(escape, cells), style=None if as_it_should else "red")
     console.print(table)
-    console.print(f"{len(mutants)} mutants: {f'{failed} not as it should be' if failed else 'every one is caught'}")
+    console.print(f"{len(names)} mutants: {f'{failed} not as it should be' if failed else 'every one is caught'}")
     return FAILED if failed else OK
-
-
-def _one_line(breach: Breach) -> str:
-    return f"{breach.invariant}: {' '.join(breach.text.split())[:MAX_CHARS]}"
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from typing import Any
 
 from scripts.console import FAILED, OK, Progress, run_command
 from scripts.infra.stack import write_atomically
-from scripts.services import ORDER, Command, LogFiles, Services
+from scripts.services import ORDER, Command, LogFiles, Services, service_commands
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
 from shopflow.catalog import load_catalog
@@ -58,15 +58,11 @@ QUICK = {
     "SQS_WAIT_SECONDS": "1",
     "SQS_VISIBILITY_SECONDS": "5",
     "LOG_FORMAT": "json",
-    "CRASH_CLOCK_BEHIND_MS": "24000",
 }
-"""The relay looks at an order 6 s after it was placed, not 30."""
 COMMITS, PUBLISH = ("BatchExecuteStatement", "TransactWriteItems"), "PublishBatch"
 POLLS = {"consumer": "ReceiveMessage", "relay": "Scan"}
 """The call that each role repeats while it has nothing to do."""
 Journal = Sequence[Mapping[str, Any]]
-
-
 REFUSED = {
     "happy, order.created refused": "order.created",
     "declined, inventory.released refused": "inventory.released",
@@ -238,9 +234,9 @@ class Lane:
 
 
 def _commands() -> list[Command]:
-    python = (sys.executable, "-u", "-m", "tests.faults.crash_process")
-    modules = {service.name: ("workers", service.name) for service in load_catalog().consumers}
-    return [Command(label, label, (*python, label, *module)) for label, module in {ORDER: ("api",), **modules}.items()]
+    """The services, each started by `tests.faults.crash_process`."""
+    launcher = (sys.executable, "-u", "-m", "tests.faults.crash_process")
+    return [replace(one, argv=(*launcher, one.label, *one.argv[3:])) for one in service_commands(load_catalog())]
 
 
 def _published(journal: Journal) -> Counter[str]:

@@ -38,8 +38,7 @@ from botocore.compat import HTTPHeaders
 from botocore.httpsession import URLLib3Session
 from urllib3 import HTTPResponse
 
-import api.service
-from shopflow.clock import Clock, HeaderFactory, SystemClock
+from shopflow.messaging import sweep
 from shopflow.ports import Charge, Decline, Mail
 from workers.gateway import SimulatedGateway
 from workers.notification import OrderMailer
@@ -129,12 +128,12 @@ class Hook:
 
 
 def main() -> None:
+    sweep._FIRST_LOOKS_MS = (6_000, *sweep._FIRST_LOOKS_MS)  # so that no run waits half a minute for the relay
     label, module, *arguments = sys.argv[1:]
     hook = Hook(label, Path(os.environ["CRASH_FOLDER"]))
     hook_aws(hook)
     hook_gateway(hook)
     hook_mailer(hook)
-    set_clock_back(int(os.environ.get("CRASH_CLOCK_BEHIND_MS", "0")))
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
@@ -165,13 +164,13 @@ def hook_aws(hook: Hook) -> None:
 def hook_gateway(hook: Hook) -> None:
     original = SimulatedGateway.charge
 
-    def facts(key: str) -> Callable[[Charge | Decline], Facts]:
-        return lambda answer: (
-            {"charged": [key, answer.transaction_id, str(answer.amount)]} if isinstance(answer, Charge) else {}
-        )
-
     def charge(self: SimulatedGateway, key: str, amount: Decimal, payment_method: str | None) -> Charge | Decline:
-        return hook.around("charge", key, partial(original, self, key, amount, payment_method), facts(key))
+        def facts(answer: Charge | Decline) -> Facts:
+            if isinstance(answer, Decline):
+                return {}
+            return {"charged": [key, answer.transaction_id, str(answer.amount)]}
+
+        return hook.around("charge", key, partial(original, self, key, amount, payment_method), facts)
 
     SimulatedGateway.charge = charge  # type: ignore[assignment, method-assign]
 
@@ -183,19 +182,6 @@ def hook_mailer(hook: Hook) -> None:
         hook.around("send", mail.order_id, partial(original, self, mail), lambda _: {"mailed": mail.order_id})
 
     OrderMailer.send = send  # type: ignore[method-assign]
-
-
-def set_clock_back(milliseconds: int) -> None:
-    """The Order Service dates its orders back. Its relay has the right clock, so it looks at them sooner."""
-
-    class Behind:
-        def now_ms(self) -> int:
-            return SystemClock().now_ms() - milliseconds
-
-    def headers(_: Clock) -> HeaderFactory:
-        return HeaderFactory(Behind())
-
-    api.service.HeaderFactory = headers  # type: ignore[assignment, attr-defined]
 
 
 def _refusal(request: AWSPreparedRequest) -> AWSResponse:

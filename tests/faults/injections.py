@@ -1,10 +1,10 @@
-"""What the fault tests inject: refusals, lost answers, wrong answers, damaged rows and poison."""
+"""What the fault tests inject: crashes, refusals, lost answers, wrong answers, damaged rows and poison."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -15,13 +15,20 @@ from shopflow.errors import Contention, Unavailable
 from shopflow.memory.tables import Rows
 from shopflow.ports import Charge, Decline
 from tests.system import CATALOG
+from tests.taps import Crash
 
 Instead = Callable[[partial[Any]], Any]
 """What happens instead of a call. It may make the call."""
-EVERYTHING = "*"
-"""The subject of a fault of a method as a whole."""
 DAY = 24 * 3600
-DURATIONS_SECONDS = (5, 60, 600, 3600, 6 * 3600, DAY, 3 * DAY)
+
+
+def crash_before(call: partial[Any]) -> Any:
+    raise Crash
+
+
+def crash_after(call: partial[Any]) -> Any:
+    call()
+    raise Crash
 
 
 def refuse(call: partial[Any]) -> Any:
@@ -31,6 +38,11 @@ def refuse(call: partial[Any]) -> Any:
 def lose_the_answer(call: partial[Any]) -> Any:
     call()
     raise Unavailable("the answer was lost")
+
+
+def break_down(call: partial[Any]) -> Any:
+    """An error that nobody foresaw."""
+    raise KeyError("unforeseen")
 
 
 def subjects_of(method: str, call: partial[Any]) -> list[str]:
@@ -48,28 +60,6 @@ def subjects_of(method: str, call: partial[Any]) -> list[str]:
             return [mail.order_id]
         case _:
             return []
-
-
-class LastingFaults:
-    """The faults that last, by method and subject. ``now`` returns the milliseconds of the clock."""
-
-    def __init__(self, now: Callable[[], int]) -> None:
-        self._now = now
-        self._on: dict[tuple[str, str], tuple[Instead, int]] = {}
-
-    def begin(self, method: str, subject: str, instead: Instead, seconds: float) -> None:
-        self._on[method, subject] = (instead, self._now() + round(seconds * 1000))
-
-    def end_all(self) -> None:
-        self._on.clear()
-
-    def of(self, method: str, subjects: Sequence[str]) -> Instead | None:
-        """What happens instead of a call of ``method`` about ``subjects``."""
-        for subject in (EVERYTHING, *subjects):
-            instead, until = self._on.get((method, subject), (None, 0))
-            if until > self._now():
-                return instead
-        return None
 
 
 Answer = Callable[[Any], Any]
@@ -142,31 +132,20 @@ DAMAGE_TO_PRODUCTS: tuple[tuple[str, Item], ...] = (
 """An attribute, and what somebody writes into it by hand. Without a value the attribute is removed."""
 
 
-@dataclass(frozen=True, slots=True)
-class DamagedRow:
-    """A row with one attribute that somebody has overwritten by hand."""
+def damage(rows: Rows[Any], key: str, name: str, wrong: Item) -> Callable[[], None]:
+    """Overwrite one attribute of a row by hand. Returns what repairs it, unless a service has overwritten it since."""
+    original = rows.data[key].get(name)
 
-    rows: Rows[Any]
-    key: str
-    name: str
-    original: Any
-    wrong: Item
+    def put(value: Any) -> None:
+        others = {one: kept for one, kept in rows.data[key].items() if one != name}
+        rows.data[key] = {**others, name: value} if value else others
 
-    @classmethod
-    def damage(cls, rows: Rows[Any], key: str, name: str, wrong: Item) -> DamagedRow:
-        item = dict(rows.data[key])
-        damaged = cls(rows, key, name, item.pop(name, None), wrong)
-        rows.data[key] = item | ({name: wrong} if wrong else {})
-        return damaged
+    def repair() -> None:
+        if rows.data[key].get(name) == (wrong or None):
+            put(original)
 
-    def repair(self) -> None:
-        """Write back the original, unless a service has overwritten the attribute since."""
-        item = dict(self.rows.data[self.key])
-        if item.get(self.name) == (self.wrong or None):
-            item.pop(self.name, None)
-            if self.original is not None:
-                item[self.name] = self.original
-            self.rows.data[self.key] = item
+    put(wrong)
+    return repair
 
 
 _EXAMPLES: Mapping[str, str] = {

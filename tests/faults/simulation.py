@@ -13,15 +13,15 @@ import os
 import random
 import sys
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import track
 
 from shopflow import jsontext
 from shopflow.errors import InvalidRequest, MalformedRow, Unavailable
@@ -30,10 +30,10 @@ from shopflow.memory.queues import MemoryDeadLetters
 from shopflow.memory.tables import Rows
 from shopflow.messaging.sweep import FIRST_LOOK_SECONDS
 from tests.clocks import ManualClock
-from tests.faults.injections import DAMAGE_TO_ORDERS, DAMAGE_TO_PRODUCTS, DAY, DamagedRow, misrouted_for, poison_for
-from tests.faults.storm import Rates, Storm, StormyAuditLog, StormyOrders, StormyQueue, StormyTopic
-from tests.faults.verdict import DEFERRED, PURGE, RARE, Letters, Observer, breaches_of
-from tests.system import CATALOG, OUTBOX, System, service_of
+from tests.faults.injections import DAMAGE_TO_ORDERS, DAMAGE_TO_PRODUCTS, DAY, damage, misrouted_for, poison_for
+from tests.faults.storm import Storm, StormyAuditLog, StormyOrders, StormyQueue, StormyTopic
+from tests.faults.verdict import DEFERRED, PURGE, RARE, WatchedSystem
+from tests.system import CATALOG, OUTBOX, service_of
 from tests.taps import Crash
 from tests.twins import wire
 from workers.dead_letters import Walk
@@ -60,17 +60,12 @@ END_OF_TIME = "9999-12-31T23:59:59.999Z"
 
 @dataclass(slots=True)
 class Client:
-    """Asks for one order, under one key, until it gets an answer. An ``anxious`` client then asks once more."""
+    """Asks for one order, under one key, until it has its ``answers``: one, or for an anxious client two."""
 
     key: str
     wanted: dict[str, int]
     payment_method: str | None
-    anxious: bool
-    answered: bool = False
-
-    @property
-    def content(self) -> bool:
-        return self.answered and not self.anxious
+    answers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +85,19 @@ class Simulation:
     def __init__(self, seed: int, note: Callable[[str], None] = lambda _: None) -> None:
         self.seed = seed
         self.rand = random.Random(seed)
+        random.seed(seed)  # of the delays that have no source of their own
         self.clock = ManualClock()
         self._print = note
-        self.storm = Storm(self.rand, Rates.draw(self.rand), self.clock.now_ms, self._note)
+        self.storm = Storm(self.rand, self.clock.now_ms, self._note)
         self.storm.interlude = self._interlude
         self.storm.hang = lambda: self._let_pass(HANG_SECONDS)
-        self.observer = Observer(self.storm, lambda: self.system.clock_of("relay").now_ms())
         self._long = self.rand.random() < 0.2
         self._damages = self.rand.random() < 0.3
-        self._damaged: list[DamagedRow] = []
+        self._repairs: dict[str, Callable[[], None]] = {}
         self.topic = StormyTopic(self.storm, self.clock)
         self.system = self._system()
+        self.observer = self.system.observer
         self.clients = [self._client(number) for number in range(self.rand.randint(1, 8))]
-        self.poison: defaultdict[str, set[str]] = defaultdict(set)
-        self.purged: defaultdict[str, set[str]] = defaultdict(set)
-        self.misdated: set[str] = set()
-        self.accepted: list[str] = []
         self.oversold: list[Breach] = []
 
     def run(self) -> Result:
@@ -115,16 +107,13 @@ class Simulation:
             self._stormy_moment()
         self._note("the storm is over")
         self.storm.stop()
-        finished = self._calm()
+        self._calm()
         self.observer.faults += self.storm.faults
-        letters = Letters(self.poison, self.purged, self.misdated)
-        breaches = self.oversold + breaches_of(self.system, self.observer, self.accepted, letters)
-        if not finished:
-            breaches.append(Breach(1, f"seed {self.seed}", f"not quiet after {CALM_SECONDS / 3600:g} hours of calm"))
+        breaches = self.oversold + self.system.breaches(CALM_SECONDS)
         reached = frozenset(self.observer.reached)
         return Result(self.seed, breaches, len(self.system.tables.orders), self.observer.faults, reached)
 
-    def _system(self) -> System:
+    def _system(self) -> WatchedSystem:
         """Little stock, one or two processes for each service, and clocks that differ in half of the runs."""
         rand = self.rand
         twins = wire(
@@ -141,11 +130,10 @@ class Simulation:
         skew = {name: rand.randint(-MAX_SKEW_MS, MAX_SKEW_MS) for name in services} if skewed else {}
         if skewed and rand.random() < 0.2:
             skew[rand.choice(services)] = rand.choice(FAR_OFF_MS)
-            self.observer.clocks_lie = True
-        return System(
+        return WatchedSystem(
             {f"P{number}": rand.randint(0, 8) for number in range(rand.choice((1, 1, 2, 4)))},
+            self.storm,
             seed=self.seed,
-            tap=self.observer,
             scale={service.name: rand.choice((1, 2, 2)) for service in CATALOG.consumers},
             skew=skew,
             clock=self.clock,
@@ -156,7 +144,7 @@ class Simulation:
         products = [product.product_id for product in self.system.twins.products.all()]
         chosen = self.rand.sample(products, self.rand.randint(1, min(2, len(products))))
         wanted = {product_id: self.rand.randint(1, 3) for product_id in chosen}
-        return Client(f"client {number}", wanted, self.rand.choice(METHODS), anxious=self.rand.random() < 0.3)
+        return Client(f"client {number}", wanted, self.rand.choice(METHODS), answers=1 + (self.rand.random() < 0.3))
 
     def _stormy_moment(self) -> None:
         """Most services make a round, then all stand still for a while: Audit may be too late for the relay's look."""
@@ -167,7 +155,8 @@ class Simulation:
                     self.system.step(name)
                 else:
                     self.storm.faults += 1
-        self.observer.reached |= {DEFERRED} if self.system.has_deferred() else set()
+        has_deferred = any(consumer.has_deferred for consumer in self.system.consumers.values())
+        self.observer.reached |= {DEFERRED} if has_deferred else set()
         self.oversold += check_levels(self.system.twins.products.all())
         pauses = LONG_PAUSES_SECONDS if self._long and self.rand.random() < 0.1 else PAUSES_SECONDS
         pause = self.rand.choice(pauses)
@@ -202,11 +191,11 @@ class Simulation:
             self._misroute()
         elif draw < 0.7 and self._damages:
             self._damage()
-        elif draw < 0.72 and self._damaged:
-            self._damaged.pop().repair()
+        elif draw < 0.72 and self._repairs:
+            self._repairs.popitem()[1]()
 
     def _somebody_asks(self) -> None:
-        waiting = [client for client in self.clients if not client.content]
+        waiting = [client for client in self.clients if client.answers > 0]
         if waiting:
             self._ask(self.rand.choice(waiting))
 
@@ -217,9 +206,7 @@ class Simulation:
             self._note(f"{client.key} gets no order: {error!r}")
             return
         self._note(f"{client.key} gets {order.order_id}: {client.wanted} {client.payment_method}")
-        self.accepted.append(order.order_id)
-        client.anxious = client.anxious and not client.answered
-        client.answered = True
+        client.answers -= 1
 
     def _relay_looks(self) -> None:
         """The relay looks at an order, due or not."""
@@ -235,7 +222,7 @@ class Simulation:
     def _poison(self) -> None:
         service = self.rand.choice(CATALOG.consumers).name
         body = poison_for(service, self.rand)
-        self.poison[service].add(body)
+        self.system.poison[service].add(body)
         self.system.queues[service].send(body)
         self._note(f"poison for {service}: {body[:60]}")
 
@@ -255,7 +242,7 @@ class Simulation:
         """A copy of an order's first event, dated so late that no event can come after it."""
         if entry := next(iter(self.system.audit.trail(order_id)), None):
             text = jsontext.dumps({**entry.event.to_json(), "timestamp": END_OF_TIME})
-            self.misdated.add(text)
+            self.system.misdated.add(text)
             self.system.queues["inventory"].send(text)
 
     def _damage(self) -> None:
@@ -264,11 +251,11 @@ class Simulation:
         of_orders = self.rand.random() < 0.5
         rows: Rows[Any] = tables.orders if of_orders else tables.products
         choices = DAMAGE_TO_ORDERS if of_orders else DAMAGE_TO_PRODUCTS
-        intact = sorted(set(rows) - {one.key for one in self._damaged})
+        intact = sorted(set(rows) - self._repairs.keys())
         if intact:
             key = self.rand.choice(intact)
             name, wrong = self.rand.choice([one for one in choices if one[0] in rows.data[key]] or choices)
-            self._damaged.append(DamagedRow.damage(rows, key, name, wrong))
+            self._repairs[key] = damage(rows, key, name, wrong)
             self._note(f"{key}: {name} is overwritten")
             self.storm.faults += 1
 
@@ -276,19 +263,18 @@ class Simulation:
         self.clock.advance(seconds)
         self.topic.deliver()
 
-    def _calm(self) -> bool:
-        """Nothing fails any more, and the operator handles the dead letters. Returns whether everything finishes."""
-        while self._damaged:
-            self._damaged.pop().repair()
+    def _calm(self) -> None:
+        """Nothing fails any more, and the operator handles the dead letters."""
+        for repair in self._repairs.values():
+            repair()
         self.topic.deliver(all_of_them=True)
         for client in self.clients:
-            while not client.content:
+            while client.answers > 0:
                 self._ask(client)
         end = self.clock.now + CALM_SECONDS * 1000
         while not self.system.drained() and self.clock.now < end:
             self.system.tick()
         self._handle_dead_letters()
-        return self.system.run_until_quiet(CALM_SECONDS)
 
     def _handle_dead_letters(self) -> None:
         """The operator redrives what would succeed, and in half of the runs purges what would fail again."""
@@ -306,7 +292,7 @@ class Simulation:
                             walk.took([one.letter])
                         elif purges and one.kind.would_fail:
                             self._note(f"purge for {service}: {one.explanation}")
-                            self.purged[service].add(one.letter.message.body)
+                            self.system.purged[service].add(one.letter.message.body)
                             letters.delete([one.letter])
                             walk.took([one.letter])
                             self.observer.reached.add(PURGE)
@@ -321,9 +307,9 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--seeds", type=_count, default=1000, metavar="N", help="how many seeds (default: 1000)")
-    parser.add_argument("--first", type=_count, default=0, metavar="N", help="the first of them (default: 0)")
-    parser.add_argument("--seed", type=_count, metavar="N", help="replay this one alone")
+    parser.add_argument("--seeds", type=int, default=1000, metavar="N", help="how many seeds (default: 1000)")
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="the first of them (default: 0)")
+    parser.add_argument("--seed", type=int, metavar="N", help="replay this one alone")
     options = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
     console = Console(highlight=False, soft_wrap=True)
@@ -336,18 +322,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(seeds: range, console: Console) -> int:
-    started, orders, faults, failed = time.monotonic(), 0, 0, 0
-    reached: Counter[str] = Counter()
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(f"{len(seeds):,} seeds", total=len(seeds))
-        for result in _results(seeds):
-            orders, faults, failed = orders + result.orders, faults + result.faults, failed + bool(result.breaches)
-            reached.update(result.reached)
-            progress.advance(task)
+    started = time.monotonic()
+    results = []
+    with ProcessPoolExecutor(os.cpu_count(), initializer=logging.disable, initargs=(logging.CRITICAL,)) as pool:
+        simulated = pool.map(_simulated, seeds, chunksize=CHUNK)
+        quiet = not console.is_terminal
+        for result in track(simulated, "Seeds", len(seeds), console=console, transient=True, disable=quiet):
+            results.append(result)
             _show_breaches(result, console)
-    seconds = time.monotonic() - started
+    seconds, failed = time.monotonic() - started, sum(bool(result.breaches) for result in results)
+    orders, faults = sum(result.orders for result in results), sum(result.faults for result in results)
     verdict = f"{failed:,} seeds failed" if failed else "every invariant holds"
     console.print(f"{len(seeds):,} seeds, {orders:,} orders, {faults:,} faults, {seconds:.0f} s: {verdict}")
+    reached = Counter(what for result in results for what in result.reached)
     console.print("Seeds that came to " + ", ".join(f"{what}: {reached[what]:,}" for what in sorted(RARE)))
     missed = sorted(RARE - reached.keys()) if len(seeds) >= ENOUGH_SEEDS else []
     if missed:
@@ -355,23 +342,12 @@ def _run(seeds: range, console: Console) -> int:
     return FAILED if failed or missed else OK
 
 
-def _results(seeds: range) -> Iterator[Result]:
-    """In the order of the seeds, from one process for each core."""
-    chunks = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
-    with ProcessPoolExecutor(os.cpu_count(), initializer=logging.disable, initargs=(logging.CRITICAL,)) as pool:
-        for results in pool.map(_simulated, chunks):
-            yield from results
-
-
-def _simulated(seeds: range) -> list[Result]:
-    """The results of ``seeds``. An error in one is a breach, and ends no other."""
-    results = []
-    for seed in seeds:
-        try:
-            results.append(Simulation(seed).run())
-        except Exception as error:
-            results.append(Result(seed, [Breach(1, f"seed {seed}", f"breaks off: {error!r}")], 0, 0, frozenset()))
-    return results
+def _simulated(seed: int) -> Result:
+    """The result of a seed. An error in it is a breach, and ends no other."""
+    try:
+        return Simulation(seed).run()
+    except Exception as error:
+        return Result(seed, [Breach(1, f"seed {seed}", f"breaks off: {error!r}")], 0, 0, frozenset())
 
 
 def _replay(seed: int, console: Console) -> int:
@@ -386,13 +362,6 @@ def _show_breaches(result: Result, console: Console) -> None:
         console.print(f"seed {result.seed}: {breach}", style="red", markup=False)
     if result.breaches:
         console.print(f"  again: python -m tests.faults.simulation --seed {result.seed}", markup=False)
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("must not be negative")
-    return number
 
 
 if __name__ == "__main__":

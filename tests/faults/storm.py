@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,15 +15,7 @@ from shopflow.memory.queues import MemoryQueue, MemoryTopic
 from shopflow.memory.tables import MemoryAuditLog, MemoryOrders, Tables
 from shopflow.ports import Message, Outgoing
 from tests.clocks import ManualClock
-from tests.faults.injections import (
-    DURATIONS_SECONDS,
-    EVERYTHING,
-    LastingFaults,
-    lose_the_answer,
-    nonsense_for,
-    refuse,
-    subjects_of,
-)
+from tests.faults.injections import DAY, Instead, lose_the_answer, nonsense_for, refuse, subjects_of
 from tests.taps import Crash
 
 MAX_DEPTH = 2
@@ -32,53 +23,50 @@ MAX_DEPTH = 2
 RACES = 3
 """An interlude is this many times as likely between a decision and its commit, where races are lost."""
 MAX_DELIVERY_SECONDS = 120
+EVERYTHING = "*"
+"""The subject of a fault of a method as a whole."""
+DURATIONS_SECONDS = (5, 60, 600, 3600, 6 * 3600, DAY, 3 * DAY)
 AUDIT_ERRORS: tuple[Callable[[str], Exception], ...] = (Unavailable, Contention, ValueError)
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """How often things go wrong, 0-1.
+MAX_RATES = {
+    "crash": 0.06,
+    "lost": 0.06,
+    "throttled": 0.1,
+    "interlude": 0.3,
+    "doubled": 0.3,
+    "late": 0.4,
+    "failed": 0.2,
+    "few": 1,
+    "lasting": 0.02,
+    "nonsense": 0.3,
+    "hanging": 0.5,
+}
+"""How often things go wrong in the worst storm, 0-1.
 
-    Of calls: ``crash``, ``lost`` (the answer), ``throttled``, ``interlude``; ``lasting`` and ``nonsense`` begin faults
-    that last, ``nonsense`` only of the gateway and the mailer; ``hanging``: of calls without an answer, those that take
-    their whole time limit. Of deliveries: ``doubled``, ``late``. Of a batch's entries: ``failed``. Of receives:
-    ``few``, those that answer with less than there is.
-    """
-
-    crash: float
-    lost: float
-    throttled: float
-    interlude: float
-    doubled: float
-    late: float
-    failed: float
-    few: float
-    lasting: float
-    nonsense: float
-    hanging: float
-
-    @classmethod
-    def draw(cls, rand: random.Random) -> Rates:
-        """About half of all kinds, so that some runs are about one thing only."""
-        most = (0.06, 0.06, 0.1, 0.3, 0.3, 0.4, 0.2, 1, 0.02, 0.3, 0.5)
-        return cls(*(rand.random() * rate if rand.random() < 0.5 else 0 for rate in most))
+Of calls: ``crash``, ``lost`` (the answer), ``throttled``, ``interlude``; ``lasting`` and ``nonsense`` begin faults that
+last, ``nonsense`` only of the gateway and the mailer; ``hanging``: of calls without an answer, those that take their
+whole time limit. Of deliveries: ``doubled``, ``late``. Of a batch's entries: ``failed``. Of receives: ``few``, those
+that answer with less than there is.
+"""
 
 
 class Storm:
-    """A `Tap` that injects faults until it is stopped.
+    """A `Tap` that injects faults until it is stopped: about half of all kinds, so that some runs are about one thing.
 
     ``interlude(service)`` does what else happens while a call of that service is on its way. ``hang`` lets the time
     limit of a call pass. ``note`` gets a line about each fault. ``faults`` counts those that the caller does not see.
     """
 
-    def __init__(self, rand: random.Random, rates: Rates, now: Callable[[], int], note: Callable[[str], None]) -> None:
+    def __init__(self, rand: random.Random, now: Callable[[], int], note: Callable[[str], None]) -> None:
         self.faults = 0
         self.interlude: Callable[[str], None] = lambda _: None
         self.hang: Callable[[], None] = lambda: None
         self._raging = True
-        self._lasting = LastingFaults(now)
+        self._lasting: dict[tuple[str, str], tuple[Instead, int]] = {}
+        self._now = now
         self._rand = rand
-        self._rates = rates
+        self._rates = {kind: rand.random() * most if rand.random() < 0.5 else 0 for kind, most in MAX_RATES.items()}
         self._note = note
         self._depth = 0
 
@@ -89,7 +77,7 @@ class Storm:
             self._others_go_first(service)
         subjects = subjects_of(method, call)
         self._begin_lasting(method, subjects)
-        if instead := self._lasting.of(method, subjects):
+        if instead := self._lasting_fault(method, subjects):
             self._note(f"{service}'s {method} still fails")
             self._hang()
             return instead(call)
@@ -113,13 +101,13 @@ class Storm:
     def stop(self) -> None:
         """Nothing fails any more."""
         self._raging = False
-        self._lasting.end_all()
+        self._lasting.clear()
 
     def failed(self, what: str, entries: Sequence[Any], subject: Callable[[Any], str] | None = None) -> list[Any]:
         """The entries of a batch that fail. ``subject``: the order of an entry; it may begin to fail for a while."""
         subjects = [subject(entry) for entry in entries] if subject and self._raging else []
         self._begin_lasting(what, subjects)
-        lasting = {one for one in subjects if self._lasting.of(what, [one])}
+        lasting = {one for one in subjects if self._lasting_fault(what, [one])}
         failed = [
             entry for entry in entries if self._happens("failed") or (subject and lasting and subject(entry) in lasting)
         ]
@@ -139,7 +127,7 @@ class Storm:
         return delays
 
     def _happens(self, kind: str) -> bool:
-        return self._raging and self._rand.random() < getattr(self._rates, kind)
+        return self._raging and self._rand.random() < self._rates[kind]
 
     def _hang(self) -> None:
         if self._happens("hanging"):
@@ -148,23 +136,31 @@ class Storm:
     def _begin_lasting(self, method: str, subjects: Sequence[str]) -> None:
         """Sometimes, begin a fault of this method: for one of its subjects, or for all."""
         seconds = self._rand.choice(DURATIONS_SECONDS)
+        until = self._now() + seconds * 1000
         if self._happens("lasting"):
             instead = self._rand.choice((refuse, refuse, lose_the_answer))
             subject = self._rand.choice((*subjects, *subjects, EVERYTHING))
-            self._lasting.begin(method, subject, instead, seconds)
+            self._lasting[method, subject] = (instead, until)
             self._note(f"{method} of {subject} fails for {seconds} s")
         elif subjects and (answers := nonsense_for(method)) and self._happens("nonsense"):
-            self._lasting.begin(method, subjects[0], self._rand.choice(answers), seconds)
+            self._lasting[method, subjects[0]] = (self._rand.choice(answers), until)
             self._note(f"{method} of {subjects[0]} breaks its contract for {seconds} s")
 
+    def _lasting_fault(self, method: str, subjects: Sequence[str]) -> Instead | None:
+        for subject in (EVERYTHING, *subjects):
+            instead, until = self._lasting.get((method, subject), (None, 0))
+            if until > self._now():
+                return instead
+        return None
+
     def _fault(self) -> str | None:
-        draw = self._rand.random()
-        rates = self._rates
+        draw, rates = self._rand.random(), self._rates
+        crash = rates["crash"] / 2
         for fault, rate in (
-            ("crash before", rates.crash / 2),
-            ("crash after", rates.crash / 2),
-            ("answer lost", rates.lost),
-            ("throttled", rates.throttled),
+            ("crash before", crash),
+            ("crash after", crash),
+            ("answer lost", rates["lost"]),
+            ("throttled", rates["throttled"]),
         ):
             if draw < rate:
                 return fault

@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from tests.faults.lasting import Absence, Damage, WrongClock, absences, cases, damaged_rows, wrong_clocks
+from tests.faults.lasting import absences, cases, damaged_rows, wrong_clocks
+from tests.faults.verdict import Trial
 from tests.sizes import full
 
 PARTS = 4
@@ -31,15 +32,15 @@ def test_the_neighbours_of_an_order_with_a_fault_finish_soon(
 
 
 @pytest.mark.parametrize("damage", list(damaged_rows()), ids=str)
-def test_the_neighbours_of_a_row_that_cannot_be_read_finish_soon(damage: Damage) -> None:
+def test_the_neighbours_of_a_row_that_cannot_be_read_finish_soon(damage: Trial) -> None:
     assert damage.breaches() == []
 
 
 @pytest.mark.parametrize("absence", list(absences()), ids=str)
-def test_an_order_ends_although_sqs_has_deleted_every_copy_of_its_event(absence: Absence) -> None:
+def test_an_order_ends_although_sqs_has_deleted_every_copy_of_its_event(absence: Trial) -> None:
     assert absence.breaches() == []
 
 
 @pytest.mark.parametrize("clock", list(wrong_clocks()), ids=str)
-def test_the_relay_finishes_an_order_that_a_wrong_clock_dated(clock: WrongClock) -> None:
+def test_the_relay_finishes_an_order_that_a_wrong_clock_dated(clock: Trial) -> None:
     assert clock.breaches() == []

@@ -1,26 +1,28 @@
-"""Watches a run over the in-memory twins and judges it: which invariants do not hold."""
+"""A system over the in-memory twins that is watched and judged: which invariants do not hold."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import Any
 
 from ulid import ULID
 
 from shopflow.domain.event import Event
-from shopflow.domain.order import Status, Transition
+from shopflow.domain.order import Order, Status, Transition
 from shopflow.errors import Conflict, ContractBreach, Unavailable
-from shopflow.invariants import Breach, HeldUnits, check_order
+from shopflow.invariants import TRAIL, Breach, HeldUnits, check_order
 from shopflow.memory.queues import MemoryQueue
 from shopflow.ports import DLQ_RETENTION_SECONDS, Outgoing
 from tests.faults.checks import check_mails, check_poison, check_publications, check_refusal
 from tests.system import CONTRACTS, System, service_of
 from tests.taps import Crash, Tap, straight_through
 
+DAY_MS = 24 * 3600 * 1000
 RETENTION_MS = DLQ_RETENTION_SECONDS * 1000
 LOST_RACE, REPUBLICATION, RELAY_CLOSE = "a lost race", "a republication", "a close by the relay"
 RETENTION_REPUBLICATION = "a republication of what no queue holds any more"
@@ -32,13 +34,13 @@ RARE = frozenset({LOST_RACE, REPUBLICATION, RELAY_CLOSE, RETENTION_REPUBLICATION
 class Observer:
     """A `Tap` around ``inject``, the one that injects faults. It sees what each call does, and what it answers.
 
-    ``relay_now``: the milliseconds of the relay's clock. Set ``clocks_lie`` when a clock is days off.
+    ``relay_now``: the milliseconds of the relay's clock. ``clocks_lie``: a clock is days off.
     """
 
-    def __init__(self, inject: Tap = straight_through, relay_now: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, inject: Tap, relay_now: Callable[[], int], clocks_lie: bool) -> None:
         self._inject = inject
         self._relay_now = relay_now
-        self.clocks_lie = False
+        self._clocks_lie = clocks_lie
         self.faults = 0
         self.reached: set[str] = set()
         """The rare things that happened."""
@@ -106,7 +108,7 @@ class Observer:
 
     def _is_old(self, event_id: str) -> bool:
         """Whether the event is 14 days old, as far as the clocks can show."""
-        return self.clocks_lie or self._relay_now() - ULID.from_str(event_id).milliseconds >= RETENTION_MS
+        return self._clocks_lie or self._relay_now() - ULID.from_str(event_id).milliseconds >= RETENTION_MS
 
     def _answer_was_lost(self, method: str, call: partial[Any]) -> None:
         if method == "topic.publish":
@@ -174,7 +176,7 @@ class MailWatch:
 
     def __init__(self) -> None:
         self.excused: Counter[str] = Counter()
-        self._steps = 0
+        self._steps = count()
         self._lives: Counter[str] = Counter()
         self._read_at: dict[str, int] = {}
         self._senders: defaultdict[str, set[tuple[str, int]]] = defaultdict(set)
@@ -182,19 +184,19 @@ class MailWatch:
 
     def read(self, process: str) -> None:
         """The process has read the orders of its batch."""
-        self._read_at[process] = self._step()
+        self._read_at[process] = next(self._steps)
 
     def sent(self, process: str, order_id: str) -> None:
         """A mail is excused when this life of the process is not the first to send it, sends it for the first time, and
         could not know that it was recorded."""
         life, senders = (process, self._lives[process]), self._senders[order_id]
-        knew = self._recorded_at.get(order_id, self._step()) < self._read_at[process]
+        knew = self._recorded_at.get(order_id, next(self._steps)) < self._read_at[process]
         if senders and life not in senders and not knew:
             self.excused[order_id] += 1
         senders.add(life)
 
     def committed(self, transitions: Sequence[Transition]) -> None:
-        now = self._step()
+        now = next(self._steps)
         for transition in transitions:
             if transition.after.notified_at is not None:
                 self._recorded_at.setdefault(transition.before.order_id, now)
@@ -202,98 +204,99 @@ class MailWatch:
     def died(self, process: str) -> None:
         self._lives[process] += 1
 
-    def _step(self) -> int:
-        self._steps += 1
-        return self._steps
 
+class WatchedSystem(System):
+    """A system with an `Observer` around ``inject``. ``accepted``: the ids of the orders that the API accepted.
 
-@dataclass(frozen=True, slots=True)
-class Letters:
-    """Message bodies by service: the ``poison`` put into its queue, and what the operator ``purged``.
-
-    ``misdated``: messages that are poison or not, depending on what became of their order meanwhile.
+    Message bodies by service: the ``poison`` put into its queue, and what the operator ``purged``. ``misdated``: bodies
+    that are poison or not, depending on what became of their order meanwhile.
     """
 
-    poison: Mapping[str, Set[str]] = field(default_factory=dict)
-    purged: Mapping[str, Set[str]] = field(default_factory=dict)
-    misdated: Set[str] = frozenset()
+    def __init__(self, stock: Mapping[str, int], inject: Tap = straight_through, **options: Any) -> None:
+        skews = (options.get("skew") or {}).values()
+        clocks_lie = any(abs(milliseconds) >= DAY_MS for milliseconds in skews)
+        self.observer = Observer(inject, lambda: self.clock_of("relay").now_ms(), clocks_lie)
+        self.accepted: list[str] = []
+        self.poison: defaultdict[str, set[str]] = defaultdict(set)
+        self.purged: defaultdict[str, set[str]] = defaultdict(set)
+        self.misdated: set[str] = set()
+        super().__init__(stock, tap=self.observer, **options)
 
+    def place(self, *args: Any, **options: Any) -> Order:
+        order = super().place(*args, **options)
+        self.accepted.append(order.order_id)
+        return order
 
-def breaches_of(
-    system: System, observer: Observer, accepted: Collection[str], letters: Letters | None = None
-) -> list[Breach]:
-    """The breaches of all invariants, once nothing is left to do. ``accepted``: the ids that clients got with a 201."""
-    entries = [entry for order_id in system.tables.orders for entry in system.audit.trail(order_id)]
-    recorded = {entry.event.event_id: entry.stored_at for entry in entries}
-    unrecorded = (_expired_before_audit(system) & observer.published.keys()) - recorded.keys()
-    return [
-        *_of_orders(system, observer, unrecorded),
-        *_of_acceptance(system, accepted),
-        *observer.refusals,
-        *_of_stock(system),
-        *_of_the_audit_log(recorded, observer, unrecorded),
-        *_of_dead_letters(system, letters or Letters()),
-        *check_publications(observer.published, observer.publications_excused),
-    ]
+    def breaches(self, max_seconds: float = 4 * 3600) -> list[Breach]:
+        """The breaches of all invariants, once nothing is left to do. That must be within ``max_seconds``."""
+        is_quiet = self.run_until_quiet(max_seconds)
+        entries = [entry for order_id in self.tables.orders for entry in self.audit.trail(order_id)]
+        recorded = {entry.event.event_id: entry.stored_at for entry in entries}
+        unrecorded = (self._expired_before_audit() & self.observer.published.keys()) - recorded.keys()
+        return [
+            *([] if is_quiet else [Breach(1, "the system", f"does not come to rest in {max_seconds:g} s")]),
+            *self._of_orders(unrecorded),
+            *self._of_acceptance(),
+            *self.observer.refusals,
+            *self._of_stock(),
+            *self._of_the_audit_log(recorded, unrecorded),
+            *self._of_dead_letters(),
+            *check_publications(self.observer.published, self.observer.publications_excused),
+        ]
 
+    def _of_orders(self, unrecorded: Set[str]) -> Iterator[Breach]:
+        for order in self.twins.orders.all():
+            charge = self.gateway.ledger.get(order.order_id)
+            trail = [entry.event for entry in self.audit.trail(order.order_id)]
+            has_a_hole = any(self.observer.order_of[event_id] == order.order_id for event_id in unrecorded)
+            for breach in check_order(order, trail, [charge] if charge else []):
+                if not (has_a_hole and breach.invariant == TRAIL):
+                    yield breach
+            excused = self.observer.mails.excused[order.order_id]
+            yield from check_mails(order, self.mailer.sent[order.order_id], excused)
+        for key in self.gateway.ledger.keys() - self.tables.orders.keys():
+            yield Breach(3, key, "charged under a key that is no order's")
 
-def _of_orders(system: System, observer: Observer, unrecorded: Set[str]) -> Iterator[Breach]:
-    for order in system.twins.orders.all():
-        charge = system.gateway.ledger.get(order.order_id)
-        trail = [entry.event for entry in system.audit.trail(order.order_id)]
-        has_a_hole = any(observer.order_of[event_id] == order.order_id for event_id in unrecorded)
-        for breach in check_order(order, trail, [charge] if charge else []):
-            if not (has_a_hole and breach.invariant == 4):
-                yield breach
-        yield from check_mails(order, system.mailer.sent[order.order_id], observer.mails.excused[order.order_id])
-    for key in system.gateway.ledger.keys() - system.tables.orders.keys():
-        yield Breach(3, key, "charged under a key that is no order's")
+    def _of_acceptance(self) -> Iterator[Breach]:
+        for order_id in self.accepted:
+            if order_id not in self.tables.orders:
+                yield Breach(1, order_id, "was accepted, but is not there")
+        keys = Counter(order.idempotency_key for order in self.twins.orders.all())
+        for key, orders in keys.items():
+            if orders > 1:
+                yield Breach(1, str(key), f"one idempotency key, {orders} orders")
 
+    def _of_stock(self) -> Iterator[Breach]:
+        reserved = HeldUnits()
+        for order in self.twins.orders.all():
+            reserved.add(order)
+        return reserved.check(self.twins.products.all())
 
-def _of_acceptance(system: System, accepted: Collection[str]) -> Iterator[Breach]:
-    for order_id in accepted:
-        if order_id not in system.tables.orders:
-            yield Breach(1, order_id, "was accepted, but is not there")
-    keys = Counter(order.idempotency_key for order in system.twins.orders.all())
-    for key, orders in keys.items():
-        if orders > 1:
-            yield Breach(1, str(key), f"one idempotency key, {orders} orders")
+    def _of_the_audit_log(self, recorded: Mapping[str, int], unrecorded: Set[str]) -> Iterator[Breach]:
+        """No entry is ever changed, and whatever was published is in some order's trail."""
+        for event_id, stored_at in recorded.items():
+            if stored_at != self.observer.stored[event_id]:
+                yield Breach(4, event_id, "its audit entry was overwritten")
+        for event_id in self.observer.published.keys() - recorded.keys() - unrecorded:
+            yield Breach(4, event_id, "was published, but is in no order's trail")
 
+    def _of_dead_letters(self) -> Iterator[Breach]:
+        """Dead letters are poison. All poison is there, or was purged, or was deleted by SQS after its retention."""
+        for service, dlq in self.dlqs.items():
+            poison, purged = self.poison[service], self.purged[service]
+            dead = _bodies(dlq) - self.misdated
+            gone = purged | {*dlq.expired, *self.queues[service].expired}
+            yield from check_poison(service, dead, (poison - gone) | (poison & dead))
+            for body in sorted(purged - poison - self.misdated):
+                yield Breach(5, service, f"work was purged that can be done: {body[:120]}")
 
-def _of_stock(system: System) -> Iterator[Breach]:
-    reserved = HeldUnits()
-    for order in system.twins.orders.all():
-        reserved.add(order)
-    return reserved.check(system.twins.products.all())
-
-
-def _of_the_audit_log(recorded: Mapping[str, int], observer: Observer, unrecorded: Set[str]) -> Iterator[Breach]:
-    """No entry is ever changed, and whatever was published is in some order's trail."""
-    for event_id, stored_at in recorded.items():
-        if stored_at != observer.stored[event_id]:
-            yield Breach(4, event_id, "its audit entry was overwritten")
-    for event_id in observer.published.keys() - recorded.keys() - unrecorded:
-        yield Breach(4, event_id, "was published, but is in no order's trail")
-
-
-def _of_dead_letters(system: System, letters: Letters) -> Iterator[Breach]:
-    """Dead letters are poison. All poison is there, or was purged, or was deleted by SQS after its retention."""
-    for service, dlq in system.dlqs.items():
-        poison, purged = letters.poison.get(service, frozenset()), letters.purged.get(service, frozenset())
-        dead = _bodies(dlq) - letters.misdated
-        gone = purged | {*dlq.expired, *system.queues[service].expired}
-        yield from check_poison(service, dead, (poison - gone) | (poison & dead))
-        for body in sorted(purged - poison - letters.misdated):
-            yield Breach(5, service, f"work was purged that can be done: {body[:120]}")
-
-
-def _expired_before_audit(system: System) -> frozenset[str]:
-    """The ids of the events that waited for the Audit Service until SQS deleted them. Nobody can record them now."""
-    found = set()
-    for body in (*system.queues["audit"].expired, *system.dlqs["audit"].expired):
-        with suppress(ContractBreach):
-            found.add(CONTRACTS.decode(body).event_id)
-    return frozenset(found)
+    def _expired_before_audit(self) -> frozenset[str]:
+        """The ids of the events that waited for the Audit Service until SQS deleted them. Nobody can record them."""
+        found = set()
+        for body in (*self.queues["audit"].expired, *self.dlqs["audit"].expired):
+            with suppress(ContractBreach):
+                found.add(CONTRACTS.decode(body).event_id)
+        return frozenset(found)
 
 
 def _bodies(queue: MemoryQueue) -> frozenset[str]:
@@ -301,3 +304,14 @@ def _bodies(queue: MemoryQueue) -> frozenset[str]:
     while received := queue.receive(10, 0):
         bodies.update(message.body for message in received)
     return frozenset(bodies)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One run under faults. ``breaches()`` makes it, and returns what of the invariants does not hold."""
+
+    name: str
+    breaches: Callable[[], list[Breach]]
+
+    def __str__(self) -> str:
+        return self.name

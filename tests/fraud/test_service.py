@@ -20,7 +20,8 @@ from shopflow.errors import Unavailable
 from shopflow.memory.queues import MemoryQueue
 from shopflow.messaging.outbox import Outbox
 from shopflow.ports import Outgoing
-from tests.unit.making import OneQueue, line
+from tests.conformance.samples import a_line
+from tests.unit.one_queue import OneQueue
 
 OVERLAY = Path(fraud.__file__).with_name("catalog.json")
 CATALOG = load_catalog(OVERLAY)
@@ -59,7 +60,7 @@ class Bench(OneQueue):
         return self.refuses(batch) if self.refuses else self.topic.publish(batch)
 
     def place(self, quantity: int, number: int = 1) -> Event:
-        event = self.event(number, line(quantity=quantity))
+        event = self.event(number, a_line(quantity=quantity))
         self.send(event)
         return event
 

@@ -18,8 +18,8 @@ from scripts.replay import main as replay
 from scripts.restock import main as restock
 from shopflow.aws.items import order_to_item
 from tests.commands import Ran, runner
+from tests.conformance.samples import an_order
 from tests.stack import AppliedStack
-from tests.unit.making import pending
 
 ORDER_ID = "ORD-BADBADBA"
 Run = Callable[..., Ran]
@@ -39,7 +39,7 @@ def run(stack: AppliedStack, tmp_path: Path) -> Run:
     """Runs the ``main`` of a command. A product has a price of three decimals, and an order no status."""
     client = local_client("dynamodb", stack.stack.own_endpoint)
     product = product_of("PROD-BAD") | {"price": {"N": "1.005"}}
-    order: Any = order_to_item(pending(ORDER_ID))
+    order: Any = order_to_item(an_order(order_id=ORDER_ID))
     client.put_item(TableName=stack.config.resources.inventory_table, Item=product)
     client.put_item(TableName=stack.config.resources.orders_table, Item=order | {"status": {"S": "PAID"}})
     return lambda main, *arguments: runner(main, stack.env, tmp_path / "operator.log")(*arguments)

@@ -19,14 +19,13 @@ from shopflow.domain.event import Event, replay
 from shopflow.domain.order import EventType, Status
 from shopflow.errors import ConfigError, ContractBreach
 from shopflow.invariants import check_order
-from shopflow.messaging.outbox import stored_event
-from tests.unit.making import pending
+from tests.conformance.samples import an_event, an_order
 
 FLAGGED = "fraud.flagged"
 FRAUD = ROOT / "examples" / "fraud"
 BASE, WITH_FRAUD = load_catalog(), load_catalog(FRAUD / "catalog.json")
-PENDING = pending()
-CREATED = replace(stored_event(BASE, PENDING), event_id="01KG9ZW700S5YVJ9F8XG7ZV8VV")
+PENDING = an_order()
+CREATED = an_event(PENDING)
 
 
 def flag(score: int) -> Event:

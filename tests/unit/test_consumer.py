@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from unittest import mock
 
@@ -15,18 +14,8 @@ from shopflow.errors import ContractBreach, Unavailable
 from shopflow.messaging.deferred import MAX_DEFERRED
 from shopflow.messaging.handler import Done, Failed, Handler, Outcome
 from shopflow.ports import QueueDepth
-from shopflow.telemetry import Metrics, Telemetry
-from tests.unit.making import OneQueue, Recording
-
-
-class Counted(Metrics):
-    """`shopflow.telemetry.Metrics` that adds up."""
-
-    def __init__(self) -> None:
-        self.totals: Counter[str] = Counter()
-
-    def put(self, **values: float) -> None:
-        self.totals.update({name: int(value) for name, value in values.items()})
+from shopflow.telemetry import Telemetry
+from tests.unit.one_queue import OneQueue, Recording
 
 
 class Bench(OneQueue):
@@ -34,8 +23,12 @@ class Bench(OneQueue):
 
     def __init__(self, handler: Handler) -> None:
         super().__init__(handler)
-        self.counted = Counted()
-        self.consumer = self.consumer_of(self.queue, self.stop, telemetry=Telemetry(metrics=self.counted))
+        self.metrics = mock.Mock()
+        self.consumer = self.consumer_of(self.queue, self.stop, telemetry=Telemetry(metrics=self.metrics))
+
+    def place(self, *numbers: int) -> None:
+        """Send the event of each order with one of these numbers."""
+        self.send(*map(self.event, numbers))
 
     def run(self, seconds: float) -> None:
         """Let the consumer work for that long, as its loop does. A long poll of an empty queue takes a second here."""
@@ -66,7 +59,7 @@ def test_one_failure_does_not_fail_its_neighbours() -> None:
 
     for handler in (Recording(raise_for_two), Raising(raise_for_two)):
         bench = Bench(handler)
-        bench.send(*(bench.event(number) for number in range(1, 6)))
+        bench.place(*range(1, 6))
         bench.consumer.step()
         assert bench.depths() == (0, 1, 0)
 
@@ -74,7 +67,7 @@ def test_one_failure_does_not_fail_its_neighbours() -> None:
 def test_the_delay_before_the_next_try_grows_and_the_third_failure_is_the_last() -> None:
     handler = Recording(lambda _: Failed(KeyError("x")))
     bench = Bench(handler)
-    bench.send(bench.event())
+    bench.place(1)
     for seconds, tries in ((4, 1), (7, 2), (9, 2), (300, 3), (300, 3)):
         bench.rounds(1, seconds)
         assert len(handler.seen) == tries
@@ -86,7 +79,7 @@ def test_a_breach_of_contract_is_a_dead_letter_at_once_and_harms_no_neighbour() 
     breach = Failed(ContractBreach("no such order"))
     bench = Bench(Recording(lambda event: breach if event.order_id == bad else Done()))
     bench.queue.send("not json")
-    bench.send(bench.event(1), bench.event(2))
+    bench.place(1, 2)
     bench.rounds(4)
     assert bench.depths() == (0, 0, 2)
 
@@ -103,7 +96,7 @@ def test_a_message_that_breaks_the_decoder_fails_alone(monkeypatch: pytest.Monke
     handler = Recording()
     bench = Bench(handler)
     bench.queue.send("boom")
-    bench.send(*(bench.event(number) for number in range(1, 10)))
+    bench.place(*range(1, 10))
     bench.rounds(6, seconds=300)
     assert (len(handler.seen), bench.depths()) == (9, (0, 0, 1))
 
@@ -113,10 +106,10 @@ def test_a_valid_event_in_the_wrong_queue_is_acknowledged_and_counted() -> None:
     handler = Recording()
     bench = Bench(handler)
     bench.queue.send((SCHEMAS / "examples" / "valid" / "payment.failed.json").read_text())
-    bench.send(bench.event())
+    bench.place(1)
     bench.rounds(4)
     assert (handler.seen, bench.depths()) == (["ORD-00000001"], (0, 0, 0))
-    assert bench.counted.totals["Misrouted"] == 1
+    bench.metrics.put.assert_any_call(Misrouted=1)
 
 
 @pytest.mark.parametrize("bad", [1, 10, 15, 30])
@@ -125,9 +118,9 @@ def test_orders_whose_dependency_is_down_for_them_alone_do_not_block_others(bad:
     unlucky = {f"ORD-{number:08}" for number in range(1, bad + 1)}
     handler = Recording(lambda event: Failed(Unavailable("gateway")) if event.order_id in unlucky else Done())
     bench = Bench(handler)
-    bench.send(*(bench.event(number) for number in range(1, bad + 1)))
+    bench.place(*range(1, bad + 1))
     bench.run(seconds=0.1)
-    bench.send(*(bench.event(number) for number in range(101, 126)))
+    bench.place(*range(101, 126))
     bench.run(seconds=30)
     assert len(set(handler.seen) - unlucky) == 25
     bench.run(seconds=6 * 3600)
@@ -141,7 +134,7 @@ def test_in_an_outage_the_backlog_waits_in_the_queue_and_there_are_no_dead_lette
     down = True
     handler = Recording(lambda _: Failed(Unavailable("gateway")) if down else Done())
     bench = Bench(handler)
-    bench.send(*(bench.event(number) for number in range(1, 501)))
+    bench.place(*range(1, 501))
     bench.run(seconds=11 * 3600)
     assert len(set(handler.seen)) <= MAX_DEFERRED + 20, "a hundred are deferred, and now and then one more is tried"
     assert bench.dlq.depth() == QueueDepth(0, 0)
@@ -154,7 +147,7 @@ def test_in_an_outage_the_backlog_waits_in_the_queue_and_there_are_no_dead_lette
 def test_the_number_of_deferred_messages_is_bounded() -> None:
     bench = Bench(Recording(lambda event: Failed(Unavailable("x")) if event.order_id != "ORD-00009999" else Done()))
     for number in range(1, 301, 9):  # a success in each batch: receiving never pauses
-        bench.send(*(bench.event(number + offset) for offset in range(9)), bench.event(9999))
+        bench.place(*range(number, number + 9), 9999)
         bench.consumer.step()
     assert bench.queue.depth() == QueueDepth(0, 306)
     bench.stop.set()
@@ -166,11 +159,11 @@ def test_any_answer_of_the_dependency_ends_the_pause() -> None:
     answers: list[Outcome] = [Failed(Unavailable("gateway"))]
     handler = Recording(lambda _: answers[0])
     bench = Bench(handler)
-    bench.send(bench.event(1))
+    bench.place(1)
     bench.run(seconds=1800)
     answers[0] = Failed(KeyError("it answers, but wrongly"))
     bench.run(seconds=21)
-    bench.send(bench.event(2))
+    bench.place(2)
     bench.run(seconds=2)
     assert "ORD-00000002" in handler.seen
 
@@ -180,12 +173,12 @@ def test_an_error_of_the_queue_does_not_stop_retries_or_receiving(method: str, m
     unlucky = "ORD-00000001"
     handler = Recording(lambda event: Failed(Unavailable("x")) if event.order_id == unlucky else Done())
     bench = Bench(handler)
-    bench.send(bench.event(1))
+    bench.place(1)
     bench.consumer.step()
     bench.clock.advance(31)
     with monkeypatch.context() as patch:
         patch.setattr(bench.queue, method, mock.Mock(side_effect=KeyError("UnknownCode")))
-        bench.send(*(bench.event(number) for number in range(2, 6)))
+        bench.place(*range(2, 6))
         assert bench.consumer.step() > 0 or method != "receive", "it does not ask again at once"
         bench.run(seconds=30)
     bench.run(seconds=30)
@@ -203,9 +196,9 @@ def test_slow_retries_leave_half_of_the_time_to_fresh_messages() -> None:
 
     handler = Recording(answer)
     bench = Bench(handler)
-    bench.send(*(bench.event(number) for number in range(1, 6)))
+    bench.place(*range(1, 6))
     bench.run(seconds=60)
-    bench.send(*(bench.event(number) for number in range(101, 201)))
+    bench.place(*range(101, 201))
     bench.run(seconds=120)
     assert len(set(handler.seen) - slow) == 100
 
@@ -214,7 +207,7 @@ def test_the_pauses_grow_and_end_with_a_success() -> None:
     down = True
     handler = Recording(lambda _: Failed(Unavailable("gateway")) if down else Done())
     bench = Bench(handler)
-    bench.send(bench.event())
+    bench.place(1)
     bench.run(seconds=100)
     assert 5 <= len(handler.seen) <= 25, "at 1, 2, 4, 8, 16 and then every 20 s at the most"
     down = False
@@ -225,7 +218,7 @@ def test_the_pauses_grow_and_end_with_a_success() -> None:
 def test_what_arrives_after_the_stop_is_nacked_and_not_started() -> None:
     handler = Recording()
     bench = Bench(handler)
-    bench.send(bench.event())
+    bench.place(1)
     bench.stop.set()
     bench.consumer.step()
     assert (handler.seen, bench.queue.depth()) == ([], QueueDepth(1, 0))
@@ -237,6 +230,6 @@ def test_an_unforeseen_error_does_not_end_the_loop() -> None:
             return []
 
     bench = Bench(Broken())
-    bench.send(bench.event())
+    bench.place(1)
     assert bench.consumer.step() > 0
     assert bench.queue.depth() == QueueDepth(0, 1)

@@ -18,9 +18,6 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 TOUR = DOCS / "tour.md"
 PAGES_ABOUT_THE_CORE = (TOUR, DOCS / "glossary.md", DOCS / "architecture.md")
-PARTS_OF_A_DECISION = ["Status.", "Context.", "Decision.", "Rejected.", "Consequences."]
-MAX_DECISION_LINES = 45
-
 FOLDERS = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
 FILES = [path for path in ROOT.iterdir() if path.is_file()] + [path for one in FOLDERS for path in one.rglob("*.*")]
 SOURCES = [path for path in FILES if path.suffix in (".py", ".tf", ".js") and path != Path(__file__)]
@@ -58,15 +55,13 @@ def page(path: Path) -> Page:
 
 
 def wrong_links(source: Page) -> list[str]:
-    return [link for link in source.links if not _leads_somewhere(source, link)]
-
-
-def _leads_somewhere(source: Page, link: str) -> bool:
-    address, _, anchor = unquote(link).partition("#")
-    target = (source.path.parent / address).resolve()
-    if address and not (target.is_relative_to(ROOT) and target.exists()):
-        return False
-    return not anchor or anchor in (page(target) if address else source).anchors
+    wrong = []
+    for link in source.links:
+        address, _, anchor = unquote(link).partition("#")
+        target = (source.path.parent / address).resolve() if address else source.path
+        if not (target.is_relative_to(ROOT) and target.exists()) or (anchor and anchor not in page(target).anchors):
+            wrong.append(link)
+    return wrong
 
 
 def wrong_paths(source: Page) -> list[str]:
@@ -154,17 +149,13 @@ def test_the_core_is_as_large_as_the_pages_say() -> None:
     check_pages(wrong_figures)
 
 
-def test_every_decision_is_complete_short_dated_and_in_the_index() -> None:
+def test_every_decision_is_in_the_index_and_the_code_names_no_other() -> None:
     pages = [page(path) for path in sorted((DOCS / "adr").glob("[0-9]*.md"))]
     assert [one.path.name[:4] for one in pages] == [f"{number:04}" for number in range(1, len(pages) + 1)]
     index = re.findall(r"^- \[(.+?)\]\((.+?)\)", page(DOCS / "adr" / "README.md").text, re.MULTILINE)
+    assert index == [(one.text.splitlines()[0].removeprefix("# "), one.path.name) for one in pages]
     code = [name for path in SOURCES for name in re.findall(r"docs/adr/(\d{4})", path.read_text())]
     assert set(code) <= {one.path.name[:4] for one in pages}
-    assert index == [(one.text.splitlines()[0].removeprefix("# "), one.path.name) for one in pages]
-    for one in pages:
-        assert re.findall(r"^\*\*(\w+\.)\*\*", one.text, re.MULTILINE) == PARTS_OF_A_DECISION, one.path.name
-        assert re.search(r"^\*\*Status\.\*\* \w+ \d{4}-\d\d-\d\d", one.text, re.MULTILINE), one.path.name
-        assert len(one.text.splitlines()) < MAX_DECISION_LINES, one.path.name
 
 
 def test_every_alarm_leads_to_its_section_of_the_runbook() -> None:

@@ -6,34 +6,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopflow.catalog import load_catalog
 from shopflow.clock import HeaderFactory
 from shopflow.contracts import Contracts
 from shopflow.domain.event import Event, payload_of, replay
-from shopflow.domain.order import EventHeader, EventType, IllegalTransition, Order, notify, release
+from shopflow.domain.order import EventType, IllegalTransition, Order
 from shopflow.domain.times import to_ms, to_text
-from shopflow.messaging.outbox import stored_event
-from tests.unit.making import T0, charged, declined, header, pending, refused, reserved
+from tests.clocks import ManualClock
+from tests.conformance.samples import (
+    CATALOG,
+    an_event,
+    an_order,
+    charged,
+    declined,
+    notified,
+    refused,
+    released,
+    reserved,
+)
 
-CATALOG = load_catalog()
 LAST_MOMENT = to_ms("9999-12-31T23:59:59.999Z")
-RELEASED = release(declined(), header(EventType.INVENTORY_RELEASED, T0 + 3)).after
+PENDING = an_order()
+RESERVED = reserved(PENDING).after
+DECLINED = declined(RESERVED).after
 HISTORIES = {
-    "completed": [pending(), reserved(), charged()],
-    "refused": [pending(), refused()],
-    "released": [pending(), reserved(), declined(), RELEASED],
+    "completed": [PENDING, RESERVED, charged(RESERVED).after],
+    "refused": [PENDING, refused(PENDING).after],
+    "released": [PENDING, RESERVED, DECLINED, released(DECLINED).after],
 }
 
 
 def _events(history: list[Order]) -> list[Event]:
-    return [stored_event(CATALOG, order) for order in history]
+    return [an_event(order) for order in history]
 
 
 @pytest.mark.parametrize("name", HISTORIES)
 def test_the_payload_of_every_earlier_event_can_be_rebuilt_from_the_finished_order(name: str) -> None:
     history = HISTORIES[name]
-    last = history[-1]
-    finished = last if name == "released" else notify(last, T0 + 9).after
+    finished = notified(history[-1]).after
     for event in _events(history):
         assert payload_of(finished, EventType(event.event_type)) == event.payload
 
@@ -53,19 +62,11 @@ def test_a_trail_with_an_event_missing_doubled_or_swapped_does_not_replay(name: 
             replay(trail)
 
 
-class FixedClock:
-    def __init__(self, now: int) -> None:
-        self.now = now
-
-    def now_ms(self) -> int:
-        return self.now
-
-
 @given(now=st.integers(0, 2**47), cause_ms=st.integers(0, 2**47), noise=st.binary(min_size=10, max_size=10))
 def test_an_effect_sorts_after_its_cause_however_the_clocks_differ(now: int, cause_ms: int, noise: bytes) -> None:
-    first = HeaderFactory(FixedClock(cause_ms), lambda _: b"\xff" * 10).new(EventType.ORDER_CREATED)
-    cause = stored_event(CATALOG, replace(pending(), outbox=first))
-    effect = HeaderFactory(FixedClock(now), lambda _: noise).new(EventType.INVENTORY_RESERVED, cause)
+    first = HeaderFactory(ManualClock(cause_ms), lambda _: b"\xff" * 10).new(EventType.ORDER_CREATED)
+    cause = an_event(replace(PENDING, outbox=first))
+    effect = HeaderFactory(ManualClock(now), lambda _: noise).new(EventType.INVENTORY_RESERVED, cause)
     assert effect.event_id > first.event_id
     assert effect.time_ms > first.time_ms
     assert effect.causation_id == first.event_id
@@ -79,10 +80,5 @@ def test_a_moment_survives_its_text_and_texts_sort_as_moments_do(moment: int) ->
 
 def test_every_event_that_the_domain_makes_passes_its_contract_and_comes_back() -> None:
     contracts = Contracts(CATALOG)
-    ulid = "01KGA3AX00000000000000000A"
-    for history in HISTORIES.values():
-        for order in history:
-            assert order.outbox is not None
-            outbox = EventHeader(ulid, order.outbox.event_type, order.outbox.time_ms)
-            event = stored_event(CATALOG, replace(order, outbox=outbox))
-            assert contracts.decode(contracts.encode(event)) == event
+    for event in (event for history in HISTORIES.values() for event in _events(history)):
+        assert contracts.decode(contracts.encode(event)) == event

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shopflow.errors import ContractBreach, Unavailable
 from shopflow.messaging.handler import Done, Failed, Handler
 from shopflow.ports import Message, QueueDepth
-from tests.unit.making import OneQueue, Recording
+from tests.unit.one_queue import OneQueue, Recording
 from workers.lambda_handler import LAST_TRY_SECONDS, message_of, work
 
 TIMEOUT_SECONDS = 50.0

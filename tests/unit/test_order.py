@@ -1,48 +1,43 @@
 """The order's state machine."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from decimal import Decimal
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
 
-from shopflow.domain.order import (
-    LEGAL_TRAILS,
-    EventType,
-    IllegalTransition,
-    Order,
-    Status,
-    Transition,
-    charge,
-    close,
-    decline,
-    notify,
-    refuse,
-    release,
-    reserve,
-    was_committed,
-)
-from tests.unit.making import T0, applied, charged, declined, header, pending, refused, reserved
+from shopflow.domain.order import LEGAL_TRAILS, IllegalTransition, Order, Transition, close, was_committed
+from tests.conformance.samples import an_order, charged, declined, notified, refused, released, reserved
 
 STEPS: dict[str, Callable[[Order], Transition]] = {
-    "reserve": lambda order: reserve(order, header(EventType.INVENTORY_RESERVED)),
-    "refuse": lambda order: refuse(order, header(EventType.INVENTORY_FAILED), "none left"),
-    "charge": lambda order: charge(order, header(EventType.PAYMENT_PROCESSED), "TXN-1", Decimal("1.00")),
-    "decline": lambda order: decline(order, header(EventType.PAYMENT_FAILED), "Card expired"),
-    "release": lambda order: release(order, header(EventType.INVENTORY_RELEASED)),
-    "notify": lambda order: notify(order, T0 + 9),
+    "reserve": reserved,
+    "refuse": refused,
+    "charge": charged,
+    "decline": declined,
+    "release": released,
+    "notify": notified,
 }
+PENDING = an_order()
+RESERVED, REFUSED = reserved(PENDING).after, refused(PENDING).after
+CHARGED, DECLINED = charged(RESERVED).after, declined(RESERVED).after
 STATES: dict[str, tuple[Order, set[str]]] = {
-    "pending": (pending(), {"reserve", "refuse"}),
-    "reserved": (reserved(), {"charge", "decline"}),
-    "refused": (refused(), {"notify"}),
-    "charged": (charged(), {"notify"}),
-    "declined": (declined(), {"release", "notify"}),
-    "declined and notified": (notify(declined(), T0 + 9).after, {"release"}),
-    "declined and released": (STEPS["release"](declined()).after, {"notify"}),
-    "completed": (notify(charged(), T0 + 9).after, set()),
-    "refused and notified": (notify(refused(), T0 + 9).after, set()),
+    "pending": (PENDING, {"reserve", "refuse"}),
+    "reserved": (RESERVED, {"charge", "decline"}),
+    "refused": (REFUSED, {"notify"}),
+    "charged": (CHARGED, {"notify"}),
+    "declined": (DECLINED, {"release", "notify"}),
+    "declined and notified": (notified(DECLINED).after, {"release"}),
+    "declined and released": (released(DECLINED).after, {"notify"}),
+    "completed": (notified(CHARGED).after, set()),
+    "refused and notified": (notified(REFUSED).after, set()),
 }
+
+
+def applied(transition: Transition, current: Order) -> Order:
+    """The order after ``transition`` was committed on ``current``."""
+    return replace(current, **transition.changes())
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -56,49 +51,42 @@ def test_only_legal_transitions_are_possible(state: str, step: str) -> None:
             STEPS[step](order)
 
 
-@pytest.mark.parametrize(
-    ("order", "status"),
-    [(notify(charged(), T0).after, Status.COMPLETED), (notify(refused(), T0).after, Status.INVENTORY_FAILED)],
-)
-def test_the_last_transition_closes_the_order_and_clears_its_outbox(order: Order, status: Status) -> None:
-    assert (order.status, order.opened_at, order.outbox) == (status, None, None)
-    assert order.trail == LEGAL_TRAILS[status]
+@pytest.mark.parametrize("state", ["completed", "refused and notified"])
+def test_the_last_transition_closes_the_order_and_clears_its_outbox(state: str) -> None:
+    order, _ = STATES[state]
+    assert (order.opened_at, order.outbox) == (None, None)
+    assert order.trail == LEGAL_TRAILS[order.status]
 
 
-@pytest.mark.parametrize("steps", list(permutations(["notify", "release", "close"])))
+@pytest.mark.parametrize("steps", list(permutations([notified, released, close])))
 def test_a_declined_order_closes_in_whatever_order_it_is_notified_released_and_looked_at(
-    steps: tuple[str, ...],
+    steps: tuple[Callable[[Order], Transition], ...],
 ) -> None:
-    order = declined()
-    for step in steps:
-        order = STEPS[step](order).after if step != "close" else applied(close(order), order)
-    order = applied(close(order), order)
+    order = DECLINED
+    for step in (*steps, close):
+        order = applied(step(order), order)
     assert order.opened_at is None
-    assert order.trail == LEGAL_TRAILS[Status.PAYMENT_FAILED]
+    assert order.trail == LEGAL_TRAILS[order.status]
 
 
 def test_notified_and_released_at_the_same_time_do_not_undo_each_other() -> None:
-    order = declined()
-    notified, released = notify(order, T0 + 9), STEPS["release"](order)
-    for first, second in permutations([notified, released]):
-        assert second.is_allowed_on(applied(first, order))
-        both = applied(second, applied(first, order))
-        assert (both.notified_at, both.released_at) == (T0 + 9, released.after.released_at)
+    notifying, releasing = notified(DECLINED), released(DECLINED)
+    for first, second in permutations([notifying, releasing]):
+        assert second.is_allowed_on(applied(first, DECLINED))
+        both = applied(second, applied(first, DECLINED))
+        assert (both.notified_at, both.released_at) == (notifying.after.notified_at, releasing.after.released_at)
 
 
 def test_notified_and_cleared_at_the_same_time_are_closed_by_the_next_look() -> None:
-    order = STEPS["release"](declined()).after
-    notified, cleared = notify(order, T0 + 9), close(order)
-    for first, second in permutations([notified, cleared]):
+    order = released(DECLINED).after
+    for first, second in permutations([notified(order), close(order)]):
         both = applied(second, applied(first, order))
         assert both.opened_at is not None
         assert applied(close(both), both).opened_at is None
 
 
 def test_a_lost_answer_is_recognised_by_the_id_of_the_event() -> None:
-    order = pending()
-    ours = reserve(order, header(EventType.INVENTORY_RESERVED, event_id="ours"))
-    theirs = reserve(order, header(EventType.INVENTORY_RESERVED, event_id="theirs"))
-    assert was_committed([ours], {order.order_id: ours.after})
-    assert not was_committed([ours], {order.order_id: theirs.after})
+    ours, theirs = reserved(PENDING), reserved(PENDING)
+    assert was_committed([ours], {PENDING.order_id: ours.after})
+    assert not was_committed([ours], {PENDING.order_id: theirs.after})
     assert not was_committed([ours], {})

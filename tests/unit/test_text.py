@@ -21,41 +21,21 @@ REQUEST = '{"customerId": "CUST-001", "items": [{"productId": "PROD-001", "quant
 
 UNSENDABLE = ["\ufffe", "\uffff", "\x00", "\x08", "\x0b", "\x1f", "\ud800", "\udfff"]
 """SQS takes #x9, #xA, #xD, #x20-#xD7FF, #xE000-#xFFFD and #x10000-#x10FFFF (API reference, SendMessage)."""
-INVISIBLE = {
-    "nothing": "",
-    "space": " ",
-    "no-break space": "\u00a0",
-    "line separator": "\u2028",
-    "soft hyphen": "\u00ad",
-    "zero-width joiner": "\u200d",
-    "byte order mark": "\ufeff",
-    "Hangul filler": "\u3164",
-    "braille pattern blank": "\u2800",
-    "variation selector": "\ufe0f",
-    "tag": "\U000e0041",
-    "noncharacter of plane 16": "\U0010ffff",
-    "of several kinds": " \u200b\u3164\u2800\ufe0f",
-}
+INVISIBLE = ["", *" \u00a0\u2028\u00ad\u200d\ufeff\u3164\u2800\ufe0f\U000e0041\U0010ffff", " \u200b\u3164\u2800\ufe0f"]
 VISIBLE = ["C", "CUST-001", "Zoë", "顧客", "עדי", "👩", "a\u200bb", " a", "\ue000", "½", "\u0600", "\U0001f3fb", "-"]
 
 
-def test_a_character_that_no_queue_takes_is_a_flaw_and_is_named() -> None:
+def test_a_text_has_a_flaw_if_no_queue_takes_it_or_nobody_can_see_it() -> None:
     for text in UNSENDABLE:
         assert f"U+{ord(text):04X}" in (flaw(f"CUST-{text}-001") or "")
-
-
-@pytest.mark.parametrize("text", INVISIBLE.values(), ids=INVISIBLE)
-def test_text_with_nothing_visible_in_it_is_a_flaw(text: str) -> None:
-    assert flaw(text) == flaw(text * 3) == "must have something visible in it"
-
-
-def test_text_that_a_person_can_see_has_no_flaw() -> None:
+    for text in INVISIBLE:
+        assert flaw(text) == flaw(text * 3) == "must have something visible in it"
     assert [text for text in VISIBLE if flaw(text)] == []
 
 
 @pytest.mark.parametrize("field", ["customerId", "productId", "paymentMethod"])
 def test_a_request_with_such_text_is_refused_naming_the_field(field: str) -> None:
-    for text in [*(f"A{text}" for text in UNSENDABLE), *INVISIBLE.values()]:
+    for text in [*(f"A{text}" for text in UNSENDABLE), *INVISIBLE]:
         body: Any = jsontext.loads(REQUEST)
         (body["items"][0] if field == "productId" else body)[field] = text
         with pytest.raises(InvalidRequest, match=rf"{field}|body: a value is out of range"):  # of half a surrogate pair
