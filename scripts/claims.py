@@ -219,7 +219,7 @@ def _try_update(lab: Lab, event: Event) -> None:
         arn = client.describe_table(TableName=table)["Table"]["TableArn"]
         (statement,) = jsontext.loads(client.get_resource_policy(ResourceArn=arn)["Policy"])["Statement"]
     except client.exceptions.ClientError:
-        policy = "this local AWS keeps no policy of a table; terraform/modules/tables has it for AWS"
+        policy = "this local AWS keeps no policy of a table; terraform/tables.tf has it for AWS"
     else:
         actions = ", ".join(action.removeprefix("dynamodb:") for action in statement["Action"])
         policy = f"{statement['Effect']} to everybody: {actions}"

@@ -10,21 +10,27 @@ resource "terraform_data" "teardown" {
   }
 
   depends_on = [
+    aws_cloudwatch_dashboard.this,
     aws_cloudwatch_event_rule.relay,
     aws_cloudwatch_event_target.relay,
+    aws_cloudwatch_log_group.function,
+    aws_cloudwatch_metric_alarm.this,
+    aws_dynamodb_resource_policy.events,
+    aws_dynamodb_table.this,
     aws_iam_policy.operator,
     aws_iam_role.service,
     aws_iam_role_policy.relay_in_order_service,
     aws_iam_role_policy.service,
     aws_iam_role_policy_attachment.operator_page,
+    aws_lambda_alias.live,
     aws_lambda_event_source_mapping.worker,
+    aws_lambda_function.this,
+    aws_lambda_invocation.check,
     aws_lambda_permission.relay,
-    module.alarms,
+    aws_sns_topic.ops,
+    aws_sns_topic.orders,
+    aws_sns_topic_subscription.email,
     module.consumer,
-    module.event_bus,
-    module.function,
     module.http_api,
-    module.permissions,
-    module.tables,
   ]
 }

@@ -20,7 +20,7 @@ run "a_local_aws_may_lack_the_policy_of_the_events_table" {
   }
 
   assert {
-    condition     = module.tables.events_policy == null
+    condition     = length(aws_dynamodb_resource_policy.events) == 0
     error_message = "The policy is there although it is turned off."
   }
 }
@@ -91,7 +91,7 @@ run "every_service_has_the_rights_that_it_needs_and_no_others" {
   }
 
   assert {
-    condition = [for statement in jsondecode(module.tables.events_policy).Statement : merge(statement, { Action = sort(statement.Action) })] == [
+    condition = [for statement in jsondecode(aws_dynamodb_resource_policy.events[0].policy).Statement : merge(statement, { Action = sort(statement.Action) })] == [
       {
         Sid       = "KeepEvents"
         Effect    = "Deny"
@@ -226,39 +226,6 @@ run "the_operators_page_and_tasks_on_ecs_change_the_roles" {
       ]
     ])
     error_message = "A role trusts tasks of another account."
-  }
-}
-
-run "a_function_may_also_write_its_log_and_poll_its_queue" {
-  module {
-    source = "./modules/permissions"
-  }
-
-  variables {
-    topic_arn         = "the-topic"
-    queue_arns        = { inventory = "inventory-queue", payment = "payment-queue" }
-    dlq_arns          = { inventory = "inventory-dlq", payment = "payment-dlq" }
-    table_arns        = { orders = "orders", inventory = "inventory", events = "events" }
-    open_orders_index = "open-orders"
-    publishers        = ["order", "inventory", "payment", "relay"]
-    functions         = { payment = { log_group_arn = "log-of-payment" }, relay = { log_group_arn = "log-of-relay" } }
-  }
-
-  assert {
-    condition = {
-      for service, policy in output.services : service => [
-        for statement in jsondecode(policy).Statement : join(" ", flatten([statement.Action, statement.Resource]))
-        if contains(["LetLambdaPoll", "WriteLogs"], statement.Sid)
-      ] if contains(["inventory", "payment", "relay"], service)
-      } == {
-      inventory = []
-      payment = [
-        "sqs:GetQueueAttributes payment-queue",
-        "logs:CreateLogStream logs:PutLogEvents log-of-payment:log-stream:*",
-      ]
-      relay = ["logs:CreateLogStream logs:PutLogEvents log-of-relay:log-stream:*"]
-    }
-    error_message = "A function lacks a right that Lambda uses, or a service that is no function has it."
   }
 }
 

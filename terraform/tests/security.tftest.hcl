@@ -19,7 +19,7 @@ run "only_the_topic_may_send_to_queues_and_everything_is_encrypted" {
             Principal = { Service = "sns.amazonaws.com" }
             Action    = "sqs:SendMessage"
             Resource  = "arn:aws:sqs:eu-west-1:123456789012:${queue.name}"
-            Condition = { ArnEquals = { "aws:SourceArn" = module.event_bus.topic.arn } }
+            Condition = { ArnEquals = { "aws:SourceArn" = aws_sns_topic.orders.arn } }
           }
         ]
       ]
@@ -28,14 +28,14 @@ run "only_the_topic_may_send_to_queues_and_everything_is_encrypted" {
   }
 
   assert {
-    condition = jsondecode(module.event_bus.topic.policy).Statement[*].Principal == [
+    condition = jsondecode(aws_sns_topic.orders.policy).Statement[*].Principal == [
       { AWS = "arn:aws:iam::123456789012:root" }
     ]
     error_message = "The topic is open to others than its own account."
   }
 
   assert {
-    condition     = module.event_bus.topic.kms_master_key_id == "alias/aws/sns"
+    condition     = aws_sns_topic.orders.kms_master_key_id == "alias/aws/sns"
     error_message = "The topic is not encrypted."
   }
 
@@ -45,7 +45,7 @@ run "only_the_topic_may_send_to_queues_and_everything_is_encrypted" {
   }
 
   assert {
-    condition     = alltrue([for table in module.tables.tables : one(table.server_side_encryption).enabled])
+    condition     = alltrue([for table in aws_dynamodb_table.this : one(table.server_side_encryption).enabled])
     error_message = "A table is not encrypted."
   }
 
@@ -67,9 +67,9 @@ run "a_key_of_the_customer_encrypts_everything" {
 
   assert {
     condition = toset(concat(
-      [module.event_bus.topic.kms_master_key_id, module.alarms[0].topic.kms_master_key_id],
+      [aws_sns_topic.orders.kms_master_key_id, aws_sns_topic.ops[0].kms_master_key_id],
       flatten([for consumer in module.consumer : [consumer.queue.kms_master_key_id, consumer.dlq.kms_master_key_id]]),
-      [for table in module.tables.tables : one(table.server_side_encryption).kms_key_arn],
+      [for table in aws_dynamodb_table.this : one(table.server_side_encryption).kms_key_arn],
     )) == toset([var.kms_key_arn])
     error_message = "A topic, queue or table is encrypted with another key."
   }

@@ -21,7 +21,7 @@ run "the_resources_are_those_that_the_catalogue_and_the_services_need" {
   assert {
     condition = alltrue([
       for service, consumer in module.consumer :
-      consumer.subscription.topic_arn == module.event_bus.topic.arn
+      consumer.subscription.topic_arn == aws_sns_topic.orders.arn
       && consumer.subscription.endpoint == consumer.queue.arn
       && consumer.subscription.raw_message_delivery
       && jsondecode(consumer.subscription.redrive_policy).deadLetterTargetArn == consumer.dlq.arn
@@ -43,7 +43,7 @@ run "the_resources_are_those_that_the_catalogue_and_the_services_need" {
 
   assert {
     condition = {
-      for table in module.tables.tables : table.name => compact([table.hash_key, table.range_key])
+      for table in aws_dynamodb_table.this : table.name => compact([table.hash_key, table.range_key])
       } == {
       stack-orders    = tolist(["orderId"])
       stack-inventory = tolist(["productId"])
@@ -54,7 +54,7 @@ run "the_resources_are_those_that_the_catalogue_and_the_services_need" {
 
   assert {
     condition = alltrue([
-      for table in module.tables.tables :
+      for table in aws_dynamodb_table.this :
       table.billing_mode == "PAY_PER_REQUEST"
       && [table.deletion_protection_enabled, one(table.point_in_time_recovery).enabled] == [false, false]
       && toset(table.attribute[*].type) == toset(["S"])
@@ -65,14 +65,14 @@ run "the_resources_are_those_that_the_catalogue_and_the_services_need" {
   assert {
     # Sparse: openedAt is no key of the table, so an order without it is not in the index.
     condition = [
-      for index in module.tables.tables["orders"].global_secondary_index :
+      for index in aws_dynamodb_table.this["orders"].global_secondary_index :
       compact([index.name, index.hash_key, index.range_key, index.projection_type])
     ] == [tolist([output.open_orders_index, "openedAt", "KEYS_ONLY"])]
     error_message = "The only index of the orders table must be the sparse one by openedAt, with keys only."
   }
 
   assert {
-    condition     = module.event_bus.topic.name == "stack-orders" && length(module.alarms) == 0 && output.alarm_topic_arn == null && output.dashboard_url == null
+    condition     = aws_sns_topic.orders.name == "stack-orders" && length(aws_cloudwatch_metric_alarm.this) == 0 && output.alarm_topic_arn == null && output.dashboard_url == null
     error_message = "The topic has another name, or a local stack has alarms."
   }
 }

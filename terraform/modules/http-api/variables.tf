@@ -9,7 +9,7 @@ variable "description" {
 }
 
 variable "function" {
-  description = "The alias of the function that answers requests: an output of modules/lambda-function."
+  description = "The alias of the function that answers requests."
   type        = object({ name = string, function_name = string, invoke_arn = string })
 }
 
