@@ -135,30 +135,12 @@ module "http_api" {
   source = "./modules/http-api"
   count  = local.on_lambda ? 1 : 0
 
-  name                = "${var.name_prefix}-orders"
-  description         = "The Order Service"
-  function            = aws_lambda_alias.live["order"]
-  requests_per_second = var.api_requests_per_second
-  burst_requests      = var.api_burst_requests
-  throttles           = var.api_throttles
-  jwt_authorizer      = var.jwt_authorizer
-  domain              = var.domain
-  log_retention_days  = var.log_retention_days
+  name               = "${var.name_prefix}-orders"
+  function           = aws_lambda_alias.live["order"]
+  throttles          = var.api_throttles
+  jwt_authorizer     = var.jwt_authorizer
+  domain             = var.domain
+  log_retention_days = var.log_retention_days
 
   disable_execute_api_endpoint = var.disable_execute_api_endpoint
-}
-
-output "api_url" {
-  description = "Address of the Order Service; null if it does not run on Lambda."
-  value       = one(module.http_api[*].url)
-}
-
-output "api_domain_target" {
-  description = "What the DNS record of `domain` must point to: an alias with a name and a hosted zone; null without a domain."
-  value       = one(module.http_api[*].domain_target)
-}
-
-output "live_versions" {
-  description = "The version of each function that is invoked, by service; empty if the services do not run on Lambda."
-  value       = { for service, alias in aws_lambda_alias.live : service => alias.function_version }
 }

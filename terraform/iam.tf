@@ -58,7 +58,7 @@ resource "aws_iam_policy" "operator" {
 }
 
 resource "aws_iam_role_policy_attachment" "operator_page" {
-  count = var.operator_page ? 1 : 0
+  count = var.ops_token_parameter == null ? 0 : 1
 
   role       = aws_iam_role.service["order"].name
   policy_arn = aws_iam_policy.operator.arn

@@ -68,11 +68,6 @@ output "role_arns" {
   value       = { for service, role in aws_iam_role.service : service => role.arn }
 }
 
-output "operator_policy_arn" {
-  description = "ARN of the policy of the operator's page, for the role of an operator."
-  value       = aws_iam_policy.operator.arn
-}
-
 output "alarm_topic_arn" {
   description = "ARN of the topic that alarms go to; null without alarms."
   value       = one(aws_sns_topic.ops[*].arn)
@@ -81,4 +76,19 @@ output "alarm_topic_arn" {
 output "dashboard_url" {
   description = "Address of the dashboard; null without alarms."
   value       = one([for one in aws_cloudwatch_dashboard.this : "https://${local.region}.console.aws.amazon.com/cloudwatch/home?region=${local.region}#dashboards/dashboard/${one.dashboard_name}"])
+}
+
+output "api_url" {
+  description = "Address of the Order Service; null if it does not run on Lambda."
+  value       = one(module.http_api[*].url)
+}
+
+output "api_domain_target" {
+  description = "What the DNS record of `domain` must point to: an alias with a name and a hosted zone; null without a domain."
+  value       = one(module.http_api[*].domain_target)
+}
+
+output "live_versions" {
+  description = "The version of each function that is invoked, by service; empty if the services do not run on Lambda."
+  value       = { for service, alias in aws_lambda_alias.live : service => alias.function_version }
 }

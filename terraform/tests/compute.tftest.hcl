@@ -226,15 +226,12 @@ run "only_a_token_orders_and_the_operators_page_and_the_streams_cannot_use_up_th
   }
 
   variables {
-    name                = "stack-orders"
-    description         = "Some API"
-    function            = { name = "live", function_name = "stack-order", invoke_arn = "arn:aws:apigateway:eu-west-1:lambda:path/functions/stack-order/invocations" }
-    requests_per_second = 500
-    burst_requests      = 1000
-    throttles           = { ops = { rate = 1, burst = 2 }, streams = { rate = 3, burst = 4 } }
-    jwt_authorizer      = { issuer = "https://customers.example", audience = ["shop"] }
-    domain              = { name = "shop.example", certificate_arn = "arn:aws:acm:eu-west-1:123456789012:certificate/some" }
-    log_retention_days  = 30
+    name               = "stack-orders"
+    function           = { name = "live", function_name = "stack-order", invoke_arn = "arn:aws:apigateway:eu-west-1:lambda:path/functions/stack-order/invocations" }
+    throttles          = { all = { rate = 5, burst = 6 }, ops = { rate = 1, burst = 2 }, streams = { rate = 3, burst = 4 } }
+    jwt_authorizer     = { issuer = "https://customers.example", audience = ["shop"] }
+    domain             = { name = "shop.example", certificate_arn = "arn:aws:acm:eu-west-1:123456789012:certificate/some" }
+    log_retention_days = 30
 
     disable_execute_api_endpoint = true
   }
@@ -247,13 +244,15 @@ run "only_a_token_orders_and_the_operators_page_and_the_streams_cannot_use_up_th
   }
 
   assert {
-    condition = { for settings in aws_apigatewayv2_stage.this.route_settings : settings.route_key => [settings.throttling_rate_limit, settings.throttling_burst_limit] } == {
+    condition = {
+      for settings in aws_apigatewayv2_stage.this.route_settings : settings.route_key => [settings.throttling_rate_limit, settings.throttling_burst_limit]
+      } == {
       "ANY /ops"                     = [1, 2]
       "ANY /ops/{proxy+}"            = [1, 2]
       "GET /flow/stream"             = [3, 4]
       "GET /orders/{orderId}/stream" = [3, 4]
-    }
-    error_message = "The operator's page or a stream has no throttle of its own."
+    } && one(aws_apigatewayv2_stage.this.default_route_settings).throttling_rate_limit == 5
+    error_message = "The API takes any number of requests, or the operator's page or a stream has no throttle of its own."
   }
 
   assert {
@@ -262,13 +261,21 @@ run "only_a_token_orders_and_the_operators_page_and_the_streams_cannot_use_up_th
   }
 
   assert {
-    condition     = aws_lambda_permission.this.source_arn == "arn:aws:execute-api:eu-west-1:123456789012:abc/*" && aws_lambda_permission.this.principal == "apigateway.amazonaws.com" && aws_lambda_permission.this.qualifier == "live"
-    error_message = "Something else than this API may invoke the function."
+    condition = (
+      aws_apigatewayv2_integration.this.payload_format_version == "2.0"
+      && aws_apigatewayv2_integration.this.integration_uri == var.function.invoke_arn
+      && contains(keys(aws_apigatewayv2_route.this), "$default")
+    )
+    error_message = "Some requests do not reach the function, or come in a format that it does not read."
   }
 
   assert {
-    condition     = aws_apigatewayv2_route.this["$default"].route_key == "$default" && aws_apigatewayv2_integration.this.payload_format_version == "2.0" && aws_apigatewayv2_integration.this.integration_uri == var.function.invoke_arn
-    error_message = "Some requests do not reach the function, or come in a format that it does not read."
+    condition = (
+      aws_lambda_permission.this.source_arn == "arn:aws:execute-api:eu-west-1:123456789012:abc/*"
+      && aws_lambda_permission.this.principal == "apigateway.amazonaws.com"
+      && aws_lambda_permission.this.qualifier == "live"
+    )
+    error_message = "Something else than this API may invoke the function."
   }
 }
 
@@ -276,7 +283,6 @@ run "a_pinned_function_keeps_its_version_and_one_with_reserved_concurrency_has_i
   variables {
     pinned_versions      = { order = "3" }
     reserved_concurrency = { relay = 1 }
-    ops_token_parameter  = "/stack/ops-token"
   }
 
   assert {
@@ -288,97 +294,23 @@ run "a_pinned_function_keeps_its_version_and_one_with_reserved_concurrency_has_i
     condition     = [for name, function in aws_lambda_function.this : name if function.reserved_concurrent_executions == 1] == ["relay"]
     error_message = "The relay has no concurrency of its own, or another function has it."
   }
+}
+
+run "with_the_parameter_of_its_token_the_operators_page_is_on_and_has_its_rights" {
+  variables {
+    ops_token_parameter = "/stack/ops-token"
+  }
 
   assert {
     condition = (
       nonsensitive(aws_lambda_function.this["order"].environment[0].variables.OPS_TOKEN_PARAMETER) == "/stack/ops-token"
       && [for statement in jsondecode(aws_iam_role_policy.service["order"].policy).Statement : [statement.Action, statement.Resource] if statement.Sid == "ReadOperatorsToken"]
       == [["ssm:GetParameter", "arn:aws:ssm:eu-west-1:123456789012:parameter/stack/ops-token"]]
+      && aws_iam_role_policy_attachment.operator_page[0].role == "stack-order"
+      && aws_iam_role_policy_attachment.operator_page[0].policy_arn == aws_iam_policy.operator.arn
     )
-    error_message = "The Order Service does not know the parameter of the operator's token, or may not read it."
+    error_message = "The Order Service does not know the parameter of the operator's token, may not read it, or lacks an operator's rights."
   }
-}
-
-run "a_number_that_a_service_would_refuse_is_refused" {
-  command = plan
-
-  variables {
-    service_settings = { payment = { PAYMENT_SUCCESS_RATE = "80" } }
-  }
-
-  expect_failures = [var.service_settings]
-}
-
-run "a_text_for_a_number_is_refused" {
-  command = plan
-
-  variables {
-    service_settings = { relay = { RELAY_INTERVAL_SECONDS = "often" } }
-  }
-
-  expect_failures = [var.service_settings]
-}
-
-run "settings_of_a_service_that_there_is_not_are_refused" {
-  command = plan
-
-  variables {
-    service_settings = { payments = { PAYMENT_SUCCESS_RATE = "1" } }
-  }
-
-  expect_failures = [var.service_settings]
-}
-
-run "the_operators_token_in_the_state_is_refused" {
-  command = plan
-
-  variables {
-    service_settings = { order = { OPS_TOKEN = "a-token-of-some-length" } }
-  }
-
-  expect_failures = [var.service_settings]
-}
-
-run "values_that_lambda_does_not_accept_are_refused" {
-  command = plan
-
-  variables {
-    compute            = "mainframe"
-    worker_concurrency = 1
-    pinned_versions    = { order = "live" }
-  }
-
-  expect_failures = [var.compute, var.worker_concurrency, var.pinned_versions]
-}
-
-run "on_lambda_a_gateway_that_takes_no_money_must_be_asked_for_by_name" {
-  command = plan
-
-  variables {
-    payment_gateway = null
-  }
-
-  expect_failures = [var.payment_gateway]
-}
-
-run "who_may_order_must_be_said" {
-  command = plan
-
-  variables {
-    public = false
-  }
-
-  expect_failures = [var.public]
-}
-
-run "who_may_order_must_be_said_once" {
-  command = plan
-
-  variables {
-    jwt_authorizer = { issuer = "https://customers.example", audience = ["shop"] }
-  }
-
-  expect_failures = [var.public]
 }
 
 run "the_function_checks_the_token_too" {
@@ -397,33 +329,57 @@ run "the_function_checks_the_token_too" {
   }
 }
 
-run "an_issuer_is_reached_over_tls" {
+# Each run breaks one rule of each variable that it names.
+
+run "what_cannot_work_is_refused" {
   command = plan
 
   variables {
-    public         = false
-    jwt_authorizer = { issuer = "http://customers.example", audience = ["shop"] }
+    payment_gateway              = null
+    public                       = false
+    jwt_authorizer               = { issuer = "http://customers.example", audience = ["shop"] } # no TLS
+    disable_execute_api_endpoint = true                                                         # and no domain
+    mail_from                    = "orders@shop.example, other@shop.example"
+    worker_concurrency           = 1
+    pinned_versions              = { order = "live" }
+    service_settings             = { payment = { PAYMENT_SUCCESS_RATE = "80" } }
   }
 
-  expect_failures = [var.jwt_authorizer]
+  expect_failures = [
+    var.payment_gateway, var.jwt_authorizer, var.disable_execute_api_endpoint, var.mail_from,
+    var.worker_concurrency, var.pinned_versions, var.service_settings,
+  ]
 }
 
-run "an_api_answers_somewhere" {
+run "who_may_order_must_be_said_and_a_text_is_no_number" {
   command = plan
 
   variables {
-    disable_execute_api_endpoint = true
+    public           = false
+    service_settings = { relay = { RELAY_INTERVAL_SECONDS = "often" } }
   }
 
-  expect_failures = [var.disable_execute_api_endpoint]
+  expect_failures = [var.public, var.service_settings]
 }
 
-run "mail_from_is_one_address" {
+run "who_may_order_must_be_said_once_and_settings_belong_to_a_service" {
   command = plan
 
   variables {
-    mail_from = "orders@shop.example, other@shop.example"
+    jwt_authorizer   = { issuer = "https://customers.example", audience = ["shop"] }
+    service_settings = { payments = { PAYMENT_SUCCESS_RATE = "1" } }
   }
 
-  expect_failures = [var.mail_from]
+  expect_failures = [var.public, var.service_settings]
+}
+
+run "the_operators_token_in_the_state_is_refused" {
+  command = plan
+
+  variables {
+    compute          = "mainframe"
+    service_settings = { order = { OPS_TOKEN = "a-token-of-some-length" } }
+  }
+
+  expect_failures = [var.compute, var.service_settings]
 }

@@ -201,16 +201,9 @@ run "a_service_of_an_overlay_may_use_its_queue_and_publish_if_it_produces_events
   }
 }
 
-run "the_operators_page_and_tasks_on_ecs_change_the_roles" {
+run "a_role_for_ecs_trusts_tasks_of_its_own_account_only" {
   variables {
-    operator_page    = true
     trusted_services = ["ecs-tasks.amazonaws.com"]
-    region           = "eu-west-1"
-  }
-
-  assert {
-    condition     = aws_iam_role_policy_attachment.operator_page[0].role == "stack-order" && aws_iam_role_policy_attachment.operator_page[0].policy_arn == aws_iam_policy.operator.arn
-    error_message = "The Order Service lacks the rights of an operator."
   }
 
   assert {

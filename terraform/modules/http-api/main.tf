@@ -1,4 +1,4 @@
-# An HTTP API that sends every request to one function.
+# The HTTP API of the Order Service: it sends every request to one function.
 
 locals {
   # A route has its own throttle, or shares that of the stage. A request that reaches $default past its route meets the
@@ -25,7 +25,7 @@ locals {
 
 resource "aws_apigatewayv2_api" "this" {
   name          = var.name
-  description   = var.description
+  description   = "The Order Service"
   protocol_type = "HTTP"
 
   disable_execute_api_endpoint = var.disable_execute_api_endpoint
@@ -63,11 +63,6 @@ resource "aws_apigatewayv2_route" "this" {
   authorizer_id      = each.key == "POST /orders" ? one(aws_apigatewayv2_authorizer.customers[*].id) : null
 }
 
-moved {
-  from = aws_apigatewayv2_route.this
-  to   = aws_apigatewayv2_route.this["$default"]
-}
-
 resource "aws_cloudwatch_log_group" "access" {
   #checkov:skip=CKV_AWS_158:CloudWatch encrypts every log itself
   #checkov:skip=CKV_AWS_338:Nothing here must be kept: the audit log is in DynamoDB
@@ -81,8 +76,8 @@ resource "aws_apigatewayv2_stage" "this" {
   auto_deploy = true
 
   default_route_settings {
-    throttling_rate_limit    = var.requests_per_second
-    throttling_burst_limit   = var.burst_requests
+    throttling_rate_limit    = var.throttles.all.rate
+    throttling_burst_limit   = var.throttles.all.burst
     detailed_metrics_enabled = true
   }
 

@@ -3,11 +3,6 @@ output "api" {
   value       = aws_apigatewayv2_api.this
 }
 
-output "stage" {
-  description = "The stage of the API, with all its attributes."
-  value       = aws_apigatewayv2_stage.this
-}
-
 output "url" {
   description = "Where the API answers."
   value       = var.domain == null ? aws_apigatewayv2_api.this.api_endpoint : "https://${var.domain.name}"
@@ -21,9 +16,4 @@ output "domain_target" {
       zone_id = domain.domain_name_configuration[0].hosted_zone_id
     }
   ])
-}
-
-output "function_name" {
-  description = "Name of the function that answers requests."
-  value       = aws_lambda_permission.this.function_name
 }

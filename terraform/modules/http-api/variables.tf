@@ -3,32 +3,14 @@ variable "name" {
   type        = string
 }
 
-variable "description" {
-  description = "What the API serves, in a few words."
-  type        = string
-}
-
 variable "function" {
   description = "The alias of the function that answers requests."
   type        = object({ name = string, function_name = string, invoke_arn = string })
 }
 
-variable "requests_per_second" {
-  description = "Requests a second that the API takes. Above it, when the burst is used up too, it answers 429."
-  type        = number
-}
-
-variable "burst_requests" {
-  description = "Requests that the API takes at once, above the rate."
-  type        = number
-}
-
 variable "throttles" {
-  description = "Throttles of the operator's page (ops) and of each kind of stream. rate: requests a second; burst: requests at once above that. They count towards the API's throttle, too."
-  type = object({
-    ops     = object({ rate = number, burst = number })
-    streams = object({ rate = number, burst = number })
-  })
+  description = "Requests that are answered, else with 429. all: the whole API; ops: the operator's page; streams: each kind of stream. rate: requests a second; burst: requests at once above that. ops and streams count towards all, too."
+  type        = map(object({ rate = number, burst = number }))
 }
 
 variable "jwt_authorizer" {
