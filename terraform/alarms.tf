@@ -84,14 +84,14 @@ locals {
 
   # These also count requests that no function answered.
   http_api_alarms = {
-    for one in module.http_api : "http-api-errors" => {
+    for api in aws_apigatewayv2_api.orders : "http-api-errors" => {
       description = "API Gateway answers more than ${var.alarm_thresholds.api_error_percent} % of the requests with 5xx: customers cannot order. ${local.runbook}api-errors"
       threshold   = var.alarm_thresholds.api_error_percent
       expression  = "IF(requests > 0, 100 * FILL(errors, 0) / requests, 0)"
       label       = "Requests answered with 5xx, %"
       inputs = {
         for name, metric in { requests = "Count", errors = "5xx" } :
-        name => { namespace = "AWS/ApiGateway", metric_name = metric, dimensions = { ApiId = one.api.id }, period = 300 }
+        name => { namespace = "AWS/ApiGateway", metric_name = metric, dimensions = { ApiId = api.id }, period = 300 }
       }
     }
   }

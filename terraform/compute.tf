@@ -130,17 +130,3 @@ resource "aws_lambda_permission" "relay" {
   principal     = "events.amazonaws.com"
   source_arn    = aws_cloudwatch_event_rule.relay[0].arn
 }
-
-module "http_api" {
-  source = "./modules/http-api"
-  count  = local.on_lambda ? 1 : 0
-
-  name               = "${var.name_prefix}-orders"
-  function           = aws_lambda_alias.live["order"]
-  throttles          = var.api_throttles
-  jwt_authorizer     = var.jwt_authorizer
-  domain             = var.domain
-  log_retention_days = var.log_retention_days
-
-  disable_execute_api_endpoint = var.disable_execute_api_endpoint
-}

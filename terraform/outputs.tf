@@ -80,12 +80,17 @@ output "dashboard_url" {
 
 output "api_url" {
   description = "Address of the Order Service; null if it does not run on Lambda."
-  value       = one(module.http_api[*].url)
+  value       = one([for api in aws_apigatewayv2_api.orders : var.domain == null ? api.api_endpoint : "https://${var.domain.name}"])
 }
 
 output "api_domain_target" {
   description = "What the DNS record of `domain` must point to: an alias with a name and a hosted zone; null without a domain."
-  value       = one(module.http_api[*].domain_target)
+  value = one([
+    for domain in aws_apigatewayv2_domain_name.orders : {
+      name    = domain.domain_name_configuration[0].target_domain_name
+      zone_id = domain.domain_name_configuration[0].hosted_zone_id
+    }
+  ])
 }
 
 output "live_versions" {

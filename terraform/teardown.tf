@@ -10,9 +10,17 @@ resource "terraform_data" "teardown" {
   }
 
   depends_on = [
+    aws_apigatewayv2_api.orders,
+    aws_apigatewayv2_api_mapping.orders,
+    aws_apigatewayv2_authorizer.customers,
+    aws_apigatewayv2_domain_name.orders,
+    aws_apigatewayv2_integration.orders,
+    aws_apigatewayv2_route.orders,
+    aws_apigatewayv2_stage.orders,
     aws_cloudwatch_dashboard.this,
     aws_cloudwatch_event_rule.relay,
     aws_cloudwatch_event_target.relay,
+    aws_cloudwatch_log_group.access,
     aws_cloudwatch_log_group.function,
     aws_cloudwatch_metric_alarm.this,
     aws_dynamodb_resource_policy.events,
@@ -26,11 +34,11 @@ resource "terraform_data" "teardown" {
     aws_lambda_event_source_mapping.worker,
     aws_lambda_function.this,
     aws_lambda_invocation.check,
+    aws_lambda_permission.http_api,
     aws_lambda_permission.relay,
     aws_sns_topic.ops,
     aws_sns_topic.orders,
     aws_sns_topic_subscription.email,
     module.consumer,
-    module.http_api,
   ]
 }

@@ -61,7 +61,7 @@ run "without_lambda_there_is_no_function_and_nothing_that_invokes_one" {
 
   assert {
     condition = sum([
-      length(aws_lambda_function.this), length(aws_lambda_event_source_mapping.worker), length(aws_cloudwatch_event_rule.relay), length(module.http_api)
+      length(aws_lambda_function.this), length(aws_lambda_event_source_mapping.worker), length(aws_cloudwatch_event_rule.relay), length(aws_apigatewayv2_api.orders)
     ]) == 0 && output.api_url == null
     error_message = "Something of Lambda is created without being asked for."
   }
@@ -211,23 +211,17 @@ run "a_service_of_an_overlay_has_a_queue_but_brings_its_own_compute" {
 }
 
 run "only_a_token_orders_and_the_operators_page_and_the_streams_cannot_use_up_the_api" {
-  module {
-    source = "./modules/http-api"
-  }
-
   variables {
-    name               = "stack-orders"
-    function           = { name = "live", function_name = "stack-order", invoke_arn = "arn:aws:apigateway:eu-west-1:lambda:path/functions/stack-order/invocations" }
-    throttles          = { all = { rate = 5, burst = 6 }, ops = { rate = 1, burst = 2 }, streams = { rate = 3, burst = 4 } }
-    jwt_authorizer     = { issuer = "https://customers.example", audience = ["shop"] }
-    domain             = { name = "shop.example", certificate_arn = "arn:aws:acm:eu-west-1:123456789012:certificate/some" }
-    log_retention_days = 30
+    public         = false
+    jwt_authorizer = { issuer = "https://customers.example", audience = ["shop", "app"] }
+    domain         = { name = "shop.example", certificate_arn = "arn:aws:acm:eu-west-1:123456789012:certificate/some" }
+    api_throttles  = { all = { rate = 5, burst = 6 }, ops = { rate = 1, burst = 2 }, streams = { rate = 3, burst = 4 } }
 
     disable_execute_api_endpoint = true
   }
 
   assert {
-    condition = { for route in aws_apigatewayv2_route.this : route.route_key => route.authorization_type if route.authorizer_id != null } == {
+    condition = { for route in aws_apigatewayv2_route.orders : route.route_key => route.authorization_type if route.authorizer_id != null } == {
       "POST /orders" = "JWT"
     }
     error_message = "An order needs no token, or reading and the operator's page need one."
@@ -235,37 +229,44 @@ run "only_a_token_orders_and_the_operators_page_and_the_streams_cannot_use_up_th
 
   assert {
     condition = {
-      for settings in aws_apigatewayv2_stage.this.route_settings : settings.route_key => [settings.throttling_rate_limit, settings.throttling_burst_limit]
+      for settings in aws_apigatewayv2_stage.orders[0].route_settings : settings.route_key => [settings.throttling_rate_limit, settings.throttling_burst_limit]
       } == {
       "ANY /ops"                     = [1, 2]
       "ANY /ops/{proxy+}"            = [1, 2]
       "GET /flow/stream"             = [3, 4]
       "GET /orders/{orderId}/stream" = [3, 4]
-    } && one(aws_apigatewayv2_stage.this.default_route_settings).throttling_rate_limit == 5
+    } && one(aws_apigatewayv2_stage.orders[0].default_route_settings).throttling_rate_limit == 5
     error_message = "The API takes any number of requests, or the operator's page or a stream has no throttle of its own."
   }
 
   assert {
-    condition     = output.url == "https://shop.example" && aws_apigatewayv2_api.this.disable_execute_api_endpoint && aws_apigatewayv2_domain_name.this[0].domain_name_configuration[0].security_policy == "TLS_1_2"
+    condition     = output.api_url == "https://shop.example" && aws_apigatewayv2_api.orders[0].disable_execute_api_endpoint && aws_apigatewayv2_domain_name.orders[0].domain_name_configuration[0].security_policy == "TLS_1_2"
     error_message = "The API answers elsewhere than at its domain, or with old TLS."
   }
 
   assert {
     condition = (
-      aws_apigatewayv2_integration.this.payload_format_version == "2.0"
-      && aws_apigatewayv2_integration.this.integration_uri == var.function.invoke_arn
-      && contains(keys(aws_apigatewayv2_route.this), "$default")
+      aws_apigatewayv2_integration.orders[0].payload_format_version == "2.0"
+      && aws_apigatewayv2_integration.orders[0].integration_uri == aws_lambda_alias.live["order"].invoke_arn
+      && contains(keys(aws_apigatewayv2_route.orders), "$default")
     )
     error_message = "Some requests do not reach the function, or come in a format that it does not read."
   }
 
   assert {
     condition = (
-      aws_lambda_permission.this.source_arn == "arn:aws:execute-api:eu-west-1:123456789012:abc/*"
-      && aws_lambda_permission.this.principal == "apigateway.amazonaws.com"
-      && aws_lambda_permission.this.qualifier == "live"
+      aws_lambda_permission.http_api[0].source_arn == "arn:aws:execute-api:eu-west-1:123456789012:abc/*"
+      && aws_lambda_permission.http_api[0].principal == "apigateway.amazonaws.com"
+      && aws_lambda_permission.http_api[0].qualifier == "live"
     )
     error_message = "Something else than this API may invoke the function."
+  }
+
+  assert {
+    condition = nonsensitive({
+      for name, function in aws_lambda_function.this : name => function.environment[0].variables.JWT_AUDIENCE if can(function.environment[0].variables.JWT_ISSUER)
+    }) == { order = "app,shop" }
+    error_message = "The Order Service takes an order without a token on a route that has no authorizer."
   }
 }
 
@@ -300,22 +301,6 @@ run "with_the_parameter_of_its_token_the_operators_page_is_on_and_has_its_rights
       && aws_iam_role_policy_attachment.operator_page[0].policy_arn == aws_iam_policy.operator.arn
     )
     error_message = "The Order Service does not know the parameter of the operator's token, may not read it, or lacks an operator's rights."
-  }
-}
-
-run "the_function_checks_the_token_too" {
-  command = plan
-
-  variables {
-    public         = false
-    jwt_authorizer = { issuer = "https://customers.example", audience = ["shop", "app"] }
-  }
-
-  assert {
-    condition = nonsensitive({
-      for name, function in aws_lambda_function.this : name => function.environment[0].variables.JWT_AUDIENCE if can(function.environment[0].variables.JWT_ISSUER)
-    }) == { order = "app,shop" }
-    error_message = "The Order Service takes an order without a token on a route that has no authorizer."
   }
 }
 
