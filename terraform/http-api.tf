@@ -11,16 +11,6 @@ locals {
     "GET /orders/{orderId}/stream" = var.api_throttles.streams
     "GET /flow/stream"             = var.api_throttles.streams
   }
-
-  access_log_fields = {
-    requestId          = "$context.requestId"
-    method             = "$context.httpMethod"
-    path               = "$context.path"
-    status             = "$context.status"
-    milliseconds       = "$context.responseLatency"
-    integrationError   = "$context.integrationErrorMessage"
-    integrationLatency = "$context.integrationLatency"
-  }
 }
 
 resource "aws_apigatewayv2_api" "orders" {
@@ -102,7 +92,15 @@ resource "aws_apigatewayv2_stage" "orders" {
 
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.access[0].arn
-    format          = jsonencode(local.access_log_fields)
+    format = jsonencode({
+      requestId          = "$context.requestId"
+      method             = "$context.httpMethod"
+      path               = "$context.path"
+      status             = "$context.status"
+      milliseconds       = "$context.responseLatency"
+      integrationError   = "$context.integrationErrorMessage"
+      integrationLatency = "$context.integrationLatency"
+    })
   }
 
   depends_on = [aws_apigatewayv2_route.orders] # AWS refuses settings of a route that it does not have

@@ -58,14 +58,9 @@ variable "catalog_overlay" {
 }
 
 variable "trusted_services" {
-  description = "The AWS services that run ShopFlow's services, and so may assume their roles."
+  description = "The AWS services that run ShopFlow's services, and so may assume their roles: lambda.amazonaws.com, ecs-tasks.amazonaws.com, ec2.amazonaws.com."
   type        = set(string)
   default     = ["lambda.amazonaws.com"]
-
-  validation {
-    condition     = length(var.trusted_services) > 0 && length(setsubtract(var.trusted_services, ["lambda.amazonaws.com", "ecs-tasks.amazonaws.com", "ec2.amazonaws.com"])) == 0
-    error_message = "trusted_services must be one or more of lambda.amazonaws.com, ecs-tasks.amazonaws.com and ec2.amazonaws.com."
-  }
 }
 
 variable "permissions_boundary_arn" {

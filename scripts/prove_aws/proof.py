@@ -123,7 +123,7 @@ class Proof:
             text = run(self.module, self.module.changing("plan"))
             step.showed = [line for line in text.splitlines() if line.startswith(("No changes.", "Plan:"))]
             planned = [line for line in text.splitlines() if re.match(r"  # .* (will|must) be ", line)]
-            alarms = [] if self.on_aws else [line for line in planned if ".aws_cloudwatch_metric_alarm." in line]
+            alarms = [] if self.on_aws else [line for line in planned if "aws_cloudwatch_metric_alarm." in line]
             if alarms:
                 step.showed += ["That is the alarms: the emulator does not return them as they are."]
             if left := [line for line in planned if line not in alarms]:

@@ -108,13 +108,3 @@ run "a_role_for_ecs_trusts_tasks_of_its_own_account_only" {
     error_message = "A role trusts tasks of another account."
   }
 }
-
-run "an_aws_service_that_runs_no_code_is_not_trusted" {
-  command = plan
-
-  variables {
-    trusted_services = ["lambda.amazonaws.com", "s3.amazonaws.com"]
-  }
-
-  expect_failures = [var.trusted_services]
-}
