@@ -39,7 +39,7 @@ resource "aws_iam_role_policy" "service" {
 
   name   = each.key
   role   = aws_iam_role.service[each.key].id
-  policy = jsonencode({ Version = "2012-10-17", Statement = local.service_statements[each.key] })
+  policy = jsonencode({ Version = "2012-10-17", Statement = [for one in local.service_statements[each.key] : merge(one, { Effect = "Allow" })] })
 }
 
 # The relay is a thread of the Order Service, except on Lambda, where it is a function on a schedule.
@@ -54,7 +54,7 @@ resource "aws_iam_role_policy" "relay_in_order_service" {
 resource "aws_iam_policy" "operator" {
   name        = "${var.name_prefix}-operator"
   description = "What ShopFlow's operator's page does: look at queues and dead letters, and send letters back."
-  policy      = jsonencode({ Version = "2012-10-17", Statement = local.operator_statements })
+  policy      = jsonencode({ Version = "2012-10-17", Statement = [for one in local.operator_statements : merge(one, { Effect = "Allow" })] })
 }
 
 resource "aws_iam_role_policy_attachment" "operator_page" {

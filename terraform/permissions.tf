@@ -1,7 +1,7 @@
 # What each service may do: named actions on named resources. The rights to a queue and to the topic follow from the
 # catalogue. The rights to tables are listed here: they are what the code calls (shopflow/aws). Batch calls have no
 # actions of their own: sqs:DeleteMessage covers DeleteMessageBatch, sns:Publish covers PublishBatch, and a transaction
-# needs the action of each of its items (AWS, Service Authorization Reference).
+# needs the action of each of its items (AWS, Service Authorization Reference). Every statement allows (iam.tf).
 
 locals {
   table_actions = {
@@ -38,7 +38,6 @@ locals {
       [
         for consumer, arn in local.queue_arns : {
           Sid      = "ConsumeItsQueue"
-          Effect   = "Allow"
           Action   = concat(local.take_messages, contains(keys(local.functions), service) ? ["sqs:GetQueueAttributes"] : [])
           Resource = arn
         } if consumer == service
@@ -46,7 +45,6 @@ locals {
       [
         for publisher in local.publishers : {
           Sid      = "PublishEvents"
-          Effect   = "Allow"
           Action   = "sns:Publish"
           Resource = aws_sns_topic.orders.arn
         } if publisher == service
@@ -54,7 +52,6 @@ locals {
       [
         for table, actions in lookup(local.table_actions, service, {}) : {
           Sid      = "Use${join("", [for word in split("_", table) : title(word)])}"
-          Effect   = "Allow"
           Action   = actions
           Resource = local.table_arns[table]
         }
@@ -62,7 +59,6 @@ locals {
       [
         for function, log in aws_cloudwatch_log_group.function : {
           Sid      = "WriteLogs"
-          Effect   = "Allow"
           Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
           Resource = "${log.arn}:log-stream:*" # Lambda chooses the names of the streams
         } if function == service
@@ -80,7 +76,6 @@ locals {
   # The storefront and the operator's page show the depth of every queue.
   count_messages = {
     Sid      = "CountMessages"
-    Effect   = "Allow"
     Action   = "sqs:GetQueueAttributes"
     Resource = concat(values(local.queue_arns), values(local.dlq_arns))
   }
@@ -88,7 +83,6 @@ locals {
   read_operators_token = [
     for name in var.ops_token_parameter[*] : {
       Sid      = "ReadOperatorsToken"
-      Effect   = "Allow"
       Action   = "ssm:GetParameter"
       Resource = "arn:${local.partition}:ssm:${local.here}:parameter/${trimprefix(name, "/")}"
     }
@@ -97,7 +91,6 @@ locals {
   send_mail = [
     for sender in var.mail_from[*] : {
       Sid    = "SendMail"
-      Effect = "Allow"
       Action = "ses:SendEmail"
       Resource = [
         for identity in coalescelist(tolist(var.mail_identities), [split("@", sender)[1]]) :
@@ -111,7 +104,6 @@ locals {
   use_key = [
     for key in var.kms_key_arn[*] : {
       Sid      = "UseKey"
-      Effect   = "Allow"
       Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
       Resource = key
       Condition = { StringEquals = { "kms:ViaService" = [
@@ -133,7 +125,7 @@ locals {
 
   operator_statements = concat(
     [local.count_messages],
-    [for sid, right in local.operator_rights : { Sid = sid, Effect = "Allow", Action = right.actions, Resource = right.resources }],
+    [for sid, right in local.operator_rights : { Sid = sid, Action = right.actions, Resource = right.resources }],
     local.use_key,
   )
 }
