@@ -208,13 +208,14 @@ run "a_role_for_ecs_trusts_tasks_of_its_own_account_only_and_a_local_aws_may_lac
   }
 }
 
-run "a_prefix_that_makes_no_valid_name_and_an_alias_of_a_key_are_refused" {
+run "no_valid_name_no_key_and_alarms_that_nobody_gets_are_refused" {
   command = plan
 
   variables {
     name_prefix = "Shop_Flow"
     kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:alias/orders"
+    alarms      = true # for no alarm_emails
   }
 
-  expect_failures = [var.name_prefix, var.kms_key_arn]
+  expect_failures = [var.name_prefix, var.kms_key_arn, var.alarm_emails]
 }

@@ -37,16 +37,6 @@ run "a_stack_on_aws_is_protected_and_watched" {
   }
 
   assert {
-    condition = alltrue(flatten([
-      for policy in concat([aws_sns_topic.orders.policy], flatten([for consumer in module.consumer : [consumer.queue.policy, consumer.dlq.policy]])) : [
-        for statement in jsondecode(policy).Statement :
-        length(try(statement.Condition, {})) > 0 if strcontains(jsonencode(statement.Principal), "\"*\"")
-      ]
-    ]))
-    error_message = "A policy has the principal * without a condition."
-  }
-
-  assert {
     condition     = length(aws_cloudwatch_metric_alarm.this) > 0
     error_message = "A stack on AWS has no alarms."
   }
