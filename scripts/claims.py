@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scripts.console import CommandError
-from scripts.dlq import WOULD_SUCCEED, Redrive, Selection, judge_of, target_of
+from scripts.dlq import WOULD_SUCCEED, Selection, judge_of, target_of
 from scripts.e2e import wait_for
 from scripts.faults import POISONED
 from scripts.infra.clouds import local_client
@@ -219,7 +219,7 @@ def _try_update(lab: Lab, event: Event) -> None:
         arn = client.describe_table(TableName=table)["Table"]["TableArn"]
         (statement,) = jsontext.loads(client.get_resource_policy(ResourceArn=arn)["Policy"])["Statement"]
     except client.exceptions.ClientError:
-        policy = "this local AWS keeps no policy of a table; terraform/modules/tables has it for AWS"
+        policy = "this local AWS keeps no policy of a table; terraform/tables.tf has it for AWS"
     else:
         actions = ", ".join(action.removeprefix("dynamodb:") for action in statement["Action"])
         policy = f"{statement['Effect']} to everybody: {actions}"
@@ -304,7 +304,7 @@ def _redriven(lab: Lab) -> bool:
         lab.evidence(f"{order_id} in the dead-letter queue after {RECEIVES} receives", one.explanation)
     lab.step("The Payment Service is back. We redrive what would succeed now.")
     target = target_of("payment", lab.aws, lab.running.catalog, lab.running.env, Told(lab))
-    Redrive(target, Selection(WOULD_SUCCEED), per_second=10, confirmed=True).run()
+    target.redrive(Selection(WOULD_SUCCEED), per_second=10, confirmed=True)
     (order,) = lab.ended([order_id])
     lab.evidence(order_id, order.status)
     return bool(dead) and order.status is Status.COMPLETED

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -35,7 +35,7 @@ from shopflow.contracts import Contracts
 from shopflow.environment import adopt_environment, read_environment
 from shopflow.log import printable
 from shopflow.messaging.outbox import Outbox
-from shopflow.ports import MAX_BATCH_ENTRIES, DeadLetter, DeadLetters
+from shopflow.ports import MAX_BATCH_ENTRIES, DeadLetters
 from workers.dead_letters import Survey, Walk, best_first
 from workers.dry_run import DryRun, Judge, Judged, Kind
 
@@ -97,7 +97,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The dead-letter queue ``name`` of ``service``, and what a command on it needs."""
+    """The dead-letter queue ``name`` of ``service``, with the commands that change it."""
 
     service: str
     name: str
@@ -106,12 +106,109 @@ class Target:
     log: OperatorLog
     progress: Progress
 
-    @contextmanager
-    def walk(self, title: str) -> Iterator[Walk]:
-        with self.progress.step(title) as show, Walk(self.dlq, SystemClock(), show=show) as walk:
-            yield walk
+    def redrive(self, selection: Selection, per_second: int, *, confirmed: bool) -> int:
+        """Send what is selected. Returns 0; raises `CommandError` when the first message was not processed."""
+        sent: list[str] = []
+        with ExitStack() as ending:
+            with self.walk(f"Looking through {self.name}") as walk:
+                plan = self._plan(walk, selection, f"to send, {per_second} a second")
+                if plan.canary is None:
+                    return OK
+                if not confirmed:
+                    self.progress.say("Nothing was sent: this was a dry run. Use --yes to send.")
+                    return OK
+                self.log.record("redrive", queue=self.name, messages=sorted(plan.reasons))
+                ending.callback(lambda: self.log.record("redrive ended", queue=self.name, sent=len(sent)))
+                self._send_canary(plan.canary, walk, sent)
+            others = plan.reasons.keys() - {plan.canary.message_id}
+            if others:
+                self._send_others(others, per_second, sent)
+            self.progress.say(f"✔ {len(sent):,} sent back to the {self.service} queue")
+        return OK
 
-    def plan(self, walk: Walk, selection: Selection, action: str) -> Plan:
+    def _send_canary(self, canary: Judged, walk: Walk, sent: list[str]) -> None:
+        """Send one message and wait until it has its effect. ``walk`` hides all others, so what arrives is new.
+
+        Raises `CommandError` when the message comes back, or when it is not processed in time.
+        """
+        self.progress.say(f"Sending {canary.message_id} first: {printable(canary.explanation)}")
+        sent.append(self.dlq.redrive(canary.letter))
+        walk.took([canary.letter])
+        deadline = time.monotonic() + CANARY_SECONDS
+        with Walk(self.dlq, SystemClock()) as arrivals:
+            while True:
+                arrived = [letter.message.message_id for letters in arrivals.batches() for letter in letters]
+                (now,) = self.judge(self.service, [canary.letter])
+                if sent[0] in arrived:
+                    raise CommandError(
+                        f"It came back ({printable(now.explanation)}). Nothing else was sent. "
+                        f"The log of the {self.service} service says what happened."
+                    )
+                if now.kind is Kind.DONE:
+                    return
+                if time.monotonic() >= deadline:
+                    raise CommandError(
+                        f"It was not processed within {CANARY_SECONDS} s and stays in its queue. Nothing else was "
+                        f"sent. Is the {self.service} service running?"
+                    )
+                time.sleep(POLL_SECONDS)
+
+    def _send_others(self, message_ids: Collection[str], per_second: int, sent: list[str]) -> None:
+        with self.walk("Sending the others") as walk:
+            for letters in walk.batches(MAX_BATCH_ENTRIES):
+                for letter in letters:
+                    if letter.message.message_id in message_ids:
+                        sent.append(self.dlq.redrive(letter))
+                        walk.took([letter])
+                        time.sleep(1 / per_second)
+                if len(sent) > len(message_ids):  # these and the canary
+                    break
+
+    def purge(self, selection: Selection, *, dry_run: bool, agreed: Callable[[str], bool]) -> int:
+        """Delete for good what is selected and was shown, and nothing that arrived since.
+
+        ``agreed`` asks the operator, given the queue's name; no message is hidden meanwhile. Returns 0 when all of it
+        is deleted, 1 when not. Raises `CommandError` when the operator does not agree.
+        """
+        say = self.progress.say
+        with self.walk(f"Looking through {self.name}") as walk:
+            plan = self._plan(walk, selection, "to delete for good")
+        if plan.chosen.would_succeed:
+            lost = f"{plan.chosen.would_succeed:,} of them would succeed."
+            say(f"{lost} To keep those, redrive them first, or use --would-fail.")
+        if not plan.reasons:
+            return OK
+        if dry_run:
+            say("Nothing was deleted: this was a dry run.")
+            return OK
+        if not agreed(self.name):
+            raise CommandError("Nothing was deleted.")
+        messages = [{"messageId": message_id, "why": why} for message_id, why in plan.reasons.items()]
+        self.log.record("purge", queue=self.name, messages=messages)
+        deleted = self._delete(plan.reasons.keys(), selection)
+        say(f"✔ {deleted:,} deleted")
+        if deleted == len(plan.reasons):
+            return OK
+        say(f"{len(plan.reasons) - deleted:,} not deleted: they are gone, or would no longer fail.")
+        return FAILED
+
+    def _delete(self, message_ids: Collection[str], selection: Selection) -> int:
+        """Delete those of ``message_ids`` that are still of the selected kinds. Returns how many were deleted."""
+        deleted = 0
+        try:
+            with self.walk("Deleting them") as walk:
+                for letters in walk.batches():
+                    shown = [letter for letter in letters if letter.message.message_id in message_ids]
+                    doomed = [one.letter for one in self.judge(self.service, shown) if selection.matches(one)]
+                    deleted += self.dlq.delete(doomed)
+                    walk.took(doomed)
+                    if deleted == len(message_ids):
+                        break
+        finally:
+            self.log.record("purge ended", queue=self.name, deleted=deleted)
+        return deleted
+
+    def _plan(self, walk: Walk, selection: Selection, action: str) -> Plan:
         """Look through the queue, and say what is chosen and what is left. ``action``: such as ``to send``."""
         plan, say = Plan(), self.progress.say
         for letters in walk.batches():
@@ -126,141 +223,10 @@ class Target:
                 say(line)
         return plan
 
-
-@dataclass(slots=True)
-class Redrive:
-    """One run of the command. ``sent``: how many messages are back in their queue; None: it is a dry run so far."""
-
-    target: Target
-    selection: Selection
-    per_second: int
-    confirmed: bool
-    sent: int | None = None
-
-    def run(self) -> int:
-        """Send what is selected. Returns 0; raises `CommandError` when the first message was not processed."""
-        try:
-            return self._run()
-        finally:
-            if self.sent is not None:
-                self.target.log.record("redrive ended", queue=self.target.name, sent=self.sent)
-
-    def _run(self) -> int:
-        target = self.target
-        with target.walk(f"Looking through {target.name}") as walk:
-            plan = target.plan(walk, self.selection, f"to send, {self.per_second} a second")
-            if plan.canary is None:
-                return OK
-            if not self.confirmed:
-                target.progress.say("Nothing was sent: this was a dry run. Use --yes to send.")
-                return OK
-            target.log.record("redrive", queue=target.name, messages=sorted(plan.reasons))
-            self.sent = 0
-            self._send_canary(plan.canary, walk)
-        if others := plan.reasons.keys() - {plan.canary.message_id}:
-            self._send_others(others)
-        target.progress.say(f"✔ {self.sent:,} sent back to the {target.service} queue")
-        return OK
-
-    def _send_canary(self, canary: Judged, walk: Walk) -> None:
-        """Send one message and wait until it has its effect. ``walk`` hides all others, so what arrives is new.
-
-        Raises `CommandError` when the message comes back, or when it is not processed in time.
-        """
-        target = self.target
-        target.progress.say(f"Sending {canary.message_id} first: {printable(canary.explanation)}")
-        sent_id = self._send(canary.letter, walk)
-        deadline = time.monotonic() + CANARY_SECONDS
-        with Walk(target.dlq, SystemClock()) as arrivals:
-            while True:
-                arrived = [letter.message.message_id for letters in arrivals.batches() for letter in letters]
-                (now,) = target.judge(target.service, [canary.letter])
-                if sent_id in arrived:
-                    raise CommandError(
-                        f"It came back ({printable(now.explanation)}). Nothing else was sent. "
-                        f"The log of the {target.service} service says what happened."
-                    )
-                if now.kind is Kind.DONE:
-                    return
-                if time.monotonic() >= deadline:
-                    raise CommandError(
-                        f"It was not processed within {CANARY_SECONDS} s and stays in its queue. Nothing else was "
-                        f"sent. Is the {target.service} service running?"
-                    )
-                time.sleep(POLL_SECONDS)
-
-    def _send_others(self, message_ids: Collection[str]) -> None:
-        left = len(message_ids)
-        with self.target.walk("Sending the others") as walk:
-            for letters in walk.batches(MAX_BATCH_ENTRIES):
-                for letter in letters:
-                    if letter.message.message_id in message_ids:
-                        self._send(letter, walk)
-                        time.sleep(1 / self.per_second)
-                        left -= 1
-                if not left:
-                    break
-
-    def _send(self, letter: DeadLetter, walk: Walk) -> str:
-        sent_id = self.target.dlq.redrive(letter)
-        walk.took([letter])
-        self.sent = (self.sent or 0) + 1
-        return sent_id
-
-
-@dataclass(frozen=True, slots=True)
-class Purge:
-    """One run of the command. ``agreed`` asks the operator, given the queue's name."""
-
-    target: Target
-    selection: Selection
-    dry_run: bool
-    agreed: Callable[[str], bool]
-
-    def run(self) -> int:
-        """Delete for good what is selected and was shown, and nothing that arrived since.
-
-        Returns 0 when all of it is deleted, 1 when not. Raises `CommandError` when the operator does not agree. While
-        the operator is asked, no message is hidden.
-        """
-        target, say = self.target, self.target.progress.say
-        with target.walk(f"Looking through {target.name}") as walk:
-            plan = target.plan(walk, self.selection, "to delete for good")
-        if plan.chosen.would_succeed:
-            lost = f"{plan.chosen.would_succeed:,} of them would succeed."
-            say(f"{lost} To keep those, redrive them first, or use --would-fail.")
-        if not plan.reasons:
-            return OK
-        if self.dry_run:
-            say("Nothing was deleted: this was a dry run.")
-            return OK
-        if not self.agreed(target.name):
-            raise CommandError("Nothing was deleted.")
-        messages = [{"messageId": message_id, "why": why} for message_id, why in plan.reasons.items()]
-        target.log.record("purge", queue=target.name, messages=messages)
-        deleted = self._delete(plan.reasons.keys())
-        say(f"✔ {deleted:,} deleted")
-        if deleted == len(plan.reasons):
-            return OK
-        say(f"{len(plan.reasons) - deleted:,} not deleted: they are gone, or would no longer fail.")
-        return FAILED
-
-    def _delete(self, message_ids: Collection[str]) -> int:
-        """Delete those of ``message_ids`` that are still of the selected kinds. Returns how many were deleted."""
-        target, deleted = self.target, 0
-        try:
-            with target.walk("Deleting them") as walk:
-                for letters in walk.batches():
-                    shown = [letter for letter in letters if letter.message.message_id in message_ids]
-                    judged = target.judge(target.service, shown)
-                    doomed = [one.letter for one in judged if self.selection.matches(one)]
-                    deleted += target.dlq.delete(doomed)
-                    walk.took(doomed)
-                    if deleted == len(message_ids):
-                        break
-        finally:
-            target.log.record("purge ended", queue=target.name, deleted=deleted)
-        return deleted
+    @contextmanager
+    def walk(self, title: str) -> Iterator[Walk]:
+        with self.progress.step(title) as show, Walk(self.dlq, SystemClock(), show=show) as walk:
+            yield walk
 
 
 def show_list(catalog: Catalog, queue: Callable[[str], DeadLetters], judge: Judge, console: Console) -> int:
@@ -305,8 +271,12 @@ def show_peek(target: Target, selection: Selection, console: Console, *, whole: 
             survey.add(judged)
             shown = best_first([*shown, *judged], MAX_PEEKED)
     for number, one in enumerate(shown, start=1):
+        message, colour = one.letter.message, "green" if one.kind.would_succeed else "red"
         console.rule(f"{number} of {len(shown)}: {one.message_id}", align="left", characters="─")
-        show_letter(one, console, whole=whole)
+        console.print(f"sent {age(one.letter.sent_at)} ago, received {message.receive_count} times", markup=False)
+        console.print(printable(one.explanation), style=colour, markup=False, soft_wrap=True)
+        console.print(_ADVICE[one.kind], markup=False)
+        console.print(body_text(message.body, whole=whole), markup=False, soft_wrap=True)
     console.rule(f"{len(shown):,} shown of {walk.seen:,}", align="left", characters="─")
     for line in (*_reasons(survey), *_unseen(walk)):
         console.print(line, markup=False)
@@ -320,16 +290,6 @@ _ADVICE: Mapping[Kind, str] = {
     Kind.READY: "It would be processed now: redrive it. The service's log says why it failed before.",
     Kind.DONE: "Neither a redrive nor a purge would change anything.",
 }
-
-
-def show_letter(one: Judged, console: Console, *, whole: bool) -> None:
-    """A dead letter, why it is there, and what to do."""
-    message = one.letter.message
-    console.print(f"sent {age(one.letter.sent_at)} ago, received {message.receive_count} times", markup=False)
-    colour = "green" if one.kind.would_succeed else "red"
-    console.print(printable(one.explanation), style=colour, markup=False, soft_wrap=True)
-    console.print(_ADVICE[one.kind], markup=False)
-    console.print(body_text(message.body, whole=whole), markup=False, soft_wrap=True)
 
 
 def body_text(body: str, *, whole: bool) -> str:
@@ -417,8 +377,8 @@ def main() -> int:
         target.log.record("peek", queue=target.name)
         return show_peek(target, selection, console, whole=options.whole)
     if options.command == "redrive":
-        return Redrive(target, selection, options.rate, options.yes).run()
-    return Purge(target, selection, options.dry_run, (lambda _: True) if options.yes else agreed).run()
+        return target.redrive(selection, options.rate, confirmed=options.yes)
+    return target.purge(selection, dry_run=options.dry_run, agreed=(lambda _: True) if options.yes else agreed)
 
 
 if __name__ == "__main__":

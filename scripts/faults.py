@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from scripts.console import QUIET, CommandError
-from scripts.dlq import ALL, Purge, Selection, target_of
+from scripts.dlq import ALL, Selection, target_of
 from scripts.infra.clouds import local_client
 from scripts.infra.stack import Stack, write_atomically
 from scripts.supervisor import Supervisor
@@ -134,6 +135,6 @@ class Faults:
         """Send Payment a message that breaks its contract. Returns its id. The end of the fault deletes it for good."""
         message_id = self._running.aws.queue("payment").send(POISON, {})
         target = target_of("payment", self._running.aws, self._running.catalog, self._running.env, QUIET)
-        purge = Purge(target, Selection(ALL, [message_id]), False, lambda _: True).run
+        purge = partial(target.purge, Selection(ALL, [message_id]), dry_run=False, agreed=lambda _: True)
         self._running.supervisor.add_fault(POISONED, purge)
         return message_id

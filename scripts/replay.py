@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,7 +30,7 @@ from scripts.verify import CHUNK, OrderCheck, Troubles, chunks, order_check, sho
 from shopflow import jsontext
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.items import ATTRIBUTES
-from shopflow.aws.queues import attributes_of
+from shopflow.aws.queues import SqsQueue, attributes_of
 from shopflow.aws.wiring import Aws, connect
 from shopflow.catalog import ServiceSpec
 from shopflow.config import configured_catalog, load_config
@@ -41,6 +41,7 @@ from shopflow.domain.times import to_text
 from shopflow.environment import adopt_environment, read_environment
 from shopflow.errors import ContractBreach
 from shopflow.invariants import TRAIL, Breach, as_replayed, check_trail, rebuilt
+from shopflow.ports import AuditLog
 
 MAX_PER_SECOND = 500
 ABOUT = """\
@@ -73,8 +74,7 @@ def _text(order: Order | None, name: str) -> str | None:
     if value is None:
         return None
     if name == "lines":
-        lines = [f"{one.quantity} x {one.product_name} ({one.product_id}) @ ${one.unit_price}" for one in value]
-        return "\n".join(lines)
+        return "\n".join(f"{one.quantity} x {one.product_name} ({one.product_id}) @ ${one.unit_price}" for one in value)
     return to_text(value) if name.endswith("_at") else str(value)
 
 
@@ -139,6 +139,7 @@ def compare_all(check: OrderCheck, order_ids: Iterable[str], progress: Progress,
     return FAILED if differing or check.troubles else OK
 
 
+@dataclass(slots=True)
 class Sending:
     """Sends the events of orders to the queue of one service, so that the service can catch up.
 
@@ -146,55 +147,53 @@ class Sending:
     (not ``confirmed``) that would be sent; ``refused``: events that break today's contract and are left out.
     """
 
-    def __init__(self, aws: Aws, service: ServiceSpec, contracts: Contracts, per_second: int, confirmed: bool) -> None:
-        self._trail = aws.audit.trail
-        self._queue = aws.queue(service.name)
-        self._service = service
-        self._contracts = contracts
-        self._seconds_each = 1 / per_second
-        self._confirmed = confirmed
-        self.sent = self.refused = 0
+    audit: AuditLog
+    queue: SqsQueue
+    service: ServiceSpec
+    contracts: Contracts
+    per_second: int
+    confirmed: bool
+    sent: int = 0
+    refused: int = 0
 
     def run(self, order_ids: Iterable[str], log: OperatorLog, progress: Progress) -> int:
         """Returns 0, or 1 when an order failed. An order stops at its first event that fails; the others go on."""
-        name, troubles = self._service.name, Troubles()
-        if self._confirmed:
+        name, troubles = self.service.name, Troubles()
+        if self.confirmed:
             log.record("send history", service=name)
         try:
-            with progress.step(f"{'Sending' if self._confirmed else 'Counting'} events for {name}") as show:
+            with progress.step(f"{'Sending' if self.confirmed else 'Counting'} events for {name}") as show:
                 for number, order_id in enumerate(order_ids, start=1):
                     with troubles.of(order_id):
                         self._send_order(order_id)
                     if number % CHUNK == 0:
                         show(f"{number:,} orders, {self.sent:,} events")
         finally:
-            if self._confirmed:
+            if self.confirmed:
                 log.record("send history ended", service=name, sent=self.sent, refused=self.refused)
         if self.refused:
             progress.say(f"{self.refused} left out: they break today's contract, so the service would refuse them.")
         troubles.report(progress)
-        if self._confirmed:
-            progress.say(f"✔ {self.sent} sent to the {name} queue")
-        else:
-            progress.say(f"{self.sent} would be sent to the {name} queue. Use --yes to send.")
+        would_be = f"{self.sent} would be sent to the {name} queue. Use --yes to send."
+        progress.say(f"✔ {self.sent} sent to the {name} queue" if self.confirmed else would_be)
         return FAILED if troubles else OK
 
     def _send_order(self, order_id: str) -> None:
         """Raises `ContractBreach` for an event with text that SQS refuses."""
-        for event in (entry.event for entry in self._trail(order_id)):
-            if event.event_type not in self._service.consumes:
+        for event in (entry.event for entry in self.audit.trail(order_id)):
+            if event.event_type not in self.service.consumes:
                 continue
             text = jsontext.dumps(event.to_json())
             try:
-                self._contracts.decode(text)
+                self.contracts.decode(text)
             except ContractBreach:
                 self.refused += 1
                 continue
             if found := unsendable(text):
                 raise ContractBreach(f"{event.event_type} {event.event_id} has {found}")
-            if self._confirmed:
-                self._queue.send(text, attributes_of(event.event_type))
-                time.sleep(self._seconds_each)
+            if self.confirmed:
+                self.queue.send(text, attributes_of(event.event_type))
+                time.sleep(1 / self.per_second)
             self.sent += 1
 
 
@@ -232,12 +231,12 @@ def main() -> int:
     console = new_console()
     progress = Progress(console)
     if options.to:
-        sending = Sending(aws, catalog.services[options.to], Contracts(catalog), options.rate, options.yes)
+        service, queue = catalog.services[options.to], aws.queue(options.to)
+        sending = Sending(aws.audit, queue, service, Contracts(catalog), options.rate, options.yes)
         order_ids = aws.audit.order_ids() if options.all else [options.order_id]
         return sending.run(order_ids, OperatorLog.of(env), progress)
     if options.all:
-        check = order_check(config, aws)
-        return compare_all(check, aws.audit.order_ids(), progress, console)
+        return compare_all(order_check(config, aws), aws.audit.order_ids(), progress, console)
     if options.at is not None:
         return show_order_at(aws, options.order_id, options.at, console)
     return show_order(aws, options.order_id, console)

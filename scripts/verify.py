@@ -240,14 +240,8 @@ def check_dead_letters(service: str, dlq: DeadLetters, judge: Judge, findings: F
 
 def order_check(config: Config, aws: Aws) -> OrderCheck:
     """A check of the live tables."""
-    return OrderCheck(
-        orders=aws.orders,
-        products=aws.products,
-        audit=aws.audit,
-        transaction_id=partial(transaction_id, config.gateway.seed),
-        waiting=partial(messages_waiting, config),
-        clock=SystemClock(),
-    )
+    expected, waiting = partial(transaction_id, config.gateway.seed), partial(messages_waiting, config)
+    return OrderCheck(aws.orders, aws.products, aws.audit, expected, waiting, SystemClock())
 
 
 def verify(config: Config, catalog: Catalog, aws: Aws, progress: Progress) -> Findings:
@@ -274,11 +268,9 @@ def result_table(findings: Findings) -> Table:
         if number == ONLY_TESTS_SEE:
             table.add_row(str(number), title, "by tests", "", "")
             continue
-        breaches, in_flight = findings.breaches.breached[number], findings.in_flight.breached[number]
-        red = "[red]" if breaches else ""
-        table.add_row(
-            str(number), title, f"{findings.breaches.checked[number]:,}", f"{red}{breaches:,}", f"{in_flight:,}"
-        )
+        counts = (findings.breaches.checked, findings.breaches.breached, findings.in_flight.breached)
+        checked, breached, in_flight = (f"{count[number]:,}" for count in counts)
+        table.add_row(str(number), title, checked, breached if breached == "0" else f"[red]{breached}", in_flight)
     return table
 
 

@@ -2,7 +2,7 @@
 
 Metrics are log lines in CloudWatch's Embedded Metric Format, which CloudWatch reads without an agent or a call
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
-The alarms and the dashboard of terraform/modules/alarms use these names.
+The alarms and the dashboard (terraform/alarms.tf, terraform/dashboard.tf) use these names.
 
 A trace follows one order: each event carries the W3C Trace Context of the work that caused it, as the message attribute
 ``traceparent``, and the outbox keeps it. So an event that the relay publishes belongs to the trace that a crash

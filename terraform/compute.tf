@@ -11,11 +11,11 @@ locals {
   common_environment = merge(var.catalog_overlay == null ? {} : { SHOPFLOW_CATALOG_OVERLAY = "overlay/catalog.json" }, {
     METRICS                    = "emf"
     SHOPFLOW_STACK             = var.name_prefix
-    SHOPFLOW_TOPIC_ARN         = module.event_bus.topic.arn
-    SHOPFLOW_ORDERS_TABLE      = module.tables.tables["orders"].name
-    SHOPFLOW_INVENTORY_TABLE   = module.tables.tables["inventory"].name
-    SHOPFLOW_EVENTS_TABLE      = module.tables.tables["events"].name
-    SHOPFLOW_OPEN_ORDERS_INDEX = module.tables.open_orders_index
+    SHOPFLOW_TOPIC_ARN         = aws_sns_topic.orders.arn
+    SHOPFLOW_ORDERS_TABLE      = aws_dynamodb_table.this["orders"].name
+    SHOPFLOW_INVENTORY_TABLE   = aws_dynamodb_table.this["inventory"].name
+    SHOPFLOW_EVENTS_TABLE      = aws_dynamodb_table.this["events"].name
+    SHOPFLOW_OPEN_ORDERS_INDEX = local.open_orders_index
   })
 
   queue_urls = merge([
@@ -84,36 +84,14 @@ locals {
     }
   } : {}
 
-  # A function may write its log; its service otherwise has no such right (modules/permissions).
-  function_log_groups = { for name, one in module.function : name => { log_group_arn = one.log_group.arn } }
-}
-
-module "function" {
-  source   = "./modules/lambda-function"
-  for_each = merge(local.worker_functions, local.order_functions)
-
-  name               = "${var.name_prefix}-${each.key}"
-  description        = "ShopFlow: ${each.value.description}"
-  handler            = each.value.handler
-  package            = coalesce(var.lambda_package, "${path.module}/../.local/package/lambda.zip")
-  runtime            = var.lambda_runtime
-  architecture       = var.lambda_architecture
-  role_arn           = aws_iam_role.service[each.key].arn
-  environment        = merge(local.common_environment, each.value.environment, lookup(var.service_settings, each.key, {}))
-  memory_mb          = var.lambda_memory_mb
-  timeout_seconds    = each.value.timeout_seconds
-  log_retention_days = var.log_retention_days
-  check_event        = each.value.check_event
-  pinned_version     = lookup(var.pinned_versions, each.key, null)
-
-  reserved_concurrency = lookup(var.reserved_concurrency, each.key, null)
+  functions = merge(local.worker_functions, local.order_functions)
 }
 
 resource "aws_lambda_event_source_mapping" "worker" {
   for_each = local.lambda_workers
 
   event_source_arn        = each.value.queue.arn
-  function_name           = module.function[each.key].alias.arn
+  function_name           = aws_lambda_alias.live[each.key].arn
   batch_size              = 10
   function_response_types = ["ReportBatchItemFailures"]
 
@@ -139,7 +117,7 @@ resource "aws_cloudwatch_event_target" "relay" {
   count = local.on_lambda ? 1 : 0
 
   rule = aws_cloudwatch_event_rule.relay[0].name
-  arn  = module.function["relay"].alias.arn
+  arn  = aws_lambda_alias.live["relay"].arn
 }
 
 resource "aws_lambda_permission" "relay" {
@@ -147,40 +125,8 @@ resource "aws_lambda_permission" "relay" {
 
   statement_id  = "AllowSchedule"
   action        = "lambda:InvokeFunction"
-  function_name = module.function["relay"].alias.function_name
-  qualifier     = module.function["relay"].alias.name
+  function_name = aws_lambda_alias.live["relay"].function_name
+  qualifier     = aws_lambda_alias.live["relay"].name
   principal     = "events.amazonaws.com"
   source_arn    = aws_cloudwatch_event_rule.relay[0].arn
-}
-
-module "http_api" {
-  source = "./modules/http-api"
-  count  = local.on_lambda ? 1 : 0
-
-  name                = "${var.name_prefix}-orders"
-  description         = "The Order Service"
-  function            = module.function["order"].alias
-  requests_per_second = var.api_requests_per_second
-  burst_requests      = var.api_burst_requests
-  throttles           = var.api_throttles
-  jwt_authorizer      = var.jwt_authorizer
-  domain              = var.domain
-  log_retention_days  = var.log_retention_days
-
-  disable_execute_api_endpoint = var.disable_execute_api_endpoint
-}
-
-output "api_url" {
-  description = "Address of the Order Service; null if it does not run on Lambda."
-  value       = one(module.http_api[*].url)
-}
-
-output "api_domain_target" {
-  description = "What the DNS record of `domain` must point to: an alias with a name and a hosted zone; null without a domain."
-  value       = one(module.http_api[*].domain_target)
-}
-
-output "live_versions" {
-  description = "The version of each function that is invoked, by service; empty if the services do not run on Lambda."
-  value       = { for service, one in module.function : service => one.alias.function_version }
 }

@@ -1,4 +1,4 @@
-# The role of each service. modules/permissions says what each may do.
+# The role of each service, and the policy of an operator. permissions.tf says what each may do.
 
 locals {
   trust_statements = {
@@ -7,43 +7,10 @@ locals {
     "ecs-tasks.amazonaws.com" = {
       # AWS recommends this, so that a task of another account cannot get the role.
       Condition = {
-        StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id }
-        ArnLike      = { "aws:SourceArn" = "arn:${data.aws_partition.current.partition}:ecs:${local.region}:${data.aws_caller_identity.current.account_id}:*" }
+        StringEquals = { "aws:SourceAccount" = local.account_id }
+        ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:ecs:${local.here}:*" }
       }
     }
-  }
-}
-
-data "aws_caller_identity" "current" {}
-data "aws_partition" "current" {}
-
-module "permissions" {
-  source = "./modules/permissions"
-
-  topic_arn         = module.event_bus.topic.arn
-  queue_arns        = { for service, consumer in module.consumer : service => consumer.queue.arn }
-  dlq_arns          = { for service, consumer in module.consumer : service => consumer.dlq.arn }
-  table_arns        = { for name, table in module.tables.tables : name => table.arn }
-  open_orders_index = module.tables.open_orders_index
-  publishers        = local.publishers
-  functions         = local.function_log_groups
-
-  mail = var.mail_from == null ? null : {
-    from = var.mail_from
-    identity_arns = [
-      for identity in coalescelist(tolist(var.mail_identities), [split("@", var.mail_from)[1]]) :
-      "arn:${data.aws_partition.current.partition}:ses:${local.region}:${data.aws_caller_identity.current.account_id}:identity/${identity}"
-    ]
-  }
-
-  ops_token_parameter_arn = one([
-    for name in var.ops_token_parameter[*] :
-    "arn:${data.aws_partition.current.partition}:ssm:${local.region}:${data.aws_caller_identity.current.account_id}:parameter/${trimprefix(name, "/")}"
-  ])
-
-  kms_key = var.kms_key_arn == null ? null : {
-    arn = var.kms_key_arn
-    via = [for service in concat(["dynamodb", "sns", "sqs"], var.ops_token_parameter == null ? [] : ["ssm"]) : "${service}.${local.region}.amazonaws.com"]
   }
 }
 
@@ -72,7 +39,7 @@ resource "aws_iam_role_policy" "service" {
 
   name   = each.key
   role   = aws_iam_role.service[each.key].id
-  policy = module.permissions.services[each.key]
+  policy = jsonencode({ Version = "2012-10-17", Statement = [for one in local.service_statements[each.key] : merge(one, { Effect = "Allow" })] })
 }
 
 # The relay is a thread of the Order Service, except on Lambda, where it is a function on a schedule.
@@ -81,17 +48,17 @@ resource "aws_iam_role_policy" "relay_in_order_service" {
 
   name   = "relay"
   role   = aws_iam_role.service["order"].id
-  policy = module.permissions.services["relay"]
+  policy = aws_iam_role_policy.service["relay"].policy
 }
 
 resource "aws_iam_policy" "operator" {
   name        = "${var.name_prefix}-operator"
   description = "What ShopFlow's operator's page does: look at queues and dead letters, and send letters back."
-  policy      = module.permissions.operator
+  policy      = jsonencode({ Version = "2012-10-17", Statement = [for one in local.operator_statements : merge(one, { Effect = "Allow" })] })
 }
 
 resource "aws_iam_role_policy_attachment" "operator_page" {
-  count = var.operator_page ? 1 : 0
+  count = var.ops_token_parameter == null ? 0 : 1
 
   role       = aws_iam_role.service["order"].name
   policy_arn = aws_iam_policy.operator.arn

@@ -12,25 +12,23 @@ locals {
   publishers = setunion([for event in local.all_events : event.producer], ["relay"])
   services   = setunion(keys(local.all_services), ["relay"])
 
-  region = data.aws_region.current.name
+  # The parts of ARNs.
+  partition  = data.aws_partition.current.partition
+  region     = data.aws_region.current.name
+  account_id = data.aws_caller_identity.current.account_id
+  here       = "${local.region}:${local.account_id}"
 }
 
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
 data "aws_region" "current" {}
-
-module "event_bus" {
-  source = "./modules/event-bus"
-
-  name        = "${var.name_prefix}-orders"
-  kms_key_arn = var.kms_key_arn
-  require_tls = var.require_tls
-}
 
 module "consumer" {
   source   = "./modules/consumer"
   for_each = local.consumers
 
   name        = "${var.name_prefix}-${each.key}"
-  topic_arn   = module.event_bus.topic.arn
+  topic_arn   = aws_sns_topic.orders.arn
   event_types = contains(each.value, "*") ? null : each.value
   kms_key_arn = var.kms_key_arn
   require_tls = var.require_tls
@@ -41,31 +39,19 @@ module "consumer" {
   max_receives       = local.on_lambda ? 5 : 3
 }
 
-module "tables" {
-  source = "./modules/tables"
+# What holds data was in modules of its own before.
 
-  name_prefix            = var.name_prefix
-  kms_key_arn            = var.kms_key_arn
-  point_in_time_recovery = var.point_in_time_recovery
-  deletion_protection    = var.deletion_protection
-  policies               = var.table_policies
+moved {
+  from = module.event_bus.aws_sns_topic.this
+  to   = aws_sns_topic.orders
 }
 
-module "alarms" {
-  source = "./modules/alarms"
-  count  = var.alarms ? 1 : 0
+moved {
+  from = module.tables.aws_dynamodb_table.this
+  to   = aws_dynamodb_table.this
+}
 
-  name_prefix       = var.name_prefix
-  region            = local.region
-  topic_name        = module.event_bus.topic.name
-  consumers         = { for service, consumer in module.consumer : service => { queue = consumer.queue.name, dlq = consumer.dlq.name } }
-  tables            = { for name, table in module.tables.tables : name => table.name }
-  open_orders_index = module.tables.open_orders_index
-  functions         = { for service, one in module.function : service => one.function.function_name }
-  http_api_ids      = module.http_api[*].api.id
-  services_run      = coalesce(var.service_alarms, local.on_lambda)
-  thresholds        = var.alarm_thresholds
-  emails            = var.alarm_emails
-  kms_key_arn       = var.kms_key_arn
-  require_tls       = var.require_tls
+moved {
+  from = module.tables.aws_dynamodb_resource_policy.events
+  to   = aws_dynamodb_resource_policy.events
 }

@@ -10,7 +10,7 @@ output "name_prefix" {
 
 output "topic_arn" {
   description = "ARN of the topic that every event is published to."
-  value       = module.event_bus.topic.arn
+  value       = aws_sns_topic.orders.arn
 }
 
 output "queue_urls" {
@@ -25,22 +25,22 @@ output "dlq_urls" {
 
 output "orders_table" {
   description = "Name of the table of orders, by orderId."
-  value       = module.tables.tables["orders"].name
+  value       = aws_dynamodb_table.this["orders"].name
 }
 
 output "inventory_table" {
   description = "Name of the table of products and their stock, by productId."
-  value       = module.tables.tables["inventory"].name
+  value       = aws_dynamodb_table.this["inventory"].name
 }
 
 output "events_table" {
   description = "Name of the audit log, by orderId and eventId."
-  value       = module.tables.tables["events"].name
+  value       = aws_dynamodb_table.this["events"].name
 }
 
 output "open_orders_index" {
   description = "Name of the sparse index of open orders in the orders table."
-  value       = module.tables.open_orders_index
+  value       = local.open_orders_index
 }
 
 output "catalog_overlay" {
@@ -68,17 +68,32 @@ output "role_arns" {
   value       = { for service, role in aws_iam_role.service : service => role.arn }
 }
 
-output "operator_policy_arn" {
-  description = "ARN of the policy of the operator's page, for the role of an operator."
-  value       = aws_iam_policy.operator.arn
-}
-
 output "alarm_topic_arn" {
   description = "ARN of the topic that alarms go to; null without alarms."
-  value       = one(module.alarms[*].topic.arn)
+  value       = one(aws_sns_topic.ops[*].arn)
 }
 
 output "dashboard_url" {
   description = "Address of the dashboard; null without alarms."
-  value       = one(module.alarms[*].dashboard_url)
+  value       = one([for one in aws_cloudwatch_dashboard.this : "https://${local.region}.console.aws.amazon.com/cloudwatch/home?region=${local.region}#dashboards/dashboard/${one.dashboard_name}"])
+}
+
+output "api_url" {
+  description = "Address of the Order Service; null if it does not run on Lambda."
+  value       = one([for api in aws_apigatewayv2_api.orders : var.domain == null ? api.api_endpoint : "https://${var.domain.name}"])
+}
+
+output "api_domain_target" {
+  description = "What the DNS record of `domain` must point to: an alias with a name and a hosted zone; null without a domain."
+  value = one([
+    for domain in aws_apigatewayv2_domain_name.orders : {
+      name    = domain.domain_name_configuration[0].target_domain_name
+      zone_id = domain.domain_name_configuration[0].hosted_zone_id
+    }
+  ])
+}
+
+output "live_versions" {
+  description = "The version of each function that is invoked, by service; empty if the services do not run on Lambda."
+  value       = { for service, alias in aws_lambda_alias.live : service => alias.function_version }
 }

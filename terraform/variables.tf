@@ -2,7 +2,6 @@ variable "name_prefix" {
   description = "First part of the name of every resource. Stacks with different prefixes live side by side in one account and region."
   type        = string
   default     = "shopflow"
-  nullable    = false
 
   # An SQS name has at most 80 characters: 32 leave room for any service name and the suffix.
   validation {
@@ -15,11 +14,6 @@ variable "region" {
   description = "AWS region of every resource; null for that of the environment or of the AWS profile."
   type        = string
   default     = null
-
-  validation {
-    condition     = var.region == null || can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
-    error_message = "region must be the code of an AWS region, such as us-east-1."
-  }
 }
 
 variable "kms_key_arn" {
@@ -37,28 +31,24 @@ variable "require_tls" {
   description = "Refuse calls to topics and queues that do not come over TLS. Off by default, because a local AWS speaks plain HTTP."
   type        = bool
   default     = false
-  nullable    = false
 }
 
 variable "point_in_time_recovery" {
   description = "Keep 35 days of continuous backups of every table."
   type        = bool
   default     = false
-  nullable    = false
 }
 
 variable "deletion_protection" {
   description = "Refuse to delete any table."
   type        = bool
   default     = false
-  nullable    = false
 }
 
 variable "table_policies" {
   description = "Give the audit log a resource policy: nobody can change or delete an entry, whatever their rights. Turn it off for a local AWS that has no such policies, such as LocalStack."
   type        = bool
   default     = true
-  nullable    = false
 }
 
 variable "catalog_overlay" {
@@ -68,28 +58,15 @@ variable "catalog_overlay" {
 }
 
 variable "trusted_services" {
-  description = "The AWS services that run ShopFlow's services, and so may assume their roles."
+  description = "The AWS services that run ShopFlow's services, and so may assume their roles: lambda.amazonaws.com, ecs-tasks.amazonaws.com, ec2.amazonaws.com."
   type        = set(string)
   default     = ["lambda.amazonaws.com"]
-  nullable    = false
-
-  validation {
-    condition     = length(var.trusted_services) > 0 && length(setsubtract(var.trusted_services, ["lambda.amazonaws.com", "ecs-tasks.amazonaws.com", "ec2.amazonaws.com"])) == 0
-    error_message = "trusted_services must be one or more of lambda.amazonaws.com, ecs-tasks.amazonaws.com and ec2.amazonaws.com."
-  }
 }
 
 variable "permissions_boundary_arn" {
   description = "ARN of the policy that bounds what the roles can do; null for none. The roles of terraform/bootstrap may only create roles with it."
   type        = string
   default     = null
-}
-
-variable "operator_page" {
-  description = "Give the role of the Order Service the rights of an operator. Its page /ops needs them (ops_token_parameter turns it on)."
-  type        = bool
-  default     = false
-  nullable    = false
 }
 
 variable "payment_gateway" {
@@ -118,21 +95,18 @@ variable "mail_identities" {
   description = "SES identities that mail may be sent with; empty for the domain of mail_from. In the sandbox of SES, add the identities of the recipients."
   type        = set(string)
   default     = []
-  nullable    = false
 }
 
 variable "alarms" {
   description = "Create the CloudWatch alarms, the topic that they go to, and the dashboard."
   type        = bool
   default     = false
-  nullable    = false
 }
 
 variable "alarm_emails" {
   description = "E-mail addresses that get the alarms. AWS asks each to confirm."
   type        = set(string)
   default     = []
-  nullable    = false
 
   validation {
     condition     = !var.alarms || length(var.alarm_emails) > 0
@@ -148,7 +122,6 @@ variable "service_alarms" {
 
 variable "alarm_thresholds" {
   description = "The values above which an alarm is raised. oldest_message_seconds: how long a message has waited. expiring_message_seconds: the same, as a warning before SQS deletes it after 7 days. api_error_percent: requests that the API answers with 5xx. api_latency_p99_ms: what 99 of 100 requests take at most. throttled_requests: in 5 minutes. open_order_seconds: how long the oldest open order has been unfinished."
-  nullable    = false
   default     = {}
 
   type = object({
@@ -165,7 +138,6 @@ variable "tags" {
   description = "Tags of every resource, in addition to Project, Stack and ManagedBy."
   type        = map(string)
   default     = {}
-  nullable    = false
 }
 
 # What the services run on (compute.tf).
@@ -174,7 +146,6 @@ variable "compute" {
   description = "What the services run on: none (processes that are started elsewhere) or lambda."
   type        = string
   default     = "none"
-  nullable    = false
 
   validation {
     condition     = contains(["none", "lambda"], var.compute)
@@ -192,38 +163,24 @@ variable "lambda_runtime" {
   description = "Lambda runtime with the Python version that the package was made for."
   type        = string
   default     = "python3.13"
-  nullable    = false
-
-  validation {
-    condition     = can(regex("^python3\\.[0-9]+$", var.lambda_runtime))
-    error_message = "lambda_runtime must be a Python runtime, such as python3.13."
-  }
 }
 
 variable "lambda_architecture" {
   description = "Processor architecture that the package was made for."
   type        = string
   default     = "x86_64"
-  nullable    = false
-
-  validation {
-    condition     = contains(["x86_64", "arm64"], var.lambda_architecture)
-    error_message = "lambda_architecture must be x86_64 or arm64."
-  }
 }
 
 variable "lambda_memory_mb" {
   description = "Memory of each function in MiB. The share of a processor grows with it: 1769 MiB is one processor."
   type        = number
   default     = 512
-  nullable    = false
 }
 
 variable "worker_concurrency" {
   description = "The most batches of one queue that are handled at the same time."
   type        = number
   default     = 10
-  nullable    = false
 
   validation {
     condition     = var.worker_concurrency >= 2 && var.worker_concurrency <= 1000
@@ -235,7 +192,6 @@ variable "public" {
   description = "Let anybody who reaches the HTTP API order, in any name. Otherwise it needs a jwt_authorizer."
   type        = bool
   default     = false
-  nullable    = false
 
   validation {
     condition     = var.compute != "lambda" || var.public != (var.jwt_authorizer != null)
@@ -264,7 +220,6 @@ variable "disable_execute_api_endpoint" {
   description = "Answer at the domain only, not at the name that AWS gives the HTTP API."
   type        = bool
   default     = false
-  nullable    = false
 
   validation {
     condition     = !var.disable_execute_api_endpoint || var.domain != null
@@ -273,35 +228,20 @@ variable "disable_execute_api_endpoint" {
 }
 
 variable "api_throttles" {
-  description = "Throttles of the operator's page (ops) and of each kind of stream. rate: requests a second; burst: requests at once above that. They count towards api_requests_per_second, too."
-  nullable    = false
+  description = "Requests that the HTTP API answers, else with 429. all: the whole API; ops: the operator's page; streams: each kind of stream. rate: requests a second; burst: requests at once above that. ops and streams count towards all, too."
   default     = {}
 
   type = object({
+    all     = optional(object({ rate = number, burst = number }), { rate = 500, burst = 1000 })
     ops     = optional(object({ rate = number, burst = number }), { rate = 10, burst = 20 })
     streams = optional(object({ rate = number, burst = number }), { rate = 50, burst = 100 })
   })
-}
-
-variable "api_requests_per_second" {
-  description = "Requests a second that the HTTP API takes. Above it, when the burst is used up too, it answers 429."
-  type        = number
-  default     = 500
-  nullable    = false
-}
-
-variable "api_burst_requests" {
-  description = "Requests that the HTTP API takes at once, above the rate."
-  type        = number
-  default     = 1000
-  nullable    = false
 }
 
 variable "service_settings" {
   description = "Additional environment variables of a service or of the relay, such as { payment = { PAYMENT_SUCCESS_RATE = \"1\" } }."
   type        = map(map(string))
   default     = {}
-  nullable    = false
   sensitive   = true
 
   validation {
@@ -326,7 +266,7 @@ variable "service_settings" {
 }
 
 variable "ops_token_parameter" {
-  description = "Name of the SSM parameter (a SecureString) with the operator's token, which turns the page /ops on; null for no page."
+  description = "Name of the SSM parameter (a SecureString) with the operator's token, which turns the page /ops on and gives the Order Service an operator's rights; null for no page."
   type        = string
   default     = null
 
@@ -340,14 +280,12 @@ variable "reserved_concurrency" {
   description = "Concurrent executions that are reserved for the API and for the relay, and that are also their limit; null for the account's common pool. AWS keeps 100 of the account's limit for all other functions."
   type        = object({ order = optional(number), relay = optional(number) })
   default     = {}
-  nullable    = false
 }
 
 variable "pinned_versions" {
   description = "The version at which a function stays, by service, such as { order = \"3\" }: to roll out consumers before producers, or to roll back one service. The output live_versions says what runs."
   type        = map(string)
   default     = {}
-  nullable    = false
 
   validation {
     condition     = length(setsubtract(keys(var.pinned_versions), local.services)) == 0 && alltrue([for version in values(var.pinned_versions) : can(regex("^[0-9]+$", version))])
@@ -359,5 +297,4 @@ variable "log_retention_days" {
   description = "Days that the log lines of functions and API are kept."
   type        = number
   default     = 30
-  nullable    = false
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -31,12 +30,6 @@ exit codes: 0 the contracts follow the policy and are released, 1 they are not, 
 """
 
 
-def parse(arguments: Sequence[str]) -> str:
-    parser = parser_of("scripts.contracts", ABOUT)
-    parser.add_argument("command", nargs="?", choices=("check", "release", "asyncapi"), default="check")
-    return str(parser.parse_args(arguments).command)
-
-
 def check(root: Path, console: Console, release: bool = False) -> int:
     """Print one line for each contract. Returns the exit code. ``release``: write the files of new versions first."""
     code = OK
@@ -53,16 +46,14 @@ def check(root: Path, console: Console, release: bool = False) -> int:
     return code
 
 
-def write_asyncapi() -> int:
-    DOCUMENT.write_text(jsontext.dumps(asyncapi(load_catalog()), indent=2) + "\n")
-    print(f"✔ {DOCUMENT.relative_to(ROOT)}")
-    return OK
-
-
 def main() -> int:
-    command = parse(sys.argv[1:])
+    parser = parser_of("scripts.contracts", ABOUT)
+    parser.add_argument("command", nargs="?", choices=("check", "release", "asyncapi"), default="check")
+    command = parser.parse_args().command
     if command == "asyncapi":
-        return write_asyncapi()
+        DOCUMENT.write_text(jsontext.dumps(asyncapi(load_catalog()), indent=2) + "\n")
+        print(f"✔ {DOCUMENT.relative_to(ROOT)}")
+        return OK
     return check(ROOT, new_console(markup=False), release=command == "release")
 
 

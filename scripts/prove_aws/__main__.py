@@ -8,8 +8,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from secrets import token_hex
 
@@ -17,8 +19,7 @@ from scripts.console import OK, CommandError, Progress, parser_of, run_command
 from scripts.infra.emulator import Embedded
 from scripts.infra.stack import ROOT, Stack, port_is_taken
 from scripts.package import for_lambda, for_this_machine, make_package
-from scripts.prove_aws.proof import OUTAGE_ORDERS, Proof
-from scripts.prove_aws.report import report
+from scripts.prove_aws.proof import OUTAGE_ORDERS, Proof, report
 from scripts.prove_aws.throwaway import Account, ThrowAway
 from shopflow.aws.wiring import session_in
 from shopflow.environment import CREDENTIALS, NO_AWS_FILES
@@ -57,39 +58,39 @@ On AWS that costs less than $1: about one cent for the orders, and ten for an ho
 
 
 @contextmanager
-def embedded(folder: Path, prefix: str, progress: Progress) -> Iterator[Stack]:
+def emulator(stack: Stack, progress: Progress) -> Iterator[None]:
     """An embedded cloud that enforces IAM, until the block ends. No profile of the shell is used meanwhile."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(CREDENTIALS | NO_AWS_FILES | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"})
-    stack = Stack("prove", folder, folder / "env", _free_port(), prefix)
-    emulator = Embedded(stack, {"AUTH": "true"})
-    emulator.start(progress)
+    embedded = Embedded(stack, {"AUTH": "true"})
+    embedded.start(progress)
     try:
-        yield stack
+        yield
     finally:
-        emulator.kill()
+        embedded.kill()
 
 
-@contextmanager
-def on_aws(folder: Path, prefix: str) -> Iterator[Stack]:
-    """The account and region of the shell. Raises `ConfigError` when they cannot be used."""
+def region_of_shell() -> str:
+    """The region on AWS. Raises `ConfigError` without one, and when the shell's endpoint is not AWS."""
     if named := [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL") and os.environ[name]]:
         raise ConfigError(f"{named[0]} is set, so this would not be AWS. Unset it, or say CLOUD=embedded.")
     region = os.environ.get("AWS_REGION") or session_in(None).region_name
     if not region:
         raise ConfigError("Which region? Set AWS_REGION, or one in your profile.")
-    yield Stack("prove", folder, folder / "env", _free_port(), prefix, region)
+    return region
 
 
 def prove(options: argparse.Namespace, target: Path, progress: Progress) -> int:
     """Run the whole proof and write its report to ``target``, also after a failure. Or only remove a stack."""
-    prefix = options.remove or options.prefix
-    folder, local = ROOT / ".local" / "prove" / prefix, options.cloud == EMBEDDED
-    with embedded(folder, prefix, progress) if local else on_aws(folder, prefix) as stack:
-        endpoint = stack.own_endpoint if local else ""
-        file = folder / "lambda.zip"
-        package = for_this_machine(file) if local else for_lambda(file)
+    prefix, local = options.remove or f"{PREFIX}{token_hex(3)}", options.cloud == EMBEDDED
+    folder = ROOT / ".local" / "prove" / prefix
+    port = next(port for port in count(FIRST_PORT) if not port_is_taken(port))
+    stack = Stack("prove", folder, folder / "env", port, prefix)
+    stack = stack if local else replace(stack, region=region_of_shell())
+    endpoint = stack.own_endpoint if local else ""
+    with emulator(stack, progress) if local else nullcontext():
+        package = (for_this_machine if local else for_lambda)(folder / "lambda.zip")
         module = ThrowAway(stack, endpoint, package=package, email=options.email)
         account = Account(session_in(stack.region), endpoint or None, prefix)
         proof = Proof(module, account, options.orders, progress)
@@ -97,7 +98,7 @@ def prove(options: argparse.Namespace, target: Path, progress: Progress) -> int:
             proof.remove()
             return OK
         if found := account.named():
-            raise CommandError(f"The prefix {prefix} is in use: {found[0]}. Choose another one.")
+            raise CommandError(f"The prefix {prefix} is in use: {found[0]}. Try again, with another one.")
         number = account.client("sts").get_caller_identity()["Account"]
         where = f"ministack {importlib.metadata.version('ministack')} with IAM enforced" if local else f"AWS {number}"
         progress.say(announced(prefix, f"{where} in {stack.region}", options))
@@ -118,10 +119,6 @@ def prove(options: argparse.Namespace, target: Path, progress: Progress) -> int:
     return OK
 
 
-def _free_port() -> int:
-    return next(port for port in range(FIRST_PORT, FIRST_PORT + 100) if not port_is_taken(port))
-
-
 def _commit() -> str:
     """The commit that is proved, and whether files differ from it."""
     commands = (["git", "rev-parse", "--short", "HEAD"], ["git", "status", "--porcelain", "--", ".", ":!docs"])
@@ -131,7 +128,6 @@ def _commit() -> str:
 
 def main() -> int:
     parser = parser_of("scripts.prove_aws", ABOUT)
-    parser.add_argument("--prefix", default=f"{PREFIX}{token_hex(3)}", help="(default: a new one)")
     parser.add_argument("--report", type=Path, metavar="FILE", help="(default: docs/proven/DATE-CLOUD.md)")
     parser.add_argument("--remove", metavar="PREFIX", help="only remove what a run that was killed has left on AWS")
     options = parser.parse_args()
@@ -141,8 +137,8 @@ def main() -> int:
         raise ConfigError(f"CLOUD={options.cloud} must be {EMBEDDED}, or unset for AWS.")
     if not orders.isdecimal() or not 1 <= int(orders) <= MAX_ORDERS:
         raise ConfigError(f"ORDERS={orders} must be a number from 1 to {MAX_ORDERS:,}.")
-    if not (options.remove or options.prefix).startswith(PREFIX):
-        raise ConfigError(f"A prefix must start with {PREFIX}, so that no other stack can be meant.")
+    if not (options.remove or PREFIX).startswith(PREFIX):
+        raise ConfigError(f"--remove takes a prefix that starts with {PREFIX}: no other stack can be meant.")
     options.orders = int(orders)
     target = options.report or ROOT / "docs" / "proven" / f"{datetime.now(UTC):%Y-%m-%d}-{options.cloud}.md"
     return prove(options, target, Progress())

@@ -38,18 +38,12 @@ class Figure:
 
     def measured(self, cloudwatch: Any, began: datetime, until: datetime) -> float | None:
         """Its sum between the two times; None while CloudWatch has no data of it."""
-        metrics = [
-            {
-                "Namespace": self.namespace,
-                "MetricName": self.metric,
-                "Dimensions": [{"Name": name, "Value": value} for name, value in one.items()],
-            }
-            for one in self.dimensions
-        ]
-        queries = [
-            {"Id": f"m{number}", "MetricStat": {"Metric": metric, "Period": 60, "Stat": self.statistic}}
-            for number, metric in enumerate(metrics)
-        ]
+        queries = []
+        for number, dimensions in enumerate(self.dimensions):
+            named = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+            metric = {"Namespace": self.namespace, "MetricName": self.metric, "Dimensions": named}
+            stat = {"Metric": metric, "Period": 60, "Stat": self.statistic}
+            queries.append({"Id": f"m{number}", "MetricStat": stat})
         answer = cloudwatch.get_metric_data(MetricDataQueries=queries, StartTime=began, EndTime=until)
         values = [value for result in answer["MetricDataResults"] for value in result["Values"]]
         return sum(values) if values else None

@@ -1,16 +1,18 @@
-"""What is proved on the throw-away stack, step by step."""
+"""What is proved on the throw-away stack, step by step, and the report of one run."""
 
 from __future__ import annotations
 
 import json
+import platform
 import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 from uuid import uuid4
 
@@ -21,10 +23,11 @@ from scripts.e2e import REQUEST_SECONDS, wait_for
 from scripts.infra.stack import API_URL, render_env, write_atomically
 from scripts.infra.terraform import init, outputs_of, run
 from scripts.prove_aws.figures import figures
-from scripts.prove_aws.throwaway import Account, ThrowAway, belongs
+from scripts.prove_aws.throwaway import Account, ThrowAway
 from scripts.verify import messages_waiting
 from shopflow.aws.calls import PATIENT
 from shopflow.aws.wiring import connect
+from shopflow.catalog import load_catalog
 from shopflow.config import Config, load_config
 from shopflow.domain.order import Status
 from shopflow.environment import read_env_file
@@ -42,6 +45,11 @@ QUIET_LOOKS = 3
 """How often in a row no message must wait: on AWS the depths of queues are approximate."""
 SPREAD_SECONDS = 60
 """AWS needs up to a minute for a changed queue (SQS developer guide), and seconds for a changed policy."""
+ON_AWS = "The services ran on AWS itself, each in its own role."
+ON_EMULATOR = """\
+That is an emulator on one machine: it shows that code, Terraform and rights fit together. It does not show what AWS
+answers, how fast it is, or what it bills. It speaks plain http (`require_tls=false`), asks for some rights by names of
+its own, checks some on `*` only, and has no metrics of SNS, SQS and DynamoDB."""
 METRIC_SECONDS = 900
 """CloudWatch has the metrics of a minute some minutes later."""
 _SAME_RIGHT = {
@@ -115,7 +123,7 @@ class Proof:
             text = run(self.module, self.module.changing("plan"))
             step.showed = [line for line in text.splitlines() if line.startswith(("No changes.", "Plan:"))]
             planned = [line for line in text.splitlines() if re.match(r"  # .* (will|must) be ", line)]
-            alarms = [] if self.on_aws else [line for line in planned if ".aws_cloudwatch_metric_alarm." in line]
+            alarms = [] if self.on_aws else [line for line in planned if "aws_cloudwatch_metric_alarm." in line]
             if alarms:
                 step.showed += ["That is the alarms: the emulator does not return them as they are."]
             if left := [line for line in planned if line not in alarms]:
@@ -180,7 +188,7 @@ class Proof:
                 raise CommandError("The denial had no effect: there is no dead letter.")
         with self._step("The outage ends: dlq list, dlq redrive") as step:
             self._set_redrive_policy(queue, before)
-            self.account.change("iam", "delete_role_policy", RoleName=role, PolicyName=OUTAGE)
+            self._delete_policy(role, OUTAGE)
             self._wait_on_aws(SPREAD_SECONDS)
             step.showed = _result(self.module.python("scripts.dlq", "list"))
             step.showed += self.module.python("scripts.dlq", "redrive", DENIED, "--yes", "--rate=50").splitlines()[-1:]
@@ -191,13 +199,9 @@ class Proof:
         """Remove the stack, however far it got. Raises `CommandError` naming what is left."""
         with self._step("terraform destroy: nothing is left") as step:
             init(self.module)
-            iam = self.account.client("iam")
-            roles = (role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"])
-            for role in (role for role in roles if belongs(role, self.prefix)):
-                for policy in {OUTAGE, EMULATORS_WORDS}.intersection(
-                    iam.list_role_policies(RoleName=role)["PolicyNames"]
-                ):
-                    self.account.change("iam", "delete_role_policy", RoleName=role, PolicyName=policy)
+            for service, policy in product([*load_catalog().services, "relay"], [OUTAGE, EMULATORS_WORDS]):
+                with suppress(self.account.client("iam").exceptions.NoSuchEntityException):
+                    self._delete_policy(f"{self.prefix}-{service}", policy)
             text = run(self.module, self.module.changing("destroy", "-auto-approve"))
             step.showed = [line for line in text.splitlines() if line.startswith("Destroy complete")]
             if left := wait_for(self.account.named, lambda names: not names, SPREAD_SECONDS * self.on_aws):
@@ -239,6 +243,9 @@ class Proof:
     def _put_policy(self, role: str, name: str, statements: list[dict[str, Any]]) -> None:
         document = json.dumps({"Version": "2012-10-17", "Statement": statements})
         self.account.change("iam", "put_role_policy", RoleName=role, PolicyName=name, PolicyDocument=document)
+
+    def _delete_policy(self, role: str, name: str) -> None:
+        self.account.change("iam", "delete_role_policy", RoleName=role, PolicyName=name)
 
     def _add_emulators_words(self, services: Iterable[str]) -> None:
         """Give each role its rights under the names that the embedded cloud asks for, where AWS has others."""
@@ -285,3 +292,25 @@ def _result(text: str) -> list[str]:
     """The lines of a command's result, which follows its progress."""
     result = re.split(r"^✔ .*\n", text, flags=re.MULTILINE)[-1]
     return [line.rstrip() for line in result.splitlines() if line.strip()]
+
+
+def report(proof: Proof, where: str, commit: str, failure: BaseException | None) -> str:
+    """The run as Markdown. ``where``: what it ran on. ``failure``: what ended it early."""
+    runtime = proof.module.variables["lambda_runtime"]
+    good = "**Every step succeeded, and nothing of the stack is left.**"
+    lines = [
+        f"# A throw-away stack, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "",
+        good if failure is None else f"**It failed.** {type(failure).__name__}: {failure}",
+        "",
+        f"`{'' if proof.on_aws else 'CLOUD=embedded '}ORDERS={proof.orders} make prove-aws` ran on {where},",
+        f"region {proof.module.stack.region}.",
+        ON_AWS if proof.on_aws else ON_EMULATOR,
+        "",
+        f"It ran commit {commit} with `terraform/aws.tfvars`, on Lambda with {runtime},",
+        f"under the prefix `{proof.prefix}`. The commands ran on Python {platform.python_version()}.",
+    ]
+    for step in proof.steps:
+        ended = "✘ failed" if step.seconds is None else f"✔ {step.seconds:.0f} s"
+        lines += ["", f"## {step.title}", "", *(f"    {line}" for line in [*step.showed, ended])]
+    return "\n".join(lines) + "\n"

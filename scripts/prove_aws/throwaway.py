@@ -44,14 +44,13 @@ class ThrowAway(terraform.Module):
 
     @property
     def variables(self) -> dict[str, str]:
-        own = {
-            "deletion_protection": "false",
-            "log_retention_days": "1",
-            "alarm_emails": json.dumps([self.email]),
-        }
-        local = {"require_tls": "false", "worker_concurrency": "2"}  # it speaks plain http, and is one machine
-        variables = super().variables | own | (local if self.endpoint else {})
-        return {name: value for name, value in variables.items() if name != "mail_from"}
+        variables = super().variables
+        del variables["mail_from"]
+        variables |= {"deletion_protection": "false", "log_retention_days": "1"}
+        variables["alarm_emails"] = json.dumps([self.email])
+        if self.endpoint:  # it speaks plain http, and is one machine
+            variables |= {"require_tls": "false", "worker_concurrency": "2"}
+        return variables
 
     def command(self, *arguments: str) -> list[str]:
         """A command of Terraform; for a local cloud, of tflocal."""

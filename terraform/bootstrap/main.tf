@@ -90,7 +90,7 @@ resource "aws_iam_policy" "this" {
 
   name        = "deploy-${var.name_prefix}-${each.key}"
   description = "What a deployment may ${each.key} of ShopFlow's stacks, whose names start with ${var.name_prefix}."
-  policy      = jsonencode({ Version = "2012-10-17", Statement = each.value })
+  policy      = jsonencode({ Version = "2012-10-17", Statement = [for one in each.value : merge(one, { Effect = "Allow" })] })
 }
 
 resource "aws_iam_role_policy_attachment" "this" {

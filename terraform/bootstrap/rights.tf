@@ -47,17 +47,15 @@ locals {
   }
 
   read = concat(
-    [for service, actions in local.reads : { Sid = "Read${title(service)}", Effect = "Allow", Action = actions, Resource = local.named[service] }],
+    [for service, actions in local.reads : { Sid = "Read${title(service)}", Action = actions, Resource = local.named[service] }],
     [
       {
         Sid      = "ReadWhatHasNoName"
-        Effect   = "Allow"
         Action   = ["cloudwatch:DescribeAlarms", "lambda:GetEventSourceMapping", "lambda:ListTags", "logs:DescribeLogGroups"]
         Resource = "*"
       },
       {
         Sid      = "ReadState"
-        Effect   = "Allow"
         Action   = ["s3:GetObject", "s3:ListBucket"]
         Resource = [aws_s3_bucket.state.arn, "${aws_s3_bucket.state.arn}/*"]
       },
@@ -65,38 +63,33 @@ locals {
   )
 
   write = concat(
-    [for service, actions in local.writes : { Sid = "Write${title(service)}", Effect = "Allow", Action = actions, Resource = local.named[service] }],
+    [for service, actions in local.writes : { Sid = "Write${title(service)}", Action = actions, Resource = local.named[service] }],
     [
       {
         Sid       = "GiveRolesRightsWithinTheBoundary"
-        Effect    = "Allow"
         Action    = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
         Resource  = local.named.iam
         Condition = { StringEquals = { "iam:PermissionsBoundary" = aws_iam_policy.boundary.arn } }
       },
       {
         Sid       = "LetFunctionsHaveRoles"
-        Effect    = "Allow"
         Action    = "iam:PassRole"
         Resource  = local.named.iam
         Condition = { StringEquals = { "iam:PassedToService" = "lambda.amazonaws.com" } }
       },
       {
         Sid       = "LetQueuesInvokeFunctions"
-        Effect    = "Allow"
         Action    = ["lambda:CreateEventSourceMapping", "lambda:DeleteEventSourceMapping", "lambda:UpdateEventSourceMapping"]
         Resource  = "*"
         Condition = { ArnLike = { "lambda:FunctionArn" = local.named.lambda } }
       },
       {
         Sid      = "TagMappings"
-        Effect   = "Allow"
         Action   = ["lambda:TagResource", "lambda:UntagResource"]
         Resource = "arn:${local.partition}:lambda:${local.here}:event-source-mapping:*"
       },
       {
-        Sid    = "LetHttpApisWriteLogs" # AWS has no resources for these actions
-        Effect = "Allow"
+        Sid = "LetHttpApisWriteLogs" # AWS has no resources for these actions
         Action = [
           "logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeResourcePolicies", "logs:GetLogDelivery",
           "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:UpdateLogDelivery",
@@ -105,7 +98,6 @@ locals {
       },
       {
         Sid      = "WriteState"
-        Effect   = "Allow"
         Action   = ["s3:DeleteObject", "s3:PutObject"]
         Resource = "${aws_s3_bucket.state.arn}/*"
       },

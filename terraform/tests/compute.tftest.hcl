@@ -26,7 +26,7 @@ mock_provider "aws" {
   }
 }
 
-# Roles and queues have the same ARN in the mock, but for those of the payment service.
+# Roles, queues and logs have the same ARN in the mock, but for those of the payment service.
 override_resource {
   target = aws_iam_role.service["payment"]
   values = { arn = "arn:aws:iam::123456789012:role/payment" }
@@ -35,6 +35,11 @@ override_resource {
 override_resource {
   target = module.consumer["payment"].aws_sqs_queue.this
   values = { arn = "arn:aws:sqs:eu-west-1:123456789012:payment-queue" }
+}
+
+override_resource {
+  target = aws_cloudwatch_log_group.function["payment"]
+  values = { arn = "arn:aws:logs:eu-west-1:123456789012:log-group:payment" }
 }
 
 variables {
@@ -56,7 +61,7 @@ run "without_lambda_there_is_no_function_and_nothing_that_invokes_one" {
 
   assert {
     condition = sum([
-      length(module.function), length(aws_lambda_event_source_mapping.worker), length(aws_cloudwatch_event_rule.relay), length(module.http_api)
+      length(aws_lambda_function.this), length(aws_lambda_event_source_mapping.worker), length(aws_cloudwatch_event_rule.relay), length(aws_apigatewayv2_api.orders)
     ]) == 0 && output.api_url == null
     error_message = "Something of Lambda is created without being asked for."
   }
@@ -71,7 +76,7 @@ run "every_service_and_the_relay_is_a_function_with_its_own_role_settings_and_tr
   }
 
   assert {
-    condition = { for name, one in module.function : name => one.function.handler } == merge(
+    condition = { for name, function in aws_lambda_function.this : name => function.handler } == merge(
       { for name, service in var.catalogue.services : name => "workers.lambda_handler.${name}" if length(service.consumes) > 0 },
       { order = "api.lambda_handler.http", relay = "api.lambda_handler.relay" },
     )
@@ -80,39 +85,30 @@ run "every_service_and_the_relay_is_a_function_with_its_own_role_settings_and_tr
 
   assert {
     condition = alltrue([
-      for name, one in module.function :
-      one.function.role == aws_iam_role.service[name].arn
-      && one.function.function_name == "stack-${name}"
-      && one.log_group.name == "/aws/lambda/stack-${name}"
-      && one.log_group.retention_in_days == 30
+      for name, function in aws_lambda_function.this :
+      function.role == aws_iam_role.service[name].arn
+      && function.function_name == "stack-${name}"
+      && function.reserved_concurrent_executions < 0
+      && aws_cloudwatch_log_group.function[name].name == "/aws/lambda/stack-${name}"
+      && aws_cloudwatch_log_group.function[name].retention_in_days == 30
     ])
-    error_message = "A function has the role, name or log of another, or keeps its log for ever."
-  }
-
-  assert {
-    condition = nonsensitive(alltrue([
-      for one in module.function : alltrue([
-        for name in ["SHOPFLOW_TOPIC_ARN", "SHOPFLOW_ORDERS_TABLE", "SHOPFLOW_INVENTORY_TABLE", "SHOPFLOW_EVENTS_TABLE", "SHOPFLOW_OPEN_ORDERS_INDEX"] :
-        length(one(one.function.environment).variables[name]) > 0
-      ])
-    ]))
-    error_message = "A function lacks the name of a resource."
+    error_message = "A function has the role, name or log of another, takes concurrency from the account, or keeps its log for ever."
   }
 
   assert {
     condition = nonsensitive({
-      for name, one in module.function : name => length([for key in keys(one(one.function.environment).variables) : key if endswith(key, "_QUEUE_URL")])
+      for name, function in aws_lambda_function.this : name => length([for key in keys(function.environment[0].variables) : key if endswith(key, "_QUEUE_URL")])
     }) == { order = 4, relay = 0, inventory = 1, payment = 1, notification = 1, audit = 1 }
     error_message = "A worker must know its own queue and no other; the Order Service knows all."
   }
 
   assert {
     condition = nonsensitive({
-      for name, one in module.function : name => [
-        for setting in ["MAIL_FROM", "PAYMENT_GATEWAY", "PAYMENT_SUCCESS_RATE"] : one(one.function.environment).variables[setting]
-        if can(one(one.function.environment).variables[setting])
+      for name, function in aws_lambda_function.this : name => [
+        for setting in ["MAIL_FROM", "PAYMENT_GATEWAY", "PAYMENT_SUCCESS_RATE"] : function.environment[0].variables[setting]
+        if can(function.environment[0].variables[setting])
       ]
-      }) == merge({ for name in keys(module.function) : name => [] }, {
+      }) == merge({ for name in keys(aws_lambda_function.this) : name => [] }, {
       notification = ["orders@shop.example"]
       payment      = ["simulated", "1"]
     })
@@ -134,8 +130,8 @@ run "every_service_and_the_relay_is_a_function_with_its_own_role_settings_and_tr
   assert {
     condition = nonsensitive(alltrue([
       for name, consumer in module.consumer :
-      consumer.queue.visibility_timeout_seconds >= 6 * module.function[name].function.timeout
-      && one(module.function[name].function.environment).variables.SQS_VISIBILITY_SECONDS == tostring(consumer.queue.visibility_timeout_seconds)
+      consumer.queue.visibility_timeout_seconds >= 6 * aws_lambda_function.this[name].timeout
+      && aws_lambda_function.this[name].environment[0].variables.SQS_VISIBILITY_SECONDS == tostring(consumer.queue.visibility_timeout_seconds)
       && jsondecode(consumer.queue.redrive_policy).maxReceiveCount >= 5
     ]))
     error_message = "AWS's rule for a queue that Lambda polls: six times the function's timeout, at least five receives."
@@ -143,57 +139,55 @@ run "every_service_and_the_relay_is_a_function_with_its_own_role_settings_and_tr
 
   assert {
     condition = alltrue(concat(
-      [for name, one in module.function : one.alias.function_version == one.function.version && one.function.publish],
-      [for name, mapping in aws_lambda_event_source_mapping.worker : mapping.function_name == module.function[name].alias.arn],
-      [aws_cloudwatch_event_target.relay[0].arn == module.function["relay"].alias.arn],
-      [aws_lambda_permission.relay[0].qualifier == module.function["relay"].alias.name],
+      [for name, function in aws_lambda_function.this : aws_lambda_alias.live[name].function_version == function.version && function.publish],
+      [for name, mapping in aws_lambda_event_source_mapping.worker : mapping.function_name == aws_lambda_alias.live[name].arn],
+      [aws_cloudwatch_event_target.relay[0].arn == aws_lambda_alias.live["relay"].arn],
+      [aws_lambda_permission.relay[0].qualifier == aws_lambda_alias.live["relay"].name],
     ))
     error_message = "A function is invoked by something else than the alias of its newest version."
   }
 
   assert {
-    condition     = [for name, one in module.function : name if length(one.checks) == 0] == ["relay"]
+    condition     = setsubtract(keys(aws_lambda_function.this), keys(aws_lambda_invocation.check)) == toset(["relay"])
     error_message = "A version that was not checked gets messages or requests."
   }
 
   assert {
-    condition     = alltrue([for one in module.function : one.function.reserved_concurrent_executions == -1])
-    error_message = "A function takes concurrency from the account without being asked to."
+    condition = {
+      for service in ["payment", "relay"] : service => [
+        for statement in jsondecode(aws_iam_role_policy.service[service].policy).Statement : join(" ", flatten([statement.Action, statement.Resource]))
+        if contains(["ConsumeItsQueue", "WriteLogs"], statement.Sid)
+      ]
+      } == {
+      payment = [
+        "sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:ReceiveMessage sqs:GetQueueAttributes arn:aws:sqs:eu-west-1:123456789012:payment-queue",
+        "logs:CreateLogStream logs:PutLogEvents arn:aws:logs:eu-west-1:123456789012:log-group:payment:log-stream:*",
+      ]
+      relay = ["logs:CreateLogStream logs:PutLogEvents arn:aws:logs:eu-west-1:123456789012:log-group:some:log-stream:*"]
+    }
+    error_message = "Lambda lacks a right to poll a queue or to write a log, or may use those of another function."
   }
 
   assert {
     condition = (
       aws_cloudwatch_event_rule.relay[0].schedule_expression == "rate(1 minute)"
-      && nonsensitive(one(module.function["relay"].function.environment).variables.RELAY_INTERVAL_SECONDS) == "60"
+      && nonsensitive(aws_lambda_function.this["relay"].environment[0].variables.RELAY_INTERVAL_SECONDS) == "60"
+      && length(aws_iam_role_policy.relay_in_order_service) == 0
     )
-    error_message = "The relay does not run every minute, or does not know that it does."
-  }
-
-  assert {
-    condition = (
-      module.http_api[0].function_name == "stack-order"
-      && one(module.http_api[0].stage.default_route_settings).throttling_rate_limit == 500
-      && one(module.http_api[0].stage.default_route_settings).throttling_burst_limit == 1000
-    )
-    error_message = "The API does not invoke the Order Service, or takes any number of requests."
-  }
-
-  assert {
-    condition     = length(aws_iam_role_policy.relay_in_order_service) == 0
-    error_message = "The Order Service has the rights of the relay, which is a function of its own here."
+    error_message = "The relay must run every minute, know that it does, and have its rights to itself."
   }
 
   assert {
     condition = {
-      for service in keys(module.function) : service => [
-        for alarm in ["throttled", "errors"] : module.alarms[0].alarms["${service}-function-${alarm}"].dimensions.FunctionName
-      ]
-    } == { for service in keys(module.function) : service => ["stack-${service}", "stack-${service}"] }
+      for name, alarm in aws_cloudwatch_metric_alarm.this : name => alarm.dimensions.FunctionName if strcontains(name, "-function-")
+      } == merge([
+        for name in keys(aws_lambda_function.this) : { for what in ["throttled", "errors"] : "${name}-function-${what}" => "stack-${name}" }
+    ]...)
     error_message = "A function that is throttled or fails raises no alarm."
   }
 
   assert {
-    condition     = contains(keys(module.alarms[0].alarms), "http-api-errors") && contains(keys(module.alarms[0].alarms), "open-orders-stuck")
+    condition     = length(setsubtract(["http-api-errors", "open-orders-stuck"], keys(aws_cloudwatch_metric_alarm.this))) == 0
     error_message = "A stack whose services run on Lambda has no alarm on the HTTP API or on what the services report."
   }
 }
@@ -206,65 +200,73 @@ run "a_service_of_an_overlay_has_a_queue_but_brings_its_own_compute" {
   }
 
   assert {
-    condition     = !contains(keys(module.function), "shipping") && contains(keys(module.consumer), "shipping")
+    condition     = !contains(keys(aws_lambda_function.this), "shipping") && contains(keys(module.consumer), "shipping")
     error_message = "A service that is not in the package is a function, or has no queue."
   }
 
   assert {
-    condition     = module.function["order"].function.handler != null && local.common_environment.SHOPFLOW_CATALOG_OVERLAY == "overlay/catalog.json"
+    condition     = local.common_environment.SHOPFLOW_CATALOG_OVERLAY == "overlay/catalog.json"
     error_message = "The services do not know the overlay and would refuse its events."
   }
 }
 
 run "only_a_token_orders_and_the_operators_page_and_the_streams_cannot_use_up_the_api" {
-  module {
-    source = "./modules/http-api"
-  }
-
   variables {
-    name                = "stack-orders"
-    description         = "Some API"
-    function            = { name = "live", function_name = "stack-order", invoke_arn = "arn:aws:apigateway:eu-west-1:lambda:path/functions/stack-order/invocations" }
-    requests_per_second = 500
-    burst_requests      = 1000
-    throttles           = { ops = { rate = 1, burst = 2 }, streams = { rate = 3, burst = 4 } }
-    jwt_authorizer      = { issuer = "https://customers.example", audience = ["shop"] }
-    domain              = { name = "shop.example", certificate_arn = "arn:aws:acm:eu-west-1:123456789012:certificate/some" }
-    log_retention_days  = 30
+    public         = false
+    jwt_authorizer = { issuer = "https://customers.example", audience = ["shop", "app"] }
+    domain         = { name = "shop.example", certificate_arn = "arn:aws:acm:eu-west-1:123456789012:certificate/some" }
+    api_throttles  = { all = { rate = 5, burst = 6 }, ops = { rate = 1, burst = 2 }, streams = { rate = 3, burst = 4 } }
 
     disable_execute_api_endpoint = true
   }
 
   assert {
-    condition = { for route in aws_apigatewayv2_route.this : route.route_key => route.authorization_type if route.authorizer_id != null } == {
+    condition = { for route in aws_apigatewayv2_route.orders : route.route_key => route.authorization_type if route.authorizer_id != null } == {
       "POST /orders" = "JWT"
     }
     error_message = "An order needs no token, or reading and the operator's page need one."
   }
 
   assert {
-    condition = { for settings in aws_apigatewayv2_stage.this.route_settings : settings.route_key => [settings.throttling_rate_limit, settings.throttling_burst_limit] } == {
+    condition = {
+      for settings in aws_apigatewayv2_stage.orders[0].route_settings : settings.route_key => [settings.throttling_rate_limit, settings.throttling_burst_limit]
+      } == {
       "ANY /ops"                     = [1, 2]
       "ANY /ops/{proxy+}"            = [1, 2]
       "GET /flow/stream"             = [3, 4]
       "GET /orders/{orderId}/stream" = [3, 4]
-    }
-    error_message = "The operator's page or a stream has no throttle of its own."
+    } && one(aws_apigatewayv2_stage.orders[0].default_route_settings).throttling_rate_limit == 5
+    error_message = "The API takes any number of requests, or the operator's page or a stream has no throttle of its own."
   }
 
   assert {
-    condition     = output.url == "https://shop.example" && aws_apigatewayv2_api.this.disable_execute_api_endpoint && aws_apigatewayv2_domain_name.this[0].domain_name_configuration[0].security_policy == "TLS_1_2"
+    condition     = output.api_url == "https://shop.example" && aws_apigatewayv2_api.orders[0].disable_execute_api_endpoint && aws_apigatewayv2_domain_name.orders[0].domain_name_configuration[0].security_policy == "TLS_1_2"
     error_message = "The API answers elsewhere than at its domain, or with old TLS."
   }
 
   assert {
-    condition     = aws_lambda_permission.this.source_arn == "arn:aws:execute-api:eu-west-1:123456789012:abc/*" && aws_lambda_permission.this.principal == "apigateway.amazonaws.com" && aws_lambda_permission.this.qualifier == "live"
+    condition = (
+      aws_apigatewayv2_integration.orders[0].payload_format_version == "2.0"
+      && aws_apigatewayv2_integration.orders[0].integration_uri == aws_lambda_alias.live["order"].invoke_arn
+      && contains(keys(aws_apigatewayv2_route.orders), "$default")
+    )
+    error_message = "Some requests do not reach the function, or come in a format that it does not read."
+  }
+
+  assert {
+    condition = (
+      aws_lambda_permission.http_api[0].source_arn == "arn:aws:execute-api:eu-west-1:123456789012:abc/*"
+      && aws_lambda_permission.http_api[0].principal == "apigateway.amazonaws.com"
+      && aws_lambda_permission.http_api[0].qualifier == "live"
+    )
     error_message = "Something else than this API may invoke the function."
   }
 
   assert {
-    condition     = aws_apigatewayv2_route.this["$default"].route_key == "$default" && aws_apigatewayv2_integration.this.payload_format_version == "2.0" && aws_apigatewayv2_integration.this.integration_uri == var.function.invoke_arn
-    error_message = "Some requests do not reach the function, or come in a format that it does not read."
+    condition = nonsensitive({
+      for name, function in aws_lambda_function.this : name => function.environment[0].variables.JWT_AUDIENCE if can(function.environment[0].variables.JWT_ISSUER)
+    }) == { order = "app,shop" }
+    error_message = "The Order Service takes an order without a token on a route that has no authorizer."
   }
 }
 
@@ -272,7 +274,6 @@ run "a_pinned_function_keeps_its_version_and_one_with_reserved_concurrency_has_i
   variables {
     pinned_versions      = { order = "3" }
     reserved_concurrency = { relay = 1 }
-    ops_token_parameter  = "/stack/ops-token"
   }
 
   assert {
@@ -281,145 +282,79 @@ run "a_pinned_function_keeps_its_version_and_one_with_reserved_concurrency_has_i
   }
 
   assert {
-    condition     = [for name, one in module.function : name if one.function.reserved_concurrent_executions == 1] == ["relay"]
+    condition     = [for name, function in aws_lambda_function.this : name if function.reserved_concurrent_executions == 1] == ["relay"]
     error_message = "The relay has no concurrency of its own, or another function has it."
+  }
+}
+
+run "with_the_parameter_of_its_token_the_operators_page_is_on_and_has_its_rights" {
+  variables {
+    ops_token_parameter = "/stack/ops-token"
   }
 
   assert {
     condition = (
-      nonsensitive(one(module.function["order"].function.environment).variables.OPS_TOKEN_PARAMETER) == "/stack/ops-token"
+      nonsensitive(aws_lambda_function.this["order"].environment[0].variables.OPS_TOKEN_PARAMETER) == "/stack/ops-token"
       && [for statement in jsondecode(aws_iam_role_policy.service["order"].policy).Statement : [statement.Action, statement.Resource] if statement.Sid == "ReadOperatorsToken"]
       == [["ssm:GetParameter", "arn:aws:ssm:eu-west-1:123456789012:parameter/stack/ops-token"]]
+      && aws_iam_role_policy_attachment.operator_page[0].role == "stack-order"
+      && aws_iam_role_policy_attachment.operator_page[0].policy_arn == aws_iam_policy.operator.arn
     )
-    error_message = "The Order Service does not know the parameter of the operator's token, or may not read it."
+    error_message = "The Order Service does not know the parameter of the operator's token, may not read it, or lacks an operator's rights."
   }
 }
 
-run "a_number_that_a_service_would_refuse_is_refused" {
+# Each run breaks one rule of each variable that it names.
+
+run "what_cannot_work_is_refused" {
   command = plan
 
   variables {
-    service_settings = { payment = { PAYMENT_SUCCESS_RATE = "80" } }
+    payment_gateway              = null
+    public                       = false
+    jwt_authorizer               = { issuer = "http://customers.example", audience = ["shop"] } # no TLS
+    disable_execute_api_endpoint = true                                                         # and no domain
+    mail_from                    = "orders@shop.example, other@shop.example"
+    worker_concurrency           = 1
+    pinned_versions              = { order = "live" }
+    service_settings             = { payment = { PAYMENT_SUCCESS_RATE = "80" } }
   }
 
-  expect_failures = [var.service_settings]
+  expect_failures = [
+    var.payment_gateway, var.jwt_authorizer, var.disable_execute_api_endpoint, var.mail_from,
+    var.worker_concurrency, var.pinned_versions, var.service_settings,
+  ]
 }
 
-run "a_text_for_a_number_is_refused" {
+run "who_may_order_must_be_said_and_a_text_is_no_number" {
   command = plan
 
   variables {
+    public           = false
     service_settings = { relay = { RELAY_INTERVAL_SECONDS = "often" } }
   }
 
-  expect_failures = [var.service_settings]
+  expect_failures = [var.public, var.service_settings]
 }
 
-run "settings_of_a_service_that_there_is_not_are_refused" {
+run "who_may_order_must_be_said_once_and_settings_belong_to_a_service" {
   command = plan
 
   variables {
+    jwt_authorizer   = { issuer = "https://customers.example", audience = ["shop"] }
     service_settings = { payments = { PAYMENT_SUCCESS_RATE = "1" } }
   }
 
-  expect_failures = [var.service_settings]
+  expect_failures = [var.public, var.service_settings]
 }
 
 run "the_operators_token_in_the_state_is_refused" {
   command = plan
 
   variables {
+    compute          = "mainframe"
     service_settings = { order = { OPS_TOKEN = "a-token-of-some-length" } }
   }
 
-  expect_failures = [var.service_settings]
-}
-
-run "values_that_lambda_does_not_accept_are_refused" {
-  command = plan
-
-  variables {
-    compute            = "mainframe"
-    worker_concurrency = 1
-    pinned_versions    = { order = "live" }
-  }
-
-  expect_failures = [var.compute, var.worker_concurrency, var.pinned_versions]
-}
-
-run "on_lambda_a_gateway_that_takes_no_money_must_be_asked_for_by_name" {
-  command = plan
-
-  variables {
-    payment_gateway = null
-  }
-
-  expect_failures = [var.payment_gateway]
-}
-
-run "who_may_order_must_be_said" {
-  command = plan
-
-  variables {
-    public = false
-  }
-
-  expect_failures = [var.public]
-}
-
-run "who_may_order_must_be_said_once" {
-  command = plan
-
-  variables {
-    jwt_authorizer = { issuer = "https://customers.example", audience = ["shop"] }
-  }
-
-  expect_failures = [var.public]
-}
-
-run "the_function_checks_the_token_too" {
-  command = plan
-
-  variables {
-    public         = false
-    jwt_authorizer = { issuer = "https://customers.example", audience = ["shop", "app"] }
-  }
-
-  assert {
-    condition = nonsensitive({
-      for name, one in module.function : name => one(one.function.environment).variables.JWT_AUDIENCE if can(one(one.function.environment).variables.JWT_ISSUER)
-    }) == { order = "app,shop" }
-    error_message = "The Order Service takes an order without a token on a route that has no authorizer."
-  }
-}
-
-run "an_issuer_is_reached_over_tls" {
-  command = plan
-
-  variables {
-    public         = false
-    jwt_authorizer = { issuer = "http://customers.example", audience = ["shop"] }
-  }
-
-  expect_failures = [var.jwt_authorizer]
-}
-
-run "an_api_answers_somewhere" {
-  command = plan
-
-  variables {
-    disable_execute_api_endpoint = true
-  }
-
-  expect_failures = [var.disable_execute_api_endpoint]
-}
-
-run "mail_from_is_one_address" {
-  command = plan
-
-  variables {
-    mail_from = "orders@shop.example, other@shop.example"
-  }
-
-  expect_failures = [var.mail_from]
+  expect_failures = [var.compute, var.service_settings]
 }

@@ -19,8 +19,6 @@ from tests.counting import ALL_PAID, at_one_a_second, at_saturation
 from tests.unit.test_scripts_infra import OUTPUTS
 
 PREFIX = "shopflow-prove-0a1b2c"
-OURS, THEIRS = f"{PREFIX}-payment", "shopflow-payment"
-"""The role of a service, and that of the same service of another stack."""
 
 
 class Cloud:
@@ -28,8 +26,7 @@ class Cloud:
 
     region_name = "eu-west-1"
 
-    def __init__(self, topic: str) -> None:
-        self.topic = topic
+    def __init__(self) -> None:
         self.changed: list[dict[str, Any]] = []
 
     def client(self, service: str, **_: object) -> Cloud:
@@ -38,7 +35,7 @@ class Cloud:
     get_paginator = client
 
     def paginate(self, **_: object) -> list[dict[str, Any]]:
-        return [{"Topics": [{"TopicArn": f"arn:aws:sns:eu-west-1:123456789012:{self.topic}"}]}]
+        return [{"Topics": [{"TopicArn": f"arn:aws:sns:eu-west-1:123456789012:{PREFIX}-orders"}]}]
 
     def put_role_policy(self, **params: Any) -> None:
         self.changed.append(params)
@@ -51,20 +48,11 @@ def module(tmp_path: Path) -> ThrowAway:
     return ThrowAway(stack, "", package=package, email="ops@example.com")
 
 
-def of_prefix(prefix: str) -> dict[str, Any]:
-    """Terraform's outputs of the stack with that prefix."""
-    outputs: dict[str, Any] = json.loads(json.dumps(OUTPUTS).replace("shopflow", prefix))
-    return outputs
-
-
 @pytest.mark.parametrize("action", ["plan", "apply", "destroy"])
-@pytest.mark.parametrize("endpoint", ["", "http://127.0.0.1:25000"])
-def test_terraform_gets_the_prefix_and_a_state_of_its_own(action: str, endpoint: str, tmp_path: Path) -> None:
-    stack = Stack("prove", tmp_path, tmp_path / "env", 25_000, PREFIX)
-    module = ThrowAway(stack, endpoint, email="ops@example.com")
+def test_terraform_gets_the_prefix_and_a_state_of_its_own(action: str, module: ThrowAway) -> None:
     assert f"-var=name_prefix={PREFIX}" in module.changing(action)
-    assert module.folder.is_relative_to(tmp_path)
-    assert module.environment()["TF_DATA_DIR"] == str(tmp_path / "terraform-data")
+    assert module.folder.is_relative_to(module.stack.folder)
+    assert module.environment()["TF_DATA_DIR"] == str(module.stack.folder / "terraform-data")
 
 
 def test_a_command_runs_on_the_settings_of_the_stack_and_not_on_those_of_another(
@@ -78,52 +66,52 @@ def test_a_command_runs_on_the_settings_of_the_stack_and_not_on_those_of_another
 
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setenv("SHOPFLOW_ORDERS_TABLE", "shopflow-orders")
-    module.stack.env_file.write_text(render_env(of_prefix(PREFIX), None))
+    ours = json.loads(json.dumps(OUTPUTS).replace("shopflow", PREFIX))
+    module.stack.env_file.write_text(render_env(ours, None))
     assert module.python("scripts.verify") == "done"
     assert ran[0]["SHOPFLOW_ENV_FILE"] == str(module.stack.env_file)
     assert "SHOPFLOW_ORDERS_TABLE" not in ran[0]
 
-    module.stack.env_file.write_text(render_env(of_prefix("shopflow"), None))
+    module.stack.env_file.write_text(render_env(OUTPUTS, None))
     with pytest.raises(CommandError, match=f"is not of the stack {PREFIX}"):
         module.python("scripts.verify")
     assert len(ran) == 1
 
 
 def test_a_role_is_changed_only_if_it_is_the_stack_s() -> None:
-    cloud = Cloud("any")
+    cloud = Cloud()
     account = Account(cloud, None, PREFIX)
-    account.change("iam", "put_role_policy", RoleName=OURS)
+    account.change("iam", "put_role_policy", RoleName=f"{PREFIX}-payment")
     with pytest.raises(CommandError, match="was refused"):
-        account.change("iam", "put_role_policy", RoleName=THEIRS)
-    assert cloud.changed == [{"RoleName": OURS}]
+        account.change("iam", "put_role_policy", RoleName="shopflow-payment")
+    assert cloud.changed == [{"RoleName": f"{PREFIX}-payment"}]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "settings", "code", "shown"),
+    ("arguments", "endpoint", "code", "shown"),
     [
-        (["--prefix", PREFIX], {"YES": "1"}, FAILED, f"The prefix {PREFIX} is in use: sns arn:aws:sns:"),
-        (["--prefix", "shopflow"], {}, MISUSED, "A prefix must start with shopflow-prove-"),
-        ([], {"CLOUD": "localstack"}, MISUSED, "CLOUD=localstack must be embedded, or unset for AWS."),
-        ([], {"ORDERS": "many"}, MISUSED, "ORDERS=many must be a number"),
-        ([], {"AWS_ENDPOINT_URL_SQS": "http://127.0.0.1:1"}, MISUSED, "AWS_ENDPOINT_URL_SQS is set"),
+        ([], "", FAILED, f"The prefix {PREFIX} is in use: sns arn:aws:sns:"),
+        ([], "http://127.0.0.1:1", MISUSED, "AWS_ENDPOINT_URL_SQS is set"),
+        (["--remove", "shopflow"], "", MISUSED, "starts with shopflow-prove-"),
     ],
 )
 def test_it_refuses_before_it_makes_anything(
     arguments: list[str],
-    settings: dict[str, str],
+    endpoint: str,
     code: int,
     shown: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     made: list[object] = []
-    monkeypatch.setattr(command, "session_in", lambda _: Cloud(f"{PREFIX}-orders"))
+    monkeypatch.setattr(command, "token_hex", lambda _: PREFIX.removeprefix("shopflow-prove-"))
+    monkeypatch.setattr(command, "session_in", lambda _: Cloud())
     monkeypatch.setattr(command, "make_package", lambda *made_of: made.append(made_of))
     monkeypatch.setattr("sys.argv", ["prove_aws", *arguments])
-    for name in ("CLOUD", "ORDERS", "YES", "EMAIL", "AWS_ENDPOINT_URL"):
+    for name in ("CLOUD", "ORDERS", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("YES", "1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
     assert run_command(command.main) == code
     assert shown in capsys.readouterr().err.replace("\n", " ")
     assert not made

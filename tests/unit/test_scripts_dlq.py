@@ -14,7 +14,7 @@ from rich.console import Console
 
 from scripts import dlq
 from scripts.console import CommandError, Progress
-from scripts.dlq import ALL, MAX_BODY_CHARS, WOULD_FAIL, WOULD_SUCCEED, Purge, Redrive, Selection, Target, body_text
+from scripts.dlq import ALL, MAX_BODY_CHARS, WOULD_FAIL, WOULD_SUCCEED, Selection, Target, body_text
 from scripts.operator_log import OperatorLog, os_user
 from shopflow.memory.queues import MemoryDeadLetters, MemoryQueue
 from shopflow.ports import DeadLetter
@@ -64,10 +64,10 @@ class Desk(MemoryDeadLetters):
         return DONE if processed else VERDICTS[body.split()[0]]
 
     def run_redrive(self, kinds: frozenset[Kind], *message_ids: str) -> int:
-        return Redrive(self._target, Selection(kinds, message_ids), 500, confirmed=True).run()
+        return self._target.redrive(Selection(kinds, message_ids), 500, confirmed=True)
 
     def run_purge(self, agreed: Callable[[str], bool] = lambda _: True) -> int:
-        return Purge(self._target, Selection(WOULD_FAIL), dry_run=False, agreed=agreed).run()
+        return self._target.purge(Selection(WOULD_FAIL), dry_run=False, agreed=agreed)
 
     def left(self) -> list[str]:
         """The bodies that can be received now, sorted."""

@@ -163,7 +163,7 @@ Error: creating SQS Queue (shopflow-audit-dlq): AccessDenied: no
 
 Error: creating AWS DynamoDB Table (shopflow-events): operation error DynamoDB: ResourceInUseException: Table already exists
 
-  with module.tables.aws_dynamodb_table.this["events"],
+  with aws_dynamodb_table.this["events"],
 """  # noqa: E501
 
 
@@ -172,7 +172,7 @@ def test_what_an_earlier_call_made_is_imported_with_its_id(stack: Stack) -> None
     (stack.folder / "terraform.log").write_text(EXIST)
     assert terraform.existing(Module(stack, ENDPOINT)) == {
         "aws_iam_policy.operator": "arn:aws:iam::000000000000:policy/shopflow-operator",
-        'module.tables.aws_dynamodb_table.this["events"]': "shopflow-events",
+        'aws_dynamodb_table.this["events"]': "shopflow-events",
     }
 
 

@@ -61,10 +61,6 @@ class World:
         change = self.changed.get(order_id)
         return [replace(entry, event=change(entry.event)) if change else entry for entry in call()]
 
-    def queue(self, service: str) -> World:
-        assert service == "audit"
-        return self
-
     def send(self, body: str, attributes: Mapping[str, Any]) -> str:
         order_id = CONTRACTS.decode(body).order_id
         if error := self.unsendable.get(order_id):
@@ -73,7 +69,8 @@ class World:
         return "id"
 
     def run_sending(self, *, confirmed: bool = True) -> int:
-        sending = Sending(cast(Any, self), CATALOG.services["audit"], CONTRACTS, 1_000_000, confirmed)
+        queue, service = cast(Any, self), CATALOG.services["audit"]
+        sending = Sending(self.audit, queue, service, CONTRACTS, 1_000_000, confirmed)
         return sending.run(self.ids, self._operator_log, Progress(self._console))
 
     def run_comparison(self) -> int:

@@ -22,16 +22,16 @@ mock_resource "aws_iam_policy" {
 }
 
 override_resource {
-  target = module.tables.aws_dynamodb_table.this["orders"]
+  target = aws_dynamodb_table.this["orders"]
   values = { arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/stack-orders" }
 }
 
 override_resource {
-  target = module.tables.aws_dynamodb_table.this["inventory"]
+  target = aws_dynamodb_table.this["inventory"]
   values = { arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/stack-inventory" }
 }
 
 override_resource {
-  target = module.tables.aws_dynamodb_table.this["events"]
+  target = aws_dynamodb_table.this["events"]
   values = { arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/stack-events" }
 }

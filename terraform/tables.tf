@@ -1,3 +1,5 @@
+# The orders, the products with their stock, and the audit log.
+
 locals {
   open_orders_index = "open-orders"
 
@@ -49,7 +51,7 @@ resource "aws_dynamodb_table" "this" {
 
 # Nobody can change or delete an entry of the audit log, whatever their rights. Only an INSERT adds one: it never replaces.
 resource "aws_dynamodb_resource_policy" "events" {
-  count = var.policies ? 1 : 0
+  count = var.table_policies ? 1 : 0
 
   resource_arn = aws_dynamodb_table.this["events"].arn
 
