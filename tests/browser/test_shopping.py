@@ -45,7 +45,7 @@ def test_more_than_there_is_can_be_ordered_and_ends_out_of_stock(storefront: Sto
     storefront.open()
     expect(storefront.stock(lamp)).to_have_text("Low stock: 2 left")
     storefront.add(lamp, units=3)
-    expect(page.get_by_test_id("beyond-stock")).to_contain_text("Only 2 in stock")
+    expect(page.locator("#cart .beyond")).to_contain_text("Only 2 in stock")
     order_id = storefront.place()
     storefront.expect_finished(order_id, "INVENTORY_FAILED")
     assert storefront.trail() == ["order.created", "inventory.failed"]
