@@ -121,4 +121,4 @@ def operator(page: Page, live: Live, console: Console) -> Iterator[Operator]:
 @pytest.fixture
 def recording(page: Page) -> Recording:
     """What the flow diagram shows, from the page's first moment on."""
-    return Recording.start(page)
+    return Recording(page)
