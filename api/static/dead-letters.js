@@ -1,10 +1,7 @@
 /** Dead letters on the operator's page: what they are and why, redrive, and purge. */
 
-import { age, button, byId, clock, el, orderLink, plural, say, show } from "./dom.js";
+import { button, byId, clock, duration, el, orderLink, plural, say, show } from "./dom.js";
 import { get, post } from "./api.js";
-
-/** The buttons that act on the whole queue. An inspection enables them if they have something to do. */
-const FOR_ALL = ["dead-redrive", "dead-purge"];
 
 export class DeadLetters {
   #catalog;
@@ -37,7 +34,8 @@ export class DeadLetters {
     byId("dead-service").value = service;
     byId("letters").replaceChildren();
     byId("dead-reasons").replaceChildren();
-    for (const id of FOR_ALL) byId(id).disabled = true;
+    byId("dead-redrive").disabled = true;
+    byId("dead-purge").disabled = true;
     this.#service = service;
     let found = null;
     await this.#work(`Inspecting the dead letters of ${this.#catalog.titleOf(service)}`, async () => {
@@ -80,7 +78,7 @@ export class DeadLetters {
   #row(letter) {
     const { messageId, sentAt, receiveCount, kind, reason, redrivable, orderId, eventType, body } = letter;
     const label = { disabled: !redrivable, "aria-label": `Redrive ${messageId}` };
-    const ago = age((Date.now() - Date.parse(sentAt)) / 1000);
+    const ago = duration(Math.max(0, Date.now() - Date.parse(sentAt)));
     return el(
       "li",
       { "data-message": messageId, "data-kind": kind, "data-redrivable": String(redrivable) },
@@ -142,10 +140,9 @@ export class DeadLetters {
     say(byId("dead-status"), `${result} ${byId("dead-status").textContent}`);
   }
 
-  /** Does `work` and shows the text that it returns, or its error. Meanwhile shows `title`, and no button works. */
+  /** Does `work` and shows the text that it returns, or its error. Until then shows `title`, and no button works. */
   async #work(title, work) {
-    const buttons = [...document.querySelectorAll("#dead-letters button:enabled")];
-    for (const each of buttons) each.disabled = true;
+    byId("dead-work").disabled = true;
     say(byId("dead-problem"), "");
     say(byId("dead-status"), `${title} …`);
     try {
@@ -154,7 +151,7 @@ export class DeadLetters {
       say(byId("dead-status"), "");
       say(byId("dead-problem"), error.message);
     }
-    for (const each of buttons) if (!FOR_ALL.includes(each.id)) each.disabled = false;
+    byId("dead-work").disabled = false;
   }
 }
 

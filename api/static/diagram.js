@@ -39,26 +39,27 @@ const DOES_NOT_RUN = { stopped: "does not run", frozen: "is frozen" };
 const LETTER = 7.2; // the width of a letter, at most
 
 /**
- * `{compact, size, height, topic, client, sources, rows, boxes}`: `sources` has the boxes of the services without a
- * queue, `rows` has a row for each service with a queue, `boxes` has the box of each service by name.
+ * `{compact, size, height, topic, client, places}`. `places` has `{service, box}` for each service by name, and for one
+ * with a queue also `{returnY, labels, queue, dlq}`.
  */
 export function layoutOf(catalog, compact) {
   const size = compact ? COMPACT : WIDE;
   const pitch = SERVICE_H + GAP;
   const top = compact ? size.top + 36 + catalog.sources.length * pitch : size.top;
-  const rows = [];
-  for (const service of catalog.consumers) rows.push(rowOf(service, catalog, size, rows.at(-1)?.bottom ?? top));
-  const { bottom } = rows.at(-1);
+  const places = {};
+  let bottom = top;
+  for (const service of catalog.consumers) {
+    places[service.name] = rowOf(service, catalog, size, bottom);
+    ({ bottom } = places[service.name]);
+  }
   const middleY = (top + bottom - GAP) / 2 - ((catalog.sources.length - 1) * pitch) / 2;
   const sourceY = compact ? size.top + SERVICE_H / 2 : middleY;
-  const sources = catalog.sources.map((_, i) => ({ ...size.source, y: sourceY + i * pitch, h: SERVICE_H }));
-  const boxes = Object.fromEntries([
-    ...catalog.sources.map(({ name }, i) => [name, sources[i]]),
-    ...rows.map(({ service, box }) => [service.name, box]),
-  ]);
+  catalog.sources.forEach((service, i) => {
+    places[service.name] = { service, box: { ...size.source, y: sourceY + i * pitch, h: SERVICE_H } };
+  });
   const topic = { x: size.topic, y: Math.min(top + 14, sourceY - 14), bottom: bottom - GAP };
   const client = { ...size.client, y: compact ? sourceY : sourceY - CLIENT_DY };
-  return { compact, size, height: bottom + 4, topic, client, sources, rows, boxes };
+  return { compact, size, height: bottom + 4, topic, client, places };
 }
 
 /** A queue, its dead-letter queue and its service. Events that it consumes are above the track, others below. */
@@ -71,7 +72,6 @@ function rowOf(service, catalog, { label, queue, service: place }, top) {
   const labelAt = (kind, type, labelY) => ({ kind, type, x: label.x, y: labelY });
   return {
     service,
-    y,
     returnY: publishes ? y + RETURN_DY : null,
     labels: [
       ...consumes.map((type, i) => labelAt("consumes", type, y - 9 - (consumes.length - 1 - i) * label.line)),
@@ -88,22 +88,20 @@ function rowOf(service, catalog, { label, queue, service: place }, top) {
  * The points that a token's dot passes: `{x, y, at, parts}`. The dot is there at the time `at`, from 0 to 1, and then
  * `parts` light up. `kind` is a phase of the token: `publish`, `consume` or `dead`.
  */
-export function routeOf({ boxes, rows, topic, client }, kind, { eventType, producer, consumer, external }) {
-  const row = rows.find(({ service }) => service.name === consumer);
-  const queue = middle(row.queue, `queue:${consumer}`);
+export function routeOf({ places, topic, client }, kind, { eventType, producer, consumer, external }) {
+  const { queue, dlq, box } = places[consumer];
   if (kind === "consume") {
-    return timed([middle(row.queue), { x: row.box.x + 14, y: row.y, parts: [`service:${consumer}`] }], 0, 1);
+    return timed([middle(queue), { x: box.x + 14, y: box.y, parts: [`service:${consumer}`] }], 0, 1);
   }
-  if (kind === "dead") return timed([middle(row.queue), middle(row.dlq, `dlq:${consumer}`)], 0, 1);
-  const from = boxes[producer];
-  const returnY = rows.find(({ service }) => service.name === producer)?.returnY;
+  if (kind === "dead") return timed([middle(queue), middle(dlq, `dlq:${consumer}`)], 0, 1);
+  const { box: from, returnY } = places[producer];
   const parts = [`service:${producer}`, `publishes:${producer}:${eventType}`];
   const exit = { x: from.x + SERVICE_EXIT, y: from.y, parts };
   const atTopic = { x: topic.x, y: returnY ?? from.y, parts: ["topic"] };
   const start = returnY ? [exit, { ...exit, y: returnY, parts: [] }] : [middle(from, ...parts)];
   if (external) start.unshift(middle(client, "client"));
   const labels = [`consumes:${consumer}:${eventType}`, `consumes:${consumer}:*`];
-  const end = [atTopic, { x: topic.x, y: row.y, parts: labels }, queue];
+  const end = [atTopic, { x: topic.x, y: queue.y, parts: labels }, middle(queue, `queue:${consumer}`)];
   // All copies of an event pass the topic at half time, and part there.
   return [...timed([...start, atTopic], 0, 0.5), ...timed(end, 0.5, 1).slice(1)];
 }
@@ -143,7 +141,7 @@ export class Drawing {
     root.setAttribute("viewBox", `0 0 ${layout.size.width} ${layout.height}`);
     root.toggleAttribute("data-compact", layout.compact);
     root.querySelectorAll("g").forEach((group) => group.remove());
-    root.append(svg("g", {}, ...tracks(layout)), svg("g", {}, ...stations(layout, catalog)), this.#dots);
+    root.append(svg("g", {}, ...tracks(layout)), svg("g", {}, ...stations(layout)), this.#dots);
     root.querySelectorAll("[data-part]").forEach((node) => this.#parts.set(node.dataset.part, node));
   }
 
@@ -186,18 +184,17 @@ export class Drawing {
   }
 }
 
-function stations(layout, catalog) {
-  const { boxes, rows, size, compact } = layout;
-  return [
-    topicStation(layout),
-    clientStation(layout.client),
-    ...catalog.services.map((service) => serviceStation(service, boxes[service.name])),
-    ...rows.flatMap(({ service, queue, dlq, labels }) => [
-      queueStation("queue", service, queue, compact ? "Q" : "queue"),
-      queueStation("dlq", service, dlq, "DLQ"),
-      ...labels.map((label) => eventLabel(service, label, size.label.maxLetters)),
-    ]),
-  ];
+function stations(layout) {
+  const { places, size, compact } = layout;
+  const drawn = [topicStation(layout), clientStation(layout.client)];
+  for (const { service, box, queue, dlq, labels } of Object.values(places)) {
+    drawn.push(serviceStation(service, box));
+    if (!queue) continue;
+    drawn.push(queueStation("queue", service, queue, compact ? "Q" : "queue"));
+    drawn.push(queueStation("dlq", service, dlq, "DLQ"));
+    drawn.push(...labels.map((label) => eventLabel(service, label, size.label.maxLetters)));
+  }
+  return drawn;
 }
 
 function topicStation({ topic: { x, y, bottom }, size, compact }) {
@@ -243,33 +240,29 @@ const cut = (words, letters) => (words.length > letters ? `${words.slice(0, lett
 
 const rectangle = ({ x, y, w, h }, rx) => svg("rect", { x, y: y - h / 2, width: w, height: h, rx });
 
-function tracks({ sources, rows, topic, client, compact }) {
-  const edge = topic.x + (compact ? TOPIC_HALF_WIDTH : -TOPIC_HALF_WIDTH);
-  return [
-    ...sources.map(({ x, y, w }) => arrow(compact ? x : x + w, y, edge, y, "cyan")),
-    ...clientTrack(client, sources[0], compact),
-    ...rows.flatMap((row) => rowTracks(row, topic)),
-  ];
+function tracks({ places, topic, client, compact }) {
+  const [left, right] = [topic.x - TOPIC_HALF_WIDTH, topic.x + TOPIC_HALF_WIDTH];
+  return Object.values(places).flatMap(({ service: { colour }, returnY, queue, dlq, box }) => {
+    if (!queue) {
+      const [from, to] = compact ? [box.x, right] : [box.x + box.w, left];
+      return [arrow(from, box.y, to, box.y, colour), ...clientTrack(client, box, compact)];
+    }
+    const queueX = queue.x + queue.w / 2;
+    return [
+      svg("path", { class: "spare", d: `M${queueX} ${queue.y + queue.h / 2}V${dlq.y - dlq.h / 2}` }),
+      ...(returnY ? returnTrack(box, returnY, right, colour) : []),
+      arrow(right, queue.y, queue.x, queue.y, colour),
+      arrow(queue.x + queue.w, queue.y, box.x, box.y, colour),
+    ];
+  });
 }
 
-function clientTrack(client, source, compact) {
-  if (compact) return [arrow(client.x, client.y, source.x + source.w, client.y, "ink")];
-  const x = client.x + client.w / 2;
-  return [
-    arrow(x, client.y + client.h / 2, x, source.y - source.h / 2, "ink"),
-    text("small", x + 10, client.y + 54, "201 at once"),
-  ];
-}
-
-function rowTracks({ service: { colour }, y, returnY, queue, dlq, box }, topic) {
-  const queueX = queue.x + queue.w / 2;
-  const edge = topic.x + TOPIC_HALF_WIDTH;
-  return [
-    svg("path", { class: "spare", d: `M${queueX} ${y + queue.h / 2}V${dlq.y - dlq.h / 2}` }),
-    ...(returnY ? returnTrack(box, returnY, edge, colour) : []),
-    arrow(edge, y, queue.x, y, colour),
-    arrow(queue.x + queue.w, y, box.x, y, colour),
-  ];
+/** Customers call the service that has no queue. */
+function clientTrack(client, { x, y, w, h }, compact) {
+  if (compact) return [arrow(client.x, client.y, x + w, y, "ink")];
+  const middleX = client.x + client.w / 2;
+  const label = text("small", middleX + 10, client.y + 54, "201 at once");
+  return [arrow(middleX, client.y + client.h / 2, middleX, y - h / 2, "ink"), label];
 }
 
 /** From a service down, round a corner, and back to the topic. */

@@ -50,7 +50,8 @@ function changed(node, wanted) {
     if (node.getAttribute(name) !== value) node.setAttribute(name, value);
   }
   for (const name of HANDLERS) node[name] = wanted[name];
-  if (node.localName === "input") node.value = wanted.value;
+  const isBeingTyped = node === document.activeElement;
+  if (node.localName === "input" && !isBeingTyped) node.value = wanted.value;
   show(node, ...wanted.childNodes);
   return node;
 }
@@ -94,20 +95,13 @@ export function clock(time) {
   return `${CLOCK.format(date)}.${String(date.getMilliseconds()).padStart(3, "0")}`;
 }
 
-/** Milliseconds for people: `62 ms`, `4.20 s`, `3 min 5 s`, `2 h 4 min`. */
+/** Milliseconds for people: `62 ms`, `4.20 s`, `3 min 5 s`, `2 h 4 min`, `3 d 4 h`. */
 export function duration(ms) {
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(2)} s`;
-  return age(ms / 1000);
-}
-
-/** Whole seconds for people: `12 s`, `3 min 5 s`, `2 h 4 min`, `3 d 4 h`. */
-export function age(seconds) {
-  const s = Math.max(0, Math.floor(seconds));
-  if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-  if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-  return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
+  const [seconds, minutes, hours, days] = [1000, 60_000, 3_600_000, 86_400_000].map((unit) => Math.floor(ms / unit));
+  if (seconds < 1) return `${Math.round(ms)} ms`;
+  if (minutes < 1) return `${(ms / 1000).toFixed(2)} s`;
+  if (hours < 1) return `${minutes} min ${seconds % 60} s`;
+  return days < 1 ? `${hours} h ${minutes % 60} min` : `${days} d ${hours % 24} h`;
 }
 
 /** An order's items for people: `2 × USB-C Hub, 1 × Lamp`. */

@@ -25,7 +25,6 @@ export class Flow {
   #catalog;
   #hooks;
   #known = new Set();
-  #states = {};
 
   /**
    * Calls `hooks.track(orderId)` when the user wants to see an order. May have further hooks: `placed(answer)` when a
@@ -47,7 +46,6 @@ export class Flow {
 
   /** Shows which services do not run: `{service: {state}}`. A service that is not named runs. */
   setStates(states) {
-    this.#states = states;
     this.stage.states = states;
     this.stage.redraw();
     this.#showServices();
@@ -90,7 +88,7 @@ export class Flow {
 
   #service(service) {
     const { name, title, colour, consumes, publishes } = service;
-    const state = this.#states[name]?.state ?? "running";
+    const state = this.stage.states[name]?.state ?? "running";
     const depth = this.stage.live.depths[name];
     const published = `publishes ${publishes.join(", ") || "nothing"}`;
     let consumed = consumes.length ? `consumes ${consumes.join(", ")}` : "takes orders over HTTP";
@@ -183,7 +181,6 @@ class Stage {
   /** Shows a `Replay`, or what happens now if it is null. */
   play(replay) {
     this.#replay = replay;
-    byId("flow-svg").toggleAttribute("data-replay", replay !== null);
     this.redraw();
   }
 

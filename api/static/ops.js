@@ -1,6 +1,6 @@
 /** The operator's page. It asks the server for its state every two seconds. */
 
-import { age, button, byId, clock, el, orderLink, say, show, showConnection, statusBadge } from "./dom.js";
+import { button, byId, clock, duration, el, orderLink, say, show, showConnection, statusBadge } from "./dom.js";
 import { get, loadCatalog, poll } from "./api.js";
 import { loaded, signInAgain, startOperatorsPage, watchFaults } from "./page.js";
 import { DeadLetters } from "./dead-letters.js";
@@ -57,6 +57,6 @@ function openRow({ orderId, status, waitsFor, ageSeconds }) {
     el("th", { scope: "row" }, orderLink(orderId)),
     el("td", {}, statusBadge(status)),
     el("td", {}, waitsFor.map((name) => catalog.service(name)?.title ?? "Relay").join(", ")),
-    el("td", { class: "number" }, age(ageSeconds)),
+    el("td", { class: "number" }, duration(1000 * ageSeconds)),
   );
 }

@@ -39,89 +39,70 @@ export const isTerminal = (status) => status in ENDS;
 /** Whether an order with the status `current` has reached `step`. */
 const hasReached = (current, step) => current === step || (current && hasReached(STEPS[current].after, step));
 
-/** The record and events of one order: from its stream, or by polling while there is no stream. */
-class OrderFeed {
-  #orderId;
-  #view;
-  #stream;
-  #poll;
-  #closed = false;
+/**
+ * Follows one order: by its stream, or by polling while there is no stream. Calls `view.showOrder(record)`,
+ * `view.addEvent(entry)`, `view.showProblem(text)` and `view.showState(state)` until the order is finished or the
+ * function that this returns is called. An entry can come twice. The states are the keys of `CONNECTION_TEXT`.
+ */
+function follow(orderId, view) {
+  let stream;
+  let looking;
+  let isClosed = false;
 
-  /**
-   * Calls `view.showOrder(record)`, `view.addEvent(entry)`, `view.showProblem(text)` and `view.showState(state)` until
-   * the order is finished or `close()` is called. An entry can come twice. The states are the keys of
-   * `CONNECTION_TEXT`.
-   */
-  constructor(orderId, view) {
-    this.#orderId = orderId;
-    this.#view = view;
-    this.#start();
+  function close() {
+    isClosed = true;
+    stream?.close();
+    looking?.stop();
   }
 
-  close() {
-    this.#closed = true;
-    this.#stream?.close();
-    this.#poll?.stop();
+  function end(state) {
+    close();
+    view.showState(state);
   }
 
-  async #start() {
-    await this.#refresh();
-    if (this.#closed) return;
-    this.#stream = listen(
-      `${orderPath(this.#orderId)}/stream`,
-      (message) => this.#receive(message),
-      (state, failures) => this.#setConnection(state, failures),
-    );
-  }
-
-  async #refresh() {
+  async function look() {
     try {
-      const [order, entries] = await getOrder(this.#orderId);
-      if (this.#closed) return;
-      this.#view.showProblem("");
-      entries.forEach((entry) => this.#view.addEvent(entry));
-      this.#view.showOrder(order);
+      const [order, entries] = await getOrder(orderId);
+      if (isClosed) return;
+      view.showProblem("");
+      entries.forEach((entry) => view.addEvent(entry));
+      view.showOrder(order);
       const hasLastEvent = entries.some(({ eventType }) => eventType === ENDS[order.status]?.lastEvent);
-      if (order.notifiedAt && hasLastEvent) this.#end("finished");
+      if (order.notifiedAt && hasLastEvent) end("finished");
     } catch (error) {
-      if (this.#closed) return;
-      this.#view.showProblem(error.message);
-      if (error.status === 404) this.#end("unknown");
+      if (isClosed) return;
+      view.showProblem(error.message);
+      if (error.status === 404) end("unknown");
     }
   }
 
-  #receive(message) {
-    if (message.type === "status") this.#view.showOrder(message.order);
-    if (message.type === "audit") this.#view.addEvent(message);
-    if (message.type === "error") this.#view.showProblem(message.message);
-    if (message.type === "done") {
-      this.#stream.close();
-      this.#startPolling(); // the customer may be notified after the last event
-    }
+  function receive({ type, order, message, ...entry }) {
+    if (type === "status") view.showOrder(order);
+    if (type === "audit") view.addEvent(entry);
+    if (type === "error") view.showProblem(message);
+    if (type !== "done") return;
+    stream.close();
+    looking ??= poll(look, POLL_MS); // the customer may be notified after the last event
   }
 
-  #setConnection(state, failures) {
+  function setState(state, failures) {
     if (state === "live") {
-      this.#poll?.stop();
-      this.#poll = null;
-      this.#view.showProblem("");
-      this.#view.showState("live");
+      looking?.stop();
+      looking = null;
+      view.showProblem("");
+      view.showState("live");
     } else if (state === "refused" || failures >= FAILURES_BEFORE_POLLING) {
-      this.#startPolling();
-      this.#view.showState("polling");
+      looking ??= poll(look, POLL_MS);
+      view.showState("polling");
     } else {
-      this.#view.showState("reconnecting");
+      view.showState("reconnecting");
     }
   }
 
-  #startPolling() {
-    this.#poll ??= poll(() => this.#refresh(), POLL_MS);
-  }
-
-  #end(state) {
-    this.close();
-    this.#view.showState(state);
-  }
+  look().then(() => {
+    if (!isClosed) stream = listen(`${orderPath(orderId)}/stream`, receive, setState);
+  });
+  return close;
 }
 
 /** A row for an event. `before`: when the order's previous event was recorded, if there was one. */
@@ -141,7 +122,7 @@ export function eventRow(catalog, { eventId, eventType, recordedAt }, before, de
 export class Tracker {
   #catalog;
   #onOrder;
-  #feed;
+  #stop;
   #order;
   #entries;
 
@@ -154,7 +135,7 @@ export class Tracker {
 
   /** Shows this order from now on, also after a reload. */
   follow(orderId) {
-    this.#feed?.close();
+    this.#stop?.();
     this.#order = null;
     this.#entries = [];
     history.replaceState(null, "", `?order=${encodeURIComponent(orderId)}`);
@@ -164,7 +145,7 @@ export class Tracker {
     say(byId("tracker-status"), `Looking for ${orderId}`);
     show(byId("trail"), el("li", { class: "empty" }, "No events yet."));
     this.showState("connecting");
-    this.#feed = new OrderFeed(orderId, this);
+    this.#stop = follow(orderId, this);
   }
 
   showState(state) {

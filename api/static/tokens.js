@@ -83,13 +83,10 @@ export function actionsAt(tokens, t, actions = new Map()) {
 
 /** A token for each consumer of an event, published from `from` to `to`. */
 function tokensOf({ eventId, eventType, orderId, causationId }, catalog, from, to) {
+  const common = { eventId, eventType, orderId, producer: catalog.producerOf(eventType)?.name, external: !causationId };
   return catalog.consumersOf(eventType).map(({ name }, i) => ({
-    eventId,
-    eventType,
-    orderId,
-    producer: catalog.producerOf(eventType).name,
+    ...common,
     consumer: name,
-    external: !causationId,
     named: i === 0,
     phases: [{ kind: "publish", from, to }],
     worksUntil: 0,
