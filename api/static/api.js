@@ -4,35 +4,30 @@ const TIMEOUT_MS = 15_000;
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 8000;
 const REFUSED_RETRY_MS = 30_000;
-const COLOURS = ["cyan", "green", "yellow", "magenta", "blue", "red"];
-
-/** A request failed. `status` is the HTTP status, or null if there was no answer: then the request may have worked. */
-export class ApiError extends Error {
-  constructor(message, status) {
-    super(message);
-    this.status = status;
-  }
-}
 
 export const get = (path) => send("GET", path);
 
 export const post = (path, body, headers) => send("POST", path, body, headers);
 
-/** The JSON of the answer, or null for 204. Throws `ApiError`. */
+/**
+ * The JSON of the answer, or null for 204. Throws an error with a `status`: that of the answer, or null if there was no
+ * answer: then the request may have worked.
+ */
 export async function send(method, path, body, headers = {}) {
   const json = body && { body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } };
   let response = null;
   try {
     response = await fetch(path, { method, ...json, signal: AbortSignal.timeout(TIMEOUT_MS) });
   } catch (error) {
-    const isTimeout = error.name === "TimeoutError";
-    throw new ApiError(isTimeout ? "the server takes too long" : "the server cannot be reached", null);
+    throw failure(error.name === "TimeoutError" ? "the server takes too long" : "the server cannot be reached", null);
   }
   if (response.status === 204) return null;
   const value = await response.json().catch(() => null);
-  if (!response.ok) throw new ApiError(value?.error ?? `the server answered ${response.status}`, response.status);
+  if (!response.ok) throw failure(value?.error ?? `the server answered ${response.status}`, response.status);
   return value;
 }
+
+const failure = (message, status) => Object.assign(new Error(message), { status });
 
 export const orderPath = (orderId) => `/orders/${encodeURIComponent(orderId)}`;
 
@@ -44,7 +39,7 @@ export const getOrder = (orderId) => Promise.all([get(orderPath(orderId)), get(`
  * Returns `{now, stop}`. `now` during a call: call again as soon as that ends.
  */
 export function poll(look, everyMs) {
-  let timer = null;
+  let timer;
   let stopped = false;
   let looking = false;
   let again = false;
@@ -74,8 +69,8 @@ export function poll(look, everyMs) {
  * `"refused"` when the server answers but gives no stream: there are too many, or it runs on Lambda.
  */
 export function listen(url, onMessage, onState) {
-  let source = null;
-  let timer = null;
+  let source;
+  let timer;
   let failures = 0;
   const disconnect = () => {
     clearTimeout(timer);
@@ -117,13 +112,9 @@ export const loadCatalog = async () => new Catalog(await get("/catalog"));
 class Catalog {
   constructor({ events, services }) {
     this.events = events;
-    this.services = Object.entries(services).map(([name, { title, colour, consumes }]) => ({
-      name,
-      title,
-      colour: COLOURS.includes(colour) ? colour : "ink",
-      consumes,
-      publishes: Object.keys(events).filter((type) => events[type].producer === name),
-    }));
+    this.services = Object.entries(services).map(([name, service]) => {
+      return { name, ...service, publishes: Object.keys(events).filter((type) => events[type].producer === name) };
+    });
     /** The services that have a queue, and those that have none. */
     this.consumers = this.services.filter((service) => service.consumes.length > 0);
     this.sources = this.services.filter((service) => service.consumes.length === 0);
@@ -131,6 +122,11 @@ class Catalog {
 
   service(name) {
     return this.services.find((service) => service.name === name);
+  }
+
+  /** The title of a service, or `name` if the catalogue does not have it. */
+  titleOf(name) {
+    return this.service(name)?.title ?? name;
   }
 
   /** The service that publishes events of `type`; undefined if the catalogue does not have the type. */
@@ -143,7 +139,7 @@ class Catalog {
   }
 
   consumesAll(service) {
-    return Object.keys(this.events).every((type) => service.consumes.includes(type));
+    return service.consumes.length === Object.keys(this.events).length;
   }
 
   /** An event has the colour of the service that publishes it. */

@@ -1,119 +1,96 @@
-/** The seven claims as cards: what could go wrong, the experiment that tries it, and what was seen. */
+/** The claims as cards: what could go wrong, the experiment that tries it, and what was seen. */
 
-import { button, byId, clock, el, say } from "./dom.js";
+import { button, byId, clock, el, show } from "./dom.js";
 
 const TICK_MS = 500;
-const NO_VERDICT = "It ended without a result. Run it again.";
+const NO_VERDICT = { holds: null, text: "It ended without a result. Run it again." };
 
 export class Claims {
-  #cards;
+  #claims;
+  #run;
   #running = null;
+  #startedMs;
+  #seen = new Map();
 
   /** Calls `run(id)` when the user wants to see an experiment. It returns whether that was begun. */
   constructor(claims, run) {
-    this.#cards = new Map(claims.map((claim) => [claim.id, new Card(claim, run)]));
-    byId("claims").replaceChildren(...[...this.#cards.values()].map(({ node }) => node));
+    this.#claims = claims;
+    this.#run = run;
+    for (const { id } of claims) this.#forget(id);
+    setInterval(() => this.#running !== null && this.#show(), TICK_MS);
   }
 
   /** Takes in a message of the stream about one claim: a step, a piece of evidence, or the verdict. */
-  receive({ type, ...message }) {
-    this.#cards.get(message.claim)?.[type](message);
+  receive({ type, claim, ...message }) {
+    // The first step can come before the message that the experiment runs. After a reconnection the stream repeats.
+    if (type === "step" && this.#seen.get(claim)?.verdict) this.#forget(claim);
+    const seen = this.#seen.get(claim);
+    if (!seen) return;
+    if (type === "step") seen.steps.set(`${message.at} ${message.text}`, message);
+    if (type === "evidence") seen.evidence.set(message.name, message.value);
+    if (type === "verdict") seen.verdict = message;
+    this.#show();
   }
 
   /** `id`: the claim whose experiment runs now, or null. */
   setRunning(id) {
-    if (this.#running !== id) this.#cards.get(this.#running)?.end();
-    if (this.#running !== id) this.#cards.get(id)?.begin();
+    if (this.#running !== id) {
+      const ended = this.#seen.get(this.#running);
+      if (ended) ended.verdict ||= NO_VERDICT;
+      this.#startedMs = Date.now();
+    }
     this.#running = id;
-    for (const card of this.#cards.values()) card.allow(id === null);
+    this.#show();
   }
-}
 
-class Card {
-  #steps;
-  #evidence = el("dl", { class: "evidence" });
-  #verdict = el("p", { class: "verdict", role: "status" });
-  #progress;
-  #run;
-  #seconds;
-  #timer = null;
-  #seen = new Map();
+  #forget(id) {
+    this.#seen.set(id, { steps: new Map(), evidence: new Map(), verdict: false });
+  }
 
-  constructor({ id, title, problem, experiment, seconds }, run) {
+  async #start(id) {
+    this.#forget(id);
+    this.#show();
+    if (await this.#run(id)) byId(`steps-${id}`).scrollIntoView({ block: "nearest" });
+  }
+
+  #show() {
+    show(byId("claims"), ...this.#claims.map((claim) => this.#card(claim)));
+  }
+
+  #card({ id, title, problem, experiment, seconds }) {
+    const { steps, evidence, verdict } = this.#seen.get(id);
     const name = `claim-${id}`;
-    this.#seconds = seconds;
-    this.#steps = el("ol", { class: "steps", "aria-live": "polite", "aria-labelledby": name });
-    this.#progress = el("progress", { max: seconds, value: 0, hidden: true, "aria-labelledby": name });
-    this.#run = button("Run", () => this.#start(id, run), { class: "main", "aria-label": `Run experiment ${id}` });
-    this.node = el(
+    const isRunning = this.#running === id;
+    const passed = isRunning ? Math.min(seconds, (Date.now() - this.#startedMs) / 1000) : 0;
+    const step = ({ at, text }) => el("li", {}, el("time", {}, clock(at).slice(0, 8)), el("span", {}, text));
+    const figure = ([what, value]) => el("div", {}, el("dt", {}, what), el("dd", {}, String(value)));
+    const run = { class: "main", "aria-label": `Run experiment ${id}`, disabled: this.#running !== null };
+    return el(
       "li",
-      { "data-claim": id },
+      { "data-claim": id, "data-holds": verdict && `${verdict.holds}` },
       el("h3", { id: name }, title),
       el("p", {}, el("b", {}, "What could go wrong: "), problem),
       el("p", {}, el("b", {}, "The experiment: "), experiment),
-      el("div", { class: "toolbar" }, this.#run, el("small", {}, `about ${seconds} s`), this.#progress),
-      this.#steps,
-      this.#evidence,
-      this.#verdict,
+      el(
+        "div",
+        { class: "toolbar" },
+        button("Run", () => this.#start(id), run),
+        el("small", {}, `about ${seconds} s`),
+        el("progress", { max: seconds, value: passed, hidden: !isRunning, "aria-labelledby": name }),
+      ),
+      el(
+        "ol",
+        { id: `steps-${id}`, class: "steps", "aria-live": "polite", "aria-labelledby": name },
+        ...[...steps.values()].map(step),
+      ),
+      el("dl", { class: "evidence" }, ...[...evidence].map(figure)),
+      el("p", { class: "verdict", role: "status" }, ...verdictText(verdict)),
     );
   }
+}
 
-  async #start(id, run) {
-    this.#clear();
-    if (await run(id)) this.#steps.scrollIntoView({ block: "nearest" });
-  }
-
-  #clear() {
-    this.#seen.clear();
-    this.#steps.replaceChildren();
-    this.#evidence.replaceChildren();
-    say(this.#verdict, "");
-    delete this.node.dataset.holds;
-  }
-
-  begin() {
-    const started = Date.now();
-    const tick = () => (this.#progress.value = Math.min(this.#seconds, (Date.now() - started) / 1000));
-    tick();
-    this.#progress.hidden = false;
-    this.#timer = setInterval(tick, TICK_MS);
-  }
-
-  end() {
-    clearInterval(this.#timer);
-    this.#progress.hidden = true;
-    if (!("holds" in this.node.dataset)) this.#show("unknown", NO_VERDICT);
-  }
-
-  allow(isAllowed) {
-    this.#run.disabled = !isAllowed;
-  }
-
-  /** The first step can come before the message that the experiment runs. */
-  step({ text, at }) {
-    if ("holds" in this.node.dataset) this.#clear(); // somebody runs it again in the terminal
-    const make = () => el("li", {}, el("time", {}, clock(at).slice(0, 8)), el("span", {}, text));
-    this.#steps.append(this.#once(`${at} ${text}`, make));
-  }
-
-  evidence({ name, value }) {
-    const row = this.#once(name, () => el("div", {}, el("dt", {}, name), el("dd", {})));
-    say(row.lastChild, String(value));
-    this.#evidence.append(row);
-  }
-
-  /** The row of `key`. After a reconnection the stream repeats what it has sent. */
-  #once(key, make) {
-    if (!this.#seen.has(key)) this.#seen.set(key, make());
-    return this.#seen.get(key);
-  }
-
-  verdict({ holds, text }) {
-    this.#show(holds, el("b", {}, holds ? "It holds. " : "It does not hold. "), text);
-  }
-
-  #show(holds, ...texts) {
-    this.node.dataset.holds = holds;
-    this.#verdict.replaceChildren(...texts);
-  }
+function verdictText(verdict) {
+  if (!verdict) return [];
+  if (verdict.holds === null) return [verdict.text];
+  return [el("b", {}, verdict.holds ? "It holds. " : "It does not hold. "), verdict.text];
 }

@@ -1,10 +1,7 @@
 /** Dead letters on the operator's page: what they are and why, redrive, and purge. */
 
-import { age, button, byId, clock, el, orderLink, plural, say } from "./dom.js";
+import { button, byId, clock, duration, el, orderLink, plural, say, show } from "./dom.js";
 import { get, post } from "./api.js";
-
-/** The buttons that act on the whole queue. An inspection enables them if they have something to do. */
-const FOR_ALL = ["dead-redrive", "dead-purge"];
 
 export class DeadLetters {
   #catalog;
@@ -15,8 +12,7 @@ export class DeadLetters {
   constructor(catalog, onChange) {
     this.#catalog = catalog;
     this.#onChange = onChange;
-    const options = catalog.consumers.map(({ name, title }) => el("option", { value: name }, title));
-    byId("dead-service").replaceChildren(...options);
+    this.showCounts({});
     byId("dead-inspect").addEventListener("click", () => this.inspect(byId("dead-service").value));
     byId("dead-redrive").addEventListener("click", () => this.#redriveAll());
     byId("dead-purge").addEventListener("click", () => this.#purge());
@@ -24,9 +20,9 @@ export class DeadLetters {
 
   /** Shows how many dead letters each service has. */
   showCounts(queues) {
-    for (const option of byId("dead-service").options) {
-      say(option, `${this.#title(option.value)} (${queues[option.value]?.deadLetters ?? 0})`);
-    }
+    const text = ({ name, title }) => `${title} (${queues[name]?.deadLetters ?? 0})`;
+    const option = (service) => el("option", { value: service.name }, text(service));
+    show(byId("dead-service"), ...this.#catalog.consumers.map(option));
   }
 
   /**
@@ -38,10 +34,11 @@ export class DeadLetters {
     byId("dead-service").value = service;
     byId("letters").replaceChildren();
     byId("dead-reasons").replaceChildren();
-    for (const id of FOR_ALL) byId(id).disabled = true;
+    byId("dead-redrive").disabled = true;
+    byId("dead-purge").disabled = true;
     this.#service = service;
     let found = null;
-    await this.#work(`Inspecting the dead letters of ${this.#title(service)}`, async () => {
+    await this.#work(`Inspecting the dead letters of ${this.#catalog.titleOf(service)}`, async () => {
       found = await get(`/ops/dead-letters/${encodeURIComponent(service)}`);
       this.#show(found);
       return this.#summary(found);
@@ -50,7 +47,7 @@ export class DeadLetters {
   }
 
   #summary({ deadLetters, lookedAt, more, wouldSucceed, wouldFail, letters }) {
-    const parts = [`${plural(deadLetters, "dead letter")} of ${this.#title(this.#service)}.`];
+    const parts = [`${plural(deadLetters, "dead letter")} of ${this.#title}.`];
     if (lookedAt < deadLetters) parts.push(`${lookedAt} were inspected.`);
     if (lookedAt > 0) parts.push(`${wouldSucceed} would succeed, ${wouldFail} would fail again.`);
     if (letters.length < lookedAt) parts.push(`${letters.length} are shown.`);
@@ -58,13 +55,13 @@ export class DeadLetters {
     return parts.join(" ");
   }
 
+  get #title() {
+    return this.#catalog.titleOf(this.#service);
+  }
+
   /** For a queue that is too long for this page. */
   #command(name) {
     return `For all of them, run: python -m scripts.dlq ${name} ${this.#service}`;
-  }
-
-  #title(service) {
-    return this.#catalog.service(service)?.title ?? service;
   }
 
   #show({ letters, reasons, wouldSucceed, wouldFail }) {
@@ -81,7 +78,7 @@ export class DeadLetters {
   #row(letter) {
     const { messageId, sentAt, receiveCount, kind, reason, redrivable, orderId, eventType, body } = letter;
     const label = { disabled: !redrivable, "aria-label": `Redrive ${messageId}` };
-    const ago = age((Date.now() - Date.parse(sentAt)) / 1000);
+    const ago = duration(Math.max(0, Date.now() - Date.parse(sentAt)));
     return el(
       "li",
       { "data-message": messageId, "data-kind": kind, "data-redrivable": String(redrivable) },
@@ -95,7 +92,7 @@ export class DeadLetters {
 
   async #redriveOne({ messageId, eventType, orderId }) {
     const what = `${eventType ?? "the message"}${orderId ? ` of ${orderId}` : ""}`;
-    if (await confirmed(`Send ${what} to ${this.#title(this.#service)} again?`, "Redrive"))
+    if (await confirmed(`Send ${what} to ${this.#title} again?`, "Redrive"))
       this.#act("redrive", { messageIds: [messageId] });
   }
 
@@ -104,7 +101,7 @@ export class DeadLetters {
     if (!found?.wouldSucceed) return;
     const { wouldSucceed, wouldFail } = found;
     const rest = wouldFail ? ` ${plural(wouldFail, "other")} would fail again, and stay.` : "";
-    const question = `Send ${plural(wouldSucceed, "message")} to ${this.#title(this.#service)} again?${rest}`;
+    const question = `Send ${plural(wouldSucceed, "message")} to ${this.#title} again?${rest}`;
     if (await confirmed(question, "Redrive")) this.#act("redrive", { all: true });
   }
 
@@ -113,7 +110,7 @@ export class DeadLetters {
     if (!found?.wouldFail) return;
     const { wouldSucceed, wouldFail, reasons } = found;
     const count = (kind) => reasons.filter((each) => each.kind === kind).reduce((sum, each) => sum + each.count, 0);
-    const parts = [`Delete ${plural(wouldFail, "dead letter")} of ${this.#title(this.#service)} for good?`];
+    const parts = [`Delete ${plural(wouldFail, "dead letter")} of ${this.#title} for good?`];
     if (count("breach")) parts.push(`${count("breach")} break their contract.`);
     if (count("fails")) parts.push(`${count("fails")} fail in the service: a fix could still process them.`);
     if (wouldSucceed) parts.push(`${plural(wouldSucceed, "other")} would succeed, and stay.`);
@@ -143,10 +140,9 @@ export class DeadLetters {
     say(byId("dead-status"), `${result} ${byId("dead-status").textContent}`);
   }
 
-  /** Does `work` and shows the text that it returns, or its error. Meanwhile shows `title`, and no button works. */
+  /** Does `work` and shows the text that it returns, or its error. Until then shows `title`, and no button works. */
   async #work(title, work) {
-    const buttons = [...document.querySelectorAll("#dead-letters button:enabled")];
-    for (const each of buttons) each.disabled = true;
+    byId("dead-work").disabled = true;
     say(byId("dead-problem"), "");
     say(byId("dead-status"), `${title} …`);
     try {
@@ -155,7 +151,7 @@ export class DeadLetters {
       say(byId("dead-status"), "");
       say(byId("dead-problem"), error.message);
     }
-    for (const each of buttons) if (!FOR_ALL.includes(each.id)) each.disabled = false;
+    byId("dead-work").disabled = false;
   }
 }
 
@@ -166,8 +162,6 @@ function confirmed(question, yes) {
   say(byId("confirm-yes"), yes);
   dialog.returnValue = "";
   dialog.showModal();
-  byId("confirm-yes").onclick = () => dialog.close("yes");
-  byId("confirm-no").onclick = () => dialog.close("");
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
   });

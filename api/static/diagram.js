@@ -39,26 +39,27 @@ const DOES_NOT_RUN = { stopped: "does not run", frozen: "is frozen" };
 const LETTER = 7.2; // the width of a letter, at most
 
 /**
- * `{compact, size, height, topic, client, sources, rows, boxes}`: `sources` has the boxes of the services without a
- * queue, `rows` has a row for each service with a queue, `boxes` has the box of each service by name.
+ * `{compact, size, height, topic, client, places}`. `places` has `{service, box}` for each service by name, and for one
+ * with a queue also `{returnY, labels, queue, dlq}`.
  */
 export function layoutOf(catalog, compact) {
   const size = compact ? COMPACT : WIDE;
   const pitch = SERVICE_H + GAP;
   const top = compact ? size.top + 36 + catalog.sources.length * pitch : size.top;
-  const rows = [];
-  for (const service of catalog.consumers) rows.push(rowOf(service, catalog, size, rows.at(-1)?.bottom ?? top));
-  const { bottom } = rows.at(-1);
+  const places = {};
+  let bottom = top;
+  for (const service of catalog.consumers) {
+    places[service.name] = rowOf(service, catalog, size, bottom);
+    ({ bottom } = places[service.name]);
+  }
   const middleY = (top + bottom - GAP) / 2 - ((catalog.sources.length - 1) * pitch) / 2;
   const sourceY = compact ? size.top + SERVICE_H / 2 : middleY;
-  const sources = catalog.sources.map((_, i) => ({ ...size.source, y: sourceY + i * pitch, h: SERVICE_H }));
-  const boxes = Object.fromEntries([
-    ...catalog.sources.map(({ name }, i) => [name, sources[i]]),
-    ...rows.map(({ service, box }) => [service.name, box]),
-  ]);
+  catalog.sources.forEach((service, i) => {
+    places[service.name] = { service, box: { ...size.source, y: sourceY + i * pitch, h: SERVICE_H } };
+  });
   const topic = { x: size.topic, y: Math.min(top + 14, sourceY - 14), bottom: bottom - GAP };
   const client = { ...size.client, y: compact ? sourceY : sourceY - CLIENT_DY };
-  return { compact, size, height: bottom + 4, topic, client, sources, rows, boxes };
+  return { compact, size, height: bottom + 4, topic, client, places };
 }
 
 /** A queue, its dead-letter queue and its service. Events that it consumes are above the track, others below. */
@@ -68,13 +69,14 @@ function rowOf(service, catalog, { label, queue, service: place }, top) {
   const publishes = service.publishes.length > 0;
   const dlqY = y + RETURN_DY + (publishes ? 24 : 0);
   const labelsEnd = y + RETURN_DY + 6 + service.publishes.length * label.line;
-  const labelAt = (type, labelY) => ({ type, text: type === "*" ? "every event" : type, x: label.x, y: labelY });
+  const labelAt = (kind, type, labelY) => ({ kind, type, x: label.x, y: labelY });
   return {
     service,
-    y,
     returnY: publishes ? y + RETURN_DY : null,
-    consumes: consumes.map((type, i) => labelAt(type, y - 9 - (consumes.length - 1 - i) * label.line)),
-    publishes: service.publishes.map((type, i) => labelAt(type, y + RETURN_DY + 15 + i * label.line)),
+    labels: [
+      ...consumes.map((type, i) => labelAt("consumes", type, y - 9 - (consumes.length - 1 - i) * label.line)),
+      ...service.publishes.map((type, i) => labelAt("publishes", type, y + RETURN_DY + 15 + i * label.line)),
+    ],
     queue: { ...queue, y, h: QUEUE_H },
     dlq: { ...queue, y: dlqY, h: DLQ_H },
     box: { ...place, y, h: SERVICE_H },
@@ -86,27 +88,25 @@ function rowOf(service, catalog, { label, queue, service: place }, top) {
  * The points that a token's dot passes: `{x, y, at, parts}`. The dot is there at the time `at`, from 0 to 1, and then
  * `parts` light up. `kind` is a phase of the token: `publish`, `consume` or `dead`.
  */
-export function routeOf({ boxes, rows, topic, client }, kind, { eventType, producer, consumer, external }) {
-  const row = rows.find(({ service }) => service.name === consumer);
-  const queue = { ...middle(row.queue), parts: [`queue:${consumer}`] };
+export function routeOf({ places, topic, client }, kind, { eventType, producer, consumer, external }) {
+  const { queue, dlq, box } = places[consumer];
   if (kind === "consume") {
-    return timed([middle(row.queue), { x: row.box.x + 14, y: row.y, parts: [`service:${consumer}`] }], 0, 1);
+    return timed([middle(queue), { x: box.x + 14, y: box.y, parts: [`service:${consumer}`] }], 0, 1);
   }
-  if (kind === "dead") return timed([middle(row.queue), { ...middle(row.dlq), parts: [`dlq:${consumer}`] }], 0, 1);
-  const from = boxes[producer];
-  const returnY = rows.find(({ service }) => service.name === producer)?.returnY;
+  if (kind === "dead") return timed([middle(queue), middle(dlq, `dlq:${consumer}`)], 0, 1);
+  const { box: from, returnY } = places[producer];
   const parts = [`service:${producer}`, `publishes:${producer}:${eventType}`];
   const exit = { x: from.x + SERVICE_EXIT, y: from.y, parts };
   const atTopic = { x: topic.x, y: returnY ?? from.y, parts: ["topic"] };
-  const start = returnY ? [exit, { ...exit, y: returnY, parts: [] }] : [{ ...middle(from), parts }];
-  if (external) start.unshift({ ...middle(client), parts: ["client"] });
+  const start = returnY ? [exit, { ...exit, y: returnY, parts: [] }] : [middle(from, ...parts)];
+  if (external) start.unshift(middle(client, "client"));
   const labels = [`consumes:${consumer}:${eventType}`, `consumes:${consumer}:*`];
-  const end = [atTopic, { x: topic.x, y: row.y, parts: labels }, queue];
+  const end = [atTopic, { x: topic.x, y: queue.y, parts: labels }, middle(queue, `queue:${consumer}`)];
   // All copies of an event pass the topic at half time, and part there.
   return [...timed([...start, atTopic], 0, 0.5), ...timed(end, 0.5, 1).slice(1)];
 }
 
-const middle = ({ x, y, w }) => ({ x: x + w / 2, y, parts: [] });
+const middle = ({ x, y, w }, ...parts) => ({ x: x + w / 2, y, parts });
 
 /** The points of a move at a steady speed between two times. */
 function timed(points, from, to) {
@@ -127,12 +127,11 @@ export function pointAt(route, time) {
   return { x: a.x + (b.x - a.x) * part, y: a.y + (b.y - a.y) * part };
 }
 
-/** The diagram of one layout. It is drawn once; after that its parts light up, its numbers change and its dots move. */
+/** The diagram of one layout. It is drawn once; after that its parts light up, its texts change and its dots move. */
 export class Drawing {
   #catalog;
   #width;
   #parts = new Map();
-  #lit = new Set();
   #dots = svg("g", { class: "dots" });
 
   /** Draws into `root`, an `svg` element, and replaces an earlier drawing. */
@@ -142,21 +141,37 @@ export class Drawing {
     root.setAttribute("viewBox", `0 0 ${layout.size.width} ${layout.height}`);
     root.toggleAttribute("data-compact", layout.compact);
     root.querySelectorAll("g").forEach((group) => group.remove());
-    root.append(svg("g", { class: "tracks" }, ...tracks(layout)));
-    root.append(svg("g", {}, ...stations(layout, catalog)), this.#dots);
+    root.append(svg("g", {}, ...tracks(layout)), svg("g", {}, ...stations(layout)), this.#dots);
     root.querySelectorAll("[data-part]").forEach((node) => this.#parts.set(node.dataset.part, node));
   }
 
-  /** Lights up the parts of `lit` and no others. Puts a dot at each place of `dots`. */
-  show({ dots, lit }) {
-    for (const part of this.#lit) if (!lit.has(part)) this.#parts.get(part)?.classList.remove("lit");
-    for (const part of lit) this.#parts.get(part)?.classList.add("lit");
-    this.#lit = lit;
+  /**
+   * Lights up the parts of `lit` and no others, and puts a dot at each place of `dots`. `depths`: the messages in each
+   * queue, `{service: {waiting, inFlight, deadLetters}}`. `states`: `{service: {state}}`; a service that is not named
+   * runs. `actions`: what each service did last, a `Map` of service to text.
+   */
+  show({ dots, lit }, depths, states, actions) {
+    for (const [part, node] of this.#parts) node.classList.toggle("lit", lit.has(part));
+    for (const [name, { waiting, inFlight, deadLetters }] of Object.entries(depths)) {
+      this.#showDepth(`queue:${name}`, waiting + inFlight);
+      this.#showDepth(`dlq:${name}`, deadLetters);
+    }
+    for (const { name } of this.#catalog.services) {
+      const { dataset, lastChild } = this.#parts.get(`service:${name}`);
+      dataset.state = states[name]?.state ?? "running";
+      say(lastChild, DOES_NOT_RUN[dataset.state] ?? actions.get(name) ?? "");
+    }
     while (this.#dots.childElementCount > dots.length) this.#dots.lastChild.remove();
     while (this.#dots.childElementCount < dots.length) {
       this.#dots.append(svg("g", { class: "dot" }, svg("circle", { r: DOT }), svg("text", { y: -12 })));
     }
     dots.forEach((dot, i) => this.#place(this.#dots.children[i], dot));
+  }
+
+  #showDepth(part, count) {
+    const box = this.#parts.get(part);
+    box.dataset.depth = count;
+    say(box.lastChild, String(count));
   }
 
   #place(node, { x, y, producer, text, dead }) {
@@ -167,147 +182,101 @@ export class Drawing {
     say(label, text);
     label.setAttribute("x", Math.min(Math.max(x, half), this.#width - half) - x); // inside the picture
   }
-
-  /** Shows how many messages are in each queue: `{service: {waiting, inFlight, deadLetters}}`. */
-  showDepths(depths) {
-    for (const [service, { waiting, inFlight, deadLetters }] of Object.entries(depths)) {
-      this.#showDepth(`queue:${service}`, waiting + inFlight);
-      this.#showDepth(`dlq:${service}`, deadLetters);
-    }
-  }
-
-  #showDepth(part, count) {
-    const box = this.#parts.get(part);
-    box.dataset.depth = count;
-    say(box.querySelector(".count"), String(count));
-  }
-
-  /** Shows which services do not run: `{service: {state}}`. A service that is not named runs. */
-  showStates(states) {
-    for (const { name } of this.#catalog.services) {
-      this.#parts.get(`service:${name}`).dataset.state = states[name]?.state ?? "running";
-    }
-  }
-
-  /** Shows what each service did last: a `Map` of service to text. One that does not run does nothing. */
-  showActions(actions) {
-    for (const { name } of this.#catalog.services) {
-      const { dataset, lastChild } = this.#parts.get(`service:${name}`);
-      say(lastChild, DOES_NOT_RUN[dataset.state] ?? actions.get(name) ?? "");
-    }
-  }
 }
 
-function stations(layout, catalog) {
-  const { boxes, rows, client, size, compact } = layout;
-  const clientX = client.x + client.w / 2;
-  return [
-    topicStation(layout),
-    svg(
-      "g",
-      { class: "client", "data-part": "client" },
-      rectangle(client, client.h / 2),
-      svg("text", { x: clientX, y: client.y - 3, class: "name middle" }, "Customer"),
-      svg("text", { x: clientX, y: client.y + 12, class: "small middle" }, "POST /orders"),
-    ),
-    ...catalog.services.map((service) => serviceStation(service, boxes[service.name])),
-    ...rows.flatMap(({ service, queue, dlq, consumes, publishes }) => [
-      queueStation("queue", service, queue, compact ? "Q" : "queue"),
-      queueStation("dlq", service, dlq, "DLQ"),
-      ...consumes.map((label) => eventLabel("consumes", service, label, size)),
-      ...publishes.map((label) => eventLabel("publishes", service, label, size)),
-    ]),
-  ];
+function stations(layout) {
+  const { places, size, compact } = layout;
+  const drawn = [topicStation(layout), clientStation(layout.client)];
+  for (const { service, box, queue, dlq, labels } of Object.values(places)) {
+    drawn.push(serviceStation(service, box));
+    if (!queue) continue;
+    drawn.push(queueStation("queue", service, queue, compact ? "Q" : "queue"));
+    drawn.push(queueStation("dlq", service, dlq, "DLQ"));
+    drawn.push(...labels.map((label) => eventLabel(service, label, size.label.maxLetters)));
+  }
+  return drawn;
 }
 
 function topicStation({ topic: { x, y, bottom }, size, compact }) {
-  const wide = [
-    svg("text", { x: x - 20, y: y + 6, class: "name end" }, "SNS topic"),
-    svg("text", { x: x - 20, y: y + 23, class: "small end" }, "copies each event to"),
-    svg("text", { x: x - 20, y: y + 38, class: "small end" }, "the subscribed queues"),
-  ];
-  const narrow = [svg("text", { x: size.label.x, y: y + 62, class: "name" }, "SNS topic")];
   const line = svg("path", { d: `M${x} ${y}V${bottom}` });
-  return svg("g", { class: "topic", "data-part": "topic" }, line, ...(compact ? narrow : wide));
+  if (compact) return station("topic", "ink", line, text("name", size.label.x, y + 62, "SNS topic"));
+  const name = text("name end", x - 20, y + 6, "SNS topic");
+  const first = text("small end", x - 20, y + 23, "copies each event to");
+  return station("topic", "ink", line, name, first, text("small end", x - 20, y + 38, "the subscribed queues"));
 }
 
+function clientStation(box) {
+  const x = box.x + box.w / 2;
+  const name = text("name middle", x, box.y - 3, "Customer");
+  return station("client", "ink", rectangle(box, box.h / 2), name, text("small middle", x, box.y + 12, "POST /orders"));
+}
+
+/** Its last child says what the service did last. */
 function serviceStation({ name, title, colour }, box) {
   const x = box.x + (box.w < 110 ? 9 : 14);
-  return svg(
-    "g",
-    { class: "service", "data-part": `service:${name}`, "data-colour": colour },
-    rectangle(box, 12),
-    svg("text", { x, y: box.y - 4, class: "name" }, cut(title, Math.floor(box.w / LETTER))),
-    svg("text", { x, y: box.y + 14, class: "action" }),
-  );
+  const label = text("name", x, box.y - 4, cut(title, Math.floor(box.w / LETTER)));
+  return station(`service:${name}`, colour, rectangle(box, 12), label, text("action", x, box.y + 14, ""));
 }
 
+/** Its last child is the number of messages. */
 function queueStation(kind, { name, colour }, box, title) {
   const padding = box.w < 110 ? 7 : 12;
-  return svg(
-    "g",
-    { class: kind, "data-part": `${kind}:${name}`, "data-colour": colour },
-    rectangle(box, kind === "queue" ? box.h / 2 : 6),
-    svg("text", { x: box.x + padding, y: box.y + 4 }, title),
-    svg("text", { x: box.x + box.w - padding, y: box.y + 4.5, class: "count" }, "–"),
-  );
+  const shape = rectangle(box, kind === "queue" ? box.h / 2 : 6);
+  const count = text("count", box.x + box.w - padding, box.y + 4.5, "–");
+  return station(`${kind}:${name}`, colour, shape, text("kind", box.x + padding, box.y + 4, title), count);
 }
 
-function eventLabel(kind, { name, colour }, { type, text, x, y }, { label }) {
+function eventLabel({ name, colour }, { kind, type, x, y }, maxLetters) {
   const attributes = { x, y, class: "label", "data-part": `${kind}:${name}:${type}`, "data-colour": colour };
-  return svg("text", attributes, cut(text, label.maxLetters));
+  return svg("text", attributes, cut(type === "*" ? "every event" : type, maxLetters));
 }
 
-const cut = (text, letters) => (text.length > letters ? `${text.slice(0, letters - 1)}…` : text);
+const station = (part, colour, ...children) =>
+  svg("g", { class: part.split(":")[0], "data-part": part, "data-colour": colour }, ...children);
+
+const text = (kind, x, y, words) => svg("text", { class: kind, x, y }, words);
+
+const cut = (words, letters) => (words.length > letters ? `${words.slice(0, letters - 1)}…` : words);
 
 const rectangle = ({ x, y, w, h }, rx) => svg("rect", { x, y: y - h / 2, width: w, height: h, rx });
 
-function tracks({ sources, rows, topic, client, compact }) {
-  const toTopic = ({ x, y, w }) =>
-    compact
-      ? arrow(x, y, topic.x + TOPIC_HALF_WIDTH, y, "cyan")
-      : arrow(x + w, y, topic.x - TOPIC_HALF_WIDTH, y, "cyan");
-  return [
-    ...sources.flatMap(toTopic),
-    ...clientTrack(client, sources[0], compact),
-    ...rows.flatMap((row) => rowTracks(row, topic)),
-  ];
+function tracks({ places, topic, client, compact }) {
+  const [left, right] = [topic.x - TOPIC_HALF_WIDTH, topic.x + TOPIC_HALF_WIDTH];
+  return Object.values(places).flatMap(({ service: { colour }, returnY, queue, dlq, box }) => {
+    if (!queue) {
+      const [from, to] = compact ? [box.x, right] : [box.x + box.w, left];
+      return [arrow(from, box.y, to, box.y, colour), ...clientTrack(client, box, compact)];
+    }
+    const queueX = queue.x + queue.w / 2;
+    return [
+      svg("path", { class: "spare", d: `M${queueX} ${queue.y + queue.h / 2}V${dlq.y - dlq.h / 2}` }),
+      ...(returnY ? returnTrack(box, returnY, right, colour) : []),
+      arrow(right, queue.y, queue.x, queue.y, colour),
+      arrow(queue.x + queue.w, queue.y, box.x, box.y, colour),
+    ];
+  });
 }
 
-function clientTrack(client, source, compact) {
-  if (compact) return arrow(client.x, client.y, source.x + source.w, client.y, "ink");
-  const x = client.x + client.w / 2;
-  return [
-    ...arrow(x, client.y + client.h / 2, x, source.y - source.h / 2, "ink"),
-    svg("text", { x: x + 10, y: client.y + 54, class: "small" }, "201 at once"),
-  ];
-}
-
-function rowTracks({ service: { colour }, y, returnY, queue, dlq, box }, topic) {
-  const queueX = queue.x + queue.w / 2;
-  const edge = topic.x + TOPIC_HALF_WIDTH;
-  return [
-    svg("path", { class: "spare", d: `M${queueX} ${y + queue.h / 2}V${dlq.y - dlq.h / 2}` }),
-    ...(returnY ? returnTrack(box, returnY, edge, colour) : []),
-    ...arrow(edge, y, queue.x, y, colour),
-    ...arrow(queue.x + queue.w, y, box.x, y, colour),
-  ];
+/** Customers call the service that has no queue. */
+function clientTrack(client, { x, y, w, h }, compact) {
+  if (compact) return [arrow(client.x, client.y, x + w, y, "ink")];
+  const middleX = client.x + client.w / 2;
+  const label = text("small", middleX + 10, client.y + 54, "201 at once");
+  return [arrow(middleX, client.y + client.h / 2, middleX, y - h / 2, "ink"), label];
 }
 
 /** From a service down, round a corner, and back to the topic. */
 function returnTrack({ x, y, h }, returnY, edge, colour) {
   const exit = x + SERVICE_EXIT;
   const down = `M${exit} ${y + h / 2}V${returnY - CORNER}Q${exit} ${returnY} ${exit - CORNER} ${returnY}`;
-  const track = svg("path", { class: "track", d: down, "data-colour": colour });
-  return [track, ...arrow(exit - CORNER, returnY, edge, returnY, colour)];
+  const corner = svg("path", { class: "track", d: down, "data-colour": colour });
+  return [corner, arrow(exit - CORNER, returnY, edge, returnY, colour)];
 }
 
 /** A straight line with an arrow head at its end. */
 function arrow(x1, y1, x2, y2, colour) {
   const angle = (Math.atan2(y2 - y1, x2 - x1) * 180) / Math.PI;
-  const transform = `translate(${x2} ${y2}) rotate(${angle})`;
-  return [
-    svg("path", { class: "track", d: `M${x1} ${y1}L${x2} ${y2}`, "data-colour": colour }),
-    svg("path", { class: "head", d: "M0 0L-7 -3.8V3.8Z", transform, "data-colour": colour }),
-  ];
+  const head = { class: "head", d: "M0 0L-7 -3.8V3.8Z", transform: `translate(${x2} ${y2}) rotate(${angle})` };
+  const track = svg("path", { class: "track", d: `M${x1} ${y1}L${x2} ${y2}` });
+  return svg("g", { "data-colour": colour }, track, svg("path", head));
 }

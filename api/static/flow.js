@@ -1,15 +1,14 @@
-/** The live flow: its stream, the diagram, the log, and the button that places a test order. */
+/** The live flow: its stream, the diagram, the list of services, the log, and the button that places a test order. */
 
 import { actionsAt, GLOW_MS, LiveTokens, sceneAt } from "./tokens.js";
-import { button, byId, clock, el, itemsText, plural, say, showConnection } from "./dom.js";
+import { button, byId, clock, el, itemsText, plural, say, show, showConnection } from "./dom.js";
 import { Drawing, layoutOf } from "./diagram.js";
-import { eventRow } from "./order.js";
 import { get, listen } from "./api.js";
-import { newKey, outcomeOptions, placeOrder } from "./shop.js";
+import { outcomeOptions, placeOrder, showPlaced } from "./shop.js";
+import { eventRow } from "./order.js";
 
 const MAX_AGE_MS = 20_000; // an older event is listed in the log, but does not move in the diagram
 const MAX_KNOWN_EVENTS = 2000;
-const MAX_KNOWN_ORDERS = 200;
 const MAX_ROWS = 40;
 const MAX_UNITS = 1000;
 const COMPACT_BELOW_PX = 600;
@@ -25,20 +24,18 @@ const CONNECTION = {
 export class Flow {
   #catalog;
   #hooks;
-  #log;
   #known = new Set();
-  #depths = {};
 
   /**
-   * Calls `hooks.track(orderId)` when the user wants to see an order, `hooks.placed(answer)` when a test order was
-   * placed, `hooks.event(event)` when an event was recorded, `hooks.status(message)` when an order's status changed.
+   * Calls `hooks.track(orderId)` when the user wants to see an order. May have further hooks: `placed(answer)` when a
+   * test order was placed, `event(event)` when an event was recorded, `status(message)` when an order's status
+   * changed, and `controls(service, state)`, which returns what the list shows under a service.
    */
   constructor(catalog, hooks) {
     this.#catalog = catalog;
     this.#hooks = hooks;
-    this.#log = new Log(catalog, hooks.track);
     this.stage = new Stage(catalog);
-    showServices(catalog);
+    this.#showServices();
     startTestOrders(hooks);
     listen(
       "/flow/stream",
@@ -47,39 +44,94 @@ export class Flow {
     );
   }
 
+  /** Shows which services do not run: `{service: {state}}`. A service that is not named runs. */
+  setStates(states) {
+    this.stage.states = states;
+    this.stage.redraw();
+    this.#showServices();
+  }
+
   #receive(message) {
     if (message.type === "event") this.#event(message);
-    if (message.type === "status") {
-      this.stage.setStatus(message);
-      this.#hooks.status(message);
-    }
     if (message.type === "queues") this.#queues(message.queues);
+    if (message.type === "status") {
+      this.stage.live.setStatus(message);
+      this.#hooks.status?.(message);
+    }
+    this.stage.redraw();
   }
 
   #event(event) {
     if (this.#known.has(event.eventId)) return; // the stream repeats events after a reconnection
     this.#known.add(event.eventId);
-    forgetOldest(this.#known, MAX_KNOWN_EVENTS);
-    this.#log.event(event);
-    if (Date.now() - Date.parse(event.recordedAt) < MAX_AGE_MS) this.stage.event(event);
-    this.#hooks.event(event);
+    if (this.#known.size > MAX_KNOWN_EVENTS) this.#known.delete(this.#known.values().next().value);
+    this.#logEvent(event);
+    if (Date.now() - Date.parse(event.recordedAt) < MAX_AGE_MS) this.stage.live.record(event);
+    this.#hooks.event?.(event);
   }
 
   #queues(depths) {
+    const { live } = this.stage;
     for (const [service, { deadLetters }] of Object.entries(depths)) {
-      const more = deadLetters - (this.#depths[service]?.deadLetters ?? deadLetters);
+      const more = deadLetters - (live.depths[service]?.deadLetters ?? deadLetters);
       if (more <= 0) continue;
-      this.#log.deadLetters(service, more);
-      this.stage.deadLetters(service, more);
+      this.#logDeadLetters(service, more);
+      live.bury(service, more);
     }
-    this.#depths = depths;
-    this.stage.setDepths(depths);
-    showDepths(depths);
+    live.depths = depths;
+    this.#showServices();
+  }
+
+  #showServices() {
+    show(byId("services"), ...this.#catalog.services.map((service) => this.#service(service)));
+  }
+
+  #service(service) {
+    const { name, title, colour, consumes, publishes } = service;
+    const state = this.stage.states[name]?.state ?? "running";
+    const depth = this.stage.live.depths[name];
+    const published = `publishes ${publishes.join(", ") || "nothing"}`;
+    let consumed = consumes.length ? `consumes ${consumes.join(", ")}` : "takes orders over HTTP";
+    if (this.#catalog.consumesAll(service)) consumed = "consumes every event";
+    return el(
+      "li",
+      { "data-service": name, "data-colour": colour, "data-state": state },
+      el("p", {}, el("b", {}, title), ` ${consumed}; ${published}`),
+      el("small", { class: "depth" }, depth ? queueText(depth) : ""),
+      this.#hooks.controls?.(service, state) ?? "",
+    );
+  }
+
+  #logEvent(event) {
+    const { orderId, eventType } = event;
+    const before = byId("flow-log").querySelector(`[data-order="${CSS.escape(orderId)}"] time`)?.dateTime;
+    const onclick = () => this.#hooks.track(orderId);
+    const track = button(orderId, onclick, { class: "link", "aria-label": `Track ${orderId}` });
+    const producer = this.#catalog.producerOf(eventType)?.title ?? "unknown";
+    const consumers = this.#catalog.consumersOf(eventType).map(({ title }) => title);
+    const detail = el("small", {}, track, `: ${producer} → topic → ${consumers.join(", ")}`);
+    const row = eventRow(this.#catalog, event, before, detail);
+    row.dataset.order = orderId;
+    log(row);
+  }
+
+  #logDeadLetters(service, count) {
+    const what = `${plural(count, "message")} of ${this.#catalog.titleOf(service)}`;
+    const text = el("small", {}, `${what} failed three times and moved to the dead-letter queue`);
+    const time = el("time", {}, clock(Date.now()));
+    log(el("li", { "data-colour": "bad" }, time, el("b", {}, "dead letter"), text));
   }
 }
 
-function forgetOldest(collection, max) {
-  if (collection.size > max) collection.delete(collection.keys().next().value);
+const queueText = ({ waiting, inFlight, deadLetters }) =>
+  `queue: ${waiting} waiting, ${inFlight} in flight; ${plural(deadLetters, "dead letter")}`;
+
+/** Adds a row to the log: the diagram as text, newest first. */
+function log(row) {
+  const list = byId("flow-log");
+  list.querySelector(".empty")?.remove();
+  list.prepend(row);
+  while (list.childElementCount > MAX_ROWS) list.lastElementChild.remove();
 }
 
 function startTestOrders({ placed, track }) {
@@ -88,9 +140,8 @@ function startTestOrders({ placed, track }) {
     byId("simulate").disabled = true;
     try {
       const order = await placeTestOrder(byId("simulate-outcome").value);
-      placed(order);
-      const link = button(`Track ${order.orderId}`, () => track(order.orderId), { class: "link" });
-      byId("simulate-status").replaceChildren(`Ordered ${itemsText(order.items)}. `, link);
+      placed?.(order);
+      showPlaced("simulate-status", `Ordered ${itemsText(order.items)}. `, order, track);
     } catch (error) {
       say(byId("simulate-status"), error.message);
     }
@@ -107,121 +158,29 @@ async function placeTestOrder(outcome) {
   if (!product) throw new Error("The shop has no products.");
   const quantity = outcome === SOLD_OUT ? Math.min(product.stock + 1, MAX_UNITS) : 1;
   const items = [{ productId: product.productId, quantity }];
-  return placeOrder(TEST_CUSTOMER, items, outcome === SOLD_OUT ? "" : outcome, "", newKey());
-}
-
-function showServices(catalog) {
-  const consumed = (service) => {
-    if (catalog.consumesAll(service)) return "consumes every event";
-    return service.consumes.length ? `consumes ${service.consumes.join(", ")}` : "takes orders over HTTP";
-  };
-  const rows = catalog.services.map((service) => {
-    const published = service.publishes.join(", ") || "nothing";
-    const text = el("p", {}, el("b", {}, service.title), ` ${consumed(service)}; publishes ${published}`);
-    const attributes = { "data-service": service.name, "data-colour": service.colour };
-    return el("li", attributes, text, el("small", { class: "depth" }));
-  });
-  byId("services").replaceChildren(...rows);
-}
-
-function showDepths(depths) {
-  for (const [service, { waiting, inFlight, deadLetters }] of Object.entries(depths)) {
-    const node = byId("services").querySelector(`[data-service="${CSS.escape(service)}"] .depth`);
-    if (node) say(node, `queue: ${waiting} waiting, ${inFlight} in flight; ${plural(deadLetters, "dead letter")}`);
-  }
-}
-
-/** Every event, newest first: the diagram as text. */
-class Log {
-  #catalog;
-  #onOrder;
-  #times = new Map();
-
-  constructor(catalog, onOrder) {
-    this.#catalog = catalog;
-    this.#onOrder = onOrder;
-  }
-
-  event(event) {
-    const { orderId, eventType, recordedAt } = event;
-    const track = button(orderId, () => this.#onOrder(orderId), { class: "link", "aria-label": `Track ${orderId}` });
-    const producer = this.#catalog.producerOf(eventType)?.title ?? "unknown";
-    const consumers = this.#catalog.consumersOf(eventType).map(({ title }) => title);
-    const detail = el("small", {}, track, `: ${producer} → topic → ${consumers.join(", ")}`);
-    const row = eventRow(this.#catalog, event, this.#times.get(orderId), detail);
-    row.dataset.order = orderId;
-    this.#add(row);
-    this.#times.set(orderId, recordedAt);
-    forgetOldest(this.#times, MAX_KNOWN_ORDERS);
-  }
-
-  deadLetters(service, count) {
-    const title = this.#catalog.service(service)?.title ?? service;
-    const text = `${plural(count, "message")} of ${title} failed three times and moved to the dead-letter queue`;
-    const time = el("time", {}, clock(new Date().toISOString()));
-    const attributes = { "data-dead-letters": service, "data-colour": "bad" };
-    this.#add(el("li", attributes, time, el("b", {}, "dead letter"), el("small", {}, text)));
-  }
-
-  #add(row) {
-    const list = byId("flow-log");
-    list.querySelector(".empty")?.remove();
-    list.prepend(row);
-    while (list.childElementCount > MAX_ROWS) list.lastElementChild.remove();
-  }
+  return placeOrder({ customerId: TEST_CUSTOMER, items, paymentMethod: outcome === SOLD_OUT ? "" : outcome });
 }
 
 /** Draws what happens now, or a replay, in the layout that fits the width. */
 class Stage {
+  states = {};
   #catalog;
-  #live;
-  #layout = null;
-  #drawing = null;
-  #player = null;
-  #frame = 0;
-  #timer = 0;
-  #states = {};
+  #layout;
+  #drawing;
+  #replay = null;
+  #frame;
+  #timer;
 
   constructor(catalog) {
     this.#catalog = catalog;
-    this.#live = new LiveTokens(catalog);
+    this.live = new LiveTokens(catalog);
     new ResizeObserver(() => this.#layOut()).observe(byId("flow-figure"));
     this.#layOut();
   }
 
-  event(event) {
-    this.#live.record(event, performance.now());
-    this.redraw();
-  }
-
-  setStatus(message) {
-    this.#live.setStatus(message, performance.now());
-    this.redraw();
-  }
-
-  /** So many more messages of a service are dead letters. */
-  deadLetters(service, count) {
-    this.#live.bury(service, count, performance.now());
-    this.redraw();
-  }
-
-  setDepths(depths) {
-    this.#live.depths = depths;
-    this.#drawing.showDepths(depths);
-    this.redraw();
-  }
-
-  /** Shows which services do not run: `{service: {state}}`. */
-  setStates(states) {
-    this.#states = states;
-    this.#drawing.showStates(states);
-    this.redraw();
-  }
-
-  /** Shows `player` (`{tokens, slowness, playing, advance(nowMs) → position}`), or what happens now if it is null. */
-  play(player) {
-    this.#player = player;
-    byId("flow-svg").toggleAttribute("data-replay", player !== null);
+  /** Shows a `Replay`, or what happens now if it is null. */
+  play(replay) {
+    this.#replay = replay;
     this.redraw();
   }
 
@@ -236,36 +195,20 @@ class Stage {
     if (compact === this.#layout?.compact) return;
     this.#layout = layoutOf(this.#catalog, compact);
     this.#drawing = new Drawing(byId("flow-svg"), this.#layout, this.#catalog);
-    this.#drawing.showDepths(this.#live.depths);
-    this.#drawing.showStates(this.#states);
     this.redraw();
   }
 
   #draw(now) {
-    this.#live.tick(now);
-    const isMoving = this.#player ? this.#drawReplay(this.#player, now) : this.#drawLive(now);
-    if (isMoving) this.redraw();
-    else if (this.#live.tokens.length) this.#timer = setTimeout(() => this.redraw(), IDLE_MS);
-  }
-
-  #drawLive(now) {
-    const { tokens, actions } = this.#live;
-    const isLit = this.#show(tokens, now, GLOW_MS, actions);
-    return isLit || tokens.some(({ phases }) => phases.at(-1).to > now);
-  }
-
-  #drawReplay(player, now) {
-    const position = player.advance(now);
-    this.#show(player.tokens, position, GLOW_MS / player.slowness, actionsAt(player.tokens, position));
-    return player.playing;
-  }
-
-  /** Returns whether anything is lit. */
-  #show(tokens, time, glowMs, actions) {
+    const [live, replay] = [this.live, this.#replay];
+    live.tick(now);
+    const { tokens } = replay?.timeline ?? live;
+    const time = replay?.advance(now) ?? now;
+    const actions = replay ? actionsAt(tokens, time) : live.actions;
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const scene = sceneAt(tokens, time, this.#layout, glowMs, still);
-    this.#drawing.show(scene);
-    this.#drawing.showActions(actions);
-    return scene.lit.size > 0;
+    const scene = sceneAt(tokens, time, this.#layout, GLOW_MS / (replay?.slowness ?? 1), still);
+    this.#drawing.show(scene, live.depths, this.states, actions);
+    const isMoving = scene.lit.size > 0 || tokens.some(({ phases }) => phases.at(-1).to > now);
+    if (replay ? replay.playing : isMoving) this.redraw();
+    else if (live.tokens.length) this.#timer = setTimeout(() => this.redraw(), IDLE_MS);
   }
 }

@@ -1,85 +1,62 @@
 /** The operator's page. It asks the server for its state every two seconds. */
 
-import { age, button, byId, clock, el, KeyedList, orderLink, say, showConnection } from "./dom.js";
+import { button, byId, clock, duration, el, orderLink, say, show, showConnection, statusBadge } from "./dom.js";
 import { get, loadCatalog, poll } from "./api.js";
-import { startOperatorsPage, watchFaults } from "./operator.js";
+import { loaded, signInAgain, startOperatorsPage, watchFaults } from "./page.js";
 import { DeadLetters } from "./dead-letters.js";
 
 const REFRESH_MS = 2000;
 
-start();
+startOperatorsPage("ops-problem");
+watchFaults();
+const catalog = await loaded(loadCatalog, "ops-problem");
+const deadLetters = new DeadLetters(catalog, () => refresh.now());
+const refresh = poll(async () => {
+  try {
+    const { at, queues, openOrders } = await get("/ops/state");
+    showConnection("ops-connection", "live", `live, as of ${clock(at).slice(0, 8)}`);
+    say(byId("ops-problem"), "");
+    show(byId("queue-rows"), ...Object.entries(queues).map(queueRow));
+    deadLetters.showCounts(queues);
+    showOpenOrders(openOrders);
+  } catch (error) {
+    signInAgain(error);
+    showConnection("ops-connection", "lost", "not live");
+    say(byId("ops-problem"), error.message);
+  }
+}, REFRESH_MS);
 
-async function start() {
-  startOperatorsPage("ops-problem");
-  watchFaults();
-  const catalog = await loadCatalog().catch((error) => {
-    showConnection("ops-connection", "lost", `${error.message}: reload the page`);
-  });
-  if (catalog) watch(catalog);
-}
-
-function watch(catalog) {
-  const deadLetters = new DeadLetters(catalog, () => refresh.now());
-  const queues = new KeyedList(byId("queue-rows"), (service) => queueRow(service, catalog, deadLetters));
-  const openOrders = new KeyedList(byId("open-rows"), (orderId) => openRow(orderId, catalog));
-  const refresh = poll(async () => {
-    try {
-      const state = await get("/ops/state");
-      showConnection("ops-connection", "live", `live, as of ${clock(state.at).slice(0, 8)}`);
-      say(byId("ops-problem"), "");
-      queues.show(Object.entries(state.queues));
-      deadLetters.showCounts(state.queues);
-      showOpenOrders(state.openOrders, openOrders);
-    } catch (error) {
-      if (error.status === 401) location.reload(); // the session has ended: sign in again
-      showConnection("ops-connection", "lost", "not live");
-      say(byId("ops-problem"), error.message);
-    }
-  }, REFRESH_MS);
-}
-
-function queueRow(service, catalog, deadLetters) {
-  const { title, colour } = catalog.service(service) ?? { title: service, colour: "ink" };
-  const cell = (name) => el("td", { class: "number", "data-testid": name });
-  const [waiting, inFlight, dead] = ["waiting", "in-flight", "dead-letters"].map(cell);
-  const label = `Inspect the dead letters of ${title}`;
-  const inspect = button("Inspect", () => deadLetters.inspect(service), { "aria-label": label });
-  const node = el(
+function queueRow([service, depth]) {
+  const title = catalog.titleOf(service);
+  const number = (testId, count) => el("td", { class: "number", "data-testid": testId }, String(count));
+  const colour = catalog.service(service)?.colour ?? "ink";
+  const label = { "aria-label": `Inspect the dead letters of ${title}`, hidden: depth.deadLetters === 0 };
+  return el(
     "tr",
-    { "data-service": service, "data-colour": colour },
+    { "data-service": service, "data-colour": colour, "data-bad": depth.deadLetters > 0 },
     el("th", { scope: "row" }, title),
-    ...[waiting, inFlight, dead],
-    el("td", { class: "number" }, inspect),
+    number("waiting", depth.waiting),
+    number("in-flight", depth.inFlight),
+    number("dead-letters", depth.deadLetters),
+    el("td", { class: "number" }, button("Inspect", () => deadLetters.inspect(service), label)),
   );
-  const update = (depth) => {
-    say(waiting, String(depth.waiting));
-    say(inFlight, String(depth.inFlight));
-    say(dead, String(depth.deadLetters));
-    node.toggleAttribute("data-bad", depth.deadLetters > 0);
-    inspect.hidden = depth.deadLetters === 0;
-  };
-  return { node, update };
 }
 
-function showOpenOrders({ total, oldest }, list) {
+function showOpenOrders({ total, oldest }) {
   const listed = oldest.length < total ? ` The oldest ${oldest.length} are listed.` : "";
   const none = "Every order is finished, or younger than a minute.";
   say(byId("open-total"), total === 0 ? none : `${total} in all.${listed}`);
   byId("open-table").hidden = total === 0;
-  list.show(oldest.map((order) => [order.orderId, order]));
+  show(byId("open-rows"), ...oldest.map(openRow));
 }
 
-function openRow(orderId, catalog) {
-  const status = el("span", { class: "status" });
-  const services = el("td", {});
-  const time = el("td", { class: "number" });
-  const head = el("th", { scope: "row" }, orderLink(orderId));
-  const node = el("tr", { "data-order": orderId }, head, el("td", {}, status), services, time);
-  const update = (order) => {
-    status.dataset.status = order.status;
-    say(status, order.status);
-    say(services, order.waitsFor.map((name) => catalog.service(name)?.title ?? "Relay").join(", "));
-    say(time, age(order.ageSeconds));
-  };
-  return { node, update };
+function openRow({ orderId, status, waitsFor, ageSeconds }) {
+  return el(
+    "tr",
+    { key: orderId, "data-order": orderId },
+    el("th", { scope: "row" }, orderLink(orderId)),
+    el("td", {}, statusBadge(status)),
+    el("td", {}, waitsFor.map((name) => catalog.service(name)?.title ?? "Relay").join(", ")),
+    el("td", { class: "number" }, duration(1000 * ageSeconds)),
+  );
 }

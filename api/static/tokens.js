@@ -14,7 +14,6 @@ const CONSUME_MS = 500;
 export const GLOW_MS = 900;
 const QUIET_MS = 800; // the depth of a queue can be about a second old
 const MAX_AT_A_CONSUMER = 11; // more are not drawn; the queue shows their number
-const MAX_UNKNOWN_DEAD = 3;
 
 const TRAVEL_MS = 60; // in a replay: to a queue, unless it must have been faster
 const TAKE_MS = 40;
@@ -42,35 +41,30 @@ export function sceneAt(tokens, t, layout, glowMs, still) {
   const lit = new Set();
   const waiting = {};
   for (const token of tokens) {
-    const phase = token.phases.findLast(({ from }) => from <= t);
-    if (!phase) continue;
-    const routes = token.phases.map(({ kind }) => routeOf(layout, kind, token));
-    token.phases.forEach((each, i) => lightUp(lit, each, routes[i], t, glowMs));
-    const arrived = t >= phase.to;
-    if (arrived && phase.kind === "consume" && t < token.worksUntil) lit.add(`service:${token.consumer}`);
-    if (arrived && phase.kind !== "publish") continue;
-    const progress = arrived ? 1 : (t - phase.from) / (phase.to - phase.from);
-    const place = pointAt(routes[token.phases.indexOf(phase)], still ? 1 : progress);
+    const { consumer, producer, eventType, named, worksUntil } = token;
+    const begun = token.phases.filter(({ from }) => from <= t);
+    const routes = begun.map(({ kind }) => routeOf(layout, kind, token));
+    begun.forEach(({ from, to }, i) => {
+      for (const { at, parts } of routes[i]) {
+        const passed = from + (to - from) * at;
+        if (t >= passed && t <= passed + glowMs) parts.forEach((part) => lit.add(part));
+      }
+    });
+    if (!begun.length) continue;
+    const { kind, from, to } = begun.at(-1);
+    const arrived = t >= to;
+    if (arrived && kind === "consume" && t < worksUntil) lit.add(`service:${consumer}`);
+    if (arrived && kind !== "publish") continue;
+    const progress = arrived ? 1 : (t - from) / (to - from);
+    const place = pointAt(routes.at(-1), still ? 1 : progress);
     if (arrived) {
-      const turn = (waiting[token.consumer] = (waiting[token.consumer] ?? -1) + 1);
+      const turn = (waiting[consumer] = (waiting[consumer] ?? -1) + 1);
       place.x += SPREAD * (turn % 2 ? (turn + 1) / 2 : -turn / 2);
     }
-    const text = textOf(token, phase, progress);
-    dots.push({ ...place, producer: token.producer, text, dead: phase.kind === "dead" });
+    const name = named && kind === "publish" && progress < 0.5 ? eventType : "";
+    dots.push({ ...place, producer, text: kind === "dead" ? "failed three times" : name, dead: kind === "dead" });
   }
   return { dots, lit };
-}
-
-function lightUp(lit, { from, to }, route, t, glowMs) {
-  for (const { at, parts } of route) {
-    const passed = from + (to - from) * at;
-    if (t >= passed && t <= passed + glowMs) parts.forEach((part) => lit.add(part));
-  }
-}
-
-function textOf(token, { kind }, progress) {
-  if (kind === "dead") return "failed three times";
-  return kind === "publish" && token.named && progress < 0.5 ? token.eventType : "";
 }
 
 /** What each service did last before time `t`: a `Map` of service to text. Adds to `actions`. */
@@ -89,13 +83,10 @@ export function actionsAt(tokens, t, actions = new Map()) {
 
 /** A token for each consumer of an event, published from `from` to `to`. */
 function tokensOf({ eventId, eventType, orderId, causationId }, catalog, from, to) {
+  const common = { eventId, eventType, orderId, producer: catalog.producerOf(eventType)?.name, external: !causationId };
   return catalog.consumersOf(eventType).map(({ name }, i) => ({
-    eventId,
-    eventType,
-    orderId,
-    producer: catalog.producerOf(eventType).name,
+    ...common,
     consumer: name,
-    external: !causationId,
     named: i === 0,
     phases: [{ kind: "publish", from, to }],
     worksUntil: 0,
@@ -124,51 +115,53 @@ export class LiveTokens {
   }
 
   /** An event was recorded. */
-  record(event, now) {
+  record(event) {
+    const now = performance.now();
     const producer = this.#catalog.producerOf(event.eventType)?.name;
     const isCause = (token) => token.eventId === event.causationId && token.consumer === producer;
-    this.#consume(isCause, now);
+    this.#leaveQueue(isCause, "consume");
     const start = Math.max(now, this.tokens.find(isCause)?.phases.at(-1).to ?? now);
     for (const token of tokensOf(event, this.#catalog, start, start + PUBLISH_MS)) {
       const count = this.tokens.filter(({ consumer }) => consumer === token.consumer).length;
       if (count < MAX_AT_A_CONSUMER) this.tokens.push(token);
     }
-    this.#consume((token) => token.eventId === event.eventId && token.consumer === AUDIT, now);
+    this.#leaveQueue((token) => token.eventId === event.eventId && token.consumer === AUDIT, "consume");
   }
 
   /** An order has another status. */
-  setStatus({ orderId, status }, now) {
+  setStatus({ orderId, status }) {
     if (status !== "COMPLETED") return;
-    this.#consume((token) => token.orderId === orderId && token.consumer === NOTIFICATION, now);
+    this.#leaveQueue((token) => token.orderId === orderId && token.consumer === NOTIFICATION, "consume");
+  }
+
+  /** `count` messages of a consumer became dead letters. One token stands for all that were unknown here. */
+  bury(consumer, count) {
+    const moved = this.#leaveQueue((token) => token.consumer === consumer, "dead", count);
+    const now = performance.now();
+    const phases = [{ kind: "dead", from: now, to: now + PUBLISH_MS }];
+    if (moved < count) this.tokens.push({ consumer, phases, worksUntil: 0 });
   }
 
   /** Removes the tokens that have arrived and whose light is out. Call it before each drawing. */
   tick(now) {
     const isEmpty = (depth) => depth !== undefined && depth.waiting + depth.inFlight === 0;
     const isQuiet = ({ consumer, phases }) => isEmpty(this.depths[consumer]) && now > phases[0].to + QUIET_MS;
-    this.#consume(isQuiet, now);
+    this.#leaveQueue(isQuiet, "consume");
     actionsAt(this.tokens, now, this.actions);
     this.tokens = this.tokens.filter((token) => isWaiting(token) || token.phases.at(-1).to + GLOW_MS >= now);
   }
 
-  /** Tokens that wait, or are on their way to the queue, go on from the queue to the consumer. */
-  #consume(which, now) {
-    for (const token of this.tokens.filter((each) => isWaiting(each) && which(each))) {
-      const from = Math.max(now, token.phases[0].to);
-      token.phases.push({ kind: "consume", from, to: from + CONSUME_MS });
+  /**
+   * The first `max` tokens that wait, or are on their way to the queue, go on from the queue: to the consumer
+   * (`consume`) or the dead-letter queue (`dead`). Returns how many.
+   */
+  #leaveQueue(which, kind, max = Infinity) {
+    const leaving = this.tokens.filter((token) => isWaiting(token) && which(token)).slice(0, max);
+    for (const { phases } of leaving) {
+      const from = Math.max(performance.now(), phases[0].to);
+      phases.push({ kind, from, to: from + (kind === "dead" ? PUBLISH_MS : CONSUME_MS) });
     }
-  }
-
-  /** `count` messages of a consumer became dead letters. Those sent before this page was opened get a token here. */
-  bury(consumer, count, now) {
-    const known = this.tokens.filter((token) => token.consumer === consumer && isWaiting(token)).slice(0, count);
-    for (const token of known) {
-      const from = Math.max(now, token.phases[0].to);
-      token.phases.push({ kind: "dead", from, to: from + PUBLISH_MS });
-    }
-    for (let i = known.length; i < Math.min(count, known.length + MAX_UNKNOWN_DEAD); i += 1) {
-      this.tokens.push({ consumer, phases: [{ kind: "dead", from: now, to: now + PUBLISH_MS }], worksUntil: 0 });
-    }
+    return leaving.length;
   }
 }
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.addresses import answers, free_port
 from tests.browser.pages import TOKEN, Console, Operator, Recording, Storefront
@@ -55,12 +56,14 @@ def all_running(live: Live) -> Iterator[None]:
     eventually(lambda: answers(live.url), bool)
 
 
-@pytest.fixture
-def context(browser: Browser, live: Live) -> Iterator[BrowserContext]:
-    """A browser that has never been here."""
-    with browser.new_context(base_url=live.url, viewport={"width": 1280, "height": 900}) as opened:
-        opened.set_default_timeout(PATIENCE_MS)
-        yield opened
+@contextmanager
+def new_page(browser: Browser, url: str, console: Console) -> Iterator[Page]:
+    """A page in a browser that has never been here."""
+    with browser.new_context(base_url=url, viewport={"width": 1280, "height": 900}) as context:
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        console.listen_to(page)
+        yield page
 
 
 @pytest.fixture
@@ -71,11 +74,10 @@ def console() -> Iterator[Console]:
 
 
 @pytest.fixture
-def page(context: BrowserContext, console: Console) -> Page:
+def page(browser: Browser, live: Live, console: Console) -> Iterator[Page]:
     """A page that must write no errors to its console, except those that the test expects."""
-    opened = context.new_page()
-    console.listen_to(opened)
-    return opened
+    with new_page(browser, live.url, console) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="package")
@@ -94,10 +96,7 @@ def breakable(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def trying(browser: Browser, breakable: str, console: Console) -> Iterator[Page]:
     """A page of `make run-all`. Before the sign-in it answers 401."""
     console.expect("401 (Unauthorized)")
-    with browser.new_context(base_url=breakable, viewport={"width": 1280, "height": 900}) as context:
-        context.set_default_timeout(PATIENCE_MS)
-        opened = context.new_page()
-        console.listen_to(opened)
+    with new_page(browser, breakable, console) as opened:
         yield opened
 
 
@@ -121,4 +120,4 @@ def operator(page: Page, live: Live, console: Console) -> Iterator[Operator]:
 @pytest.fixture
 def recording(page: Page) -> Recording:
     """What the flow diagram shows, from the page's first moment on."""
-    return Recording.start(page)
+    return Recording(page)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -32,6 +31,7 @@ STICKS_OUT = """() => {
   const all = [...document.querySelectorAll("body *")];
   return all.filter((each) => each.getBoundingClientRect().right > width + 0.5).map((each) => each.outerHTML);
 }"""
+PHONE_WIDTH = 360
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +88,6 @@ class Storefront:
         self.page.locator("#simulate").click()
         return self.page.locator("#simulate-status button").inner_text().removeprefix("Track ")
 
-    def replay(self, order_id: str) -> None:
-        self.page.locator("#replay-id").fill(order_id)
-        self.page.get_by_role("button", name="Replay", exact=True).click()
-
     def expect_status(self, order_id: str, status: str) -> None:
         expect(self.page.locator(f"#order-card[data-order={order_id}]")).to_be_visible()
         expect(self.page.locator("#order-status")).to_have_text(status)
@@ -129,9 +125,6 @@ class Operator:
     def expect_live(self) -> None:
         expect(self.page.locator("#ops-connection")).to_have_attribute("data-state", "live")
 
-    def queue(self, service: str, column: str) -> Locator:
-        return self.page.locator(f"#queue-rows [data-service={service}]").get_by_test_id(column)
-
     def inspect(self, title: str) -> None:
         """Inspects the dead-letter queue of the service with this title."""
         self.page.get_by_role("button", name=f"Inspect the dead letters of {title}").click()
@@ -143,20 +136,6 @@ class Operator:
     def send_dead(self, service: str, text: str) -> None:
         """Puts a message into the dead-letter queue of a service."""
         self.live.sqs.send_message(QueueUrl=self.live.config.resources.dlq_urls[service], MessageBody=text)
-
-    def order_with_dead_letter(self, product: Product) -> str:
-        """An order whose `inventory.reserved` is a dead letter of the payment service, which does not run."""
-        self.live.services.kill("payment", signal.SIGTERM)
-        order_id = self.live.place({product.product_id: 1})
-        eventually(lambda: self.live.trail(order_id), lambda trail: len(trail) == 2)
-        url, letters = self.live.config.resources.queue_urls["payment"], self.live.aws.dead_letters("payment")
-
-        def receive() -> int:
-            self.live.sqs.receive_message(QueueUrl=url, VisibilityTimeout=0, WaitTimeSeconds=0)
-            return letters.depth()
-
-        eventually(receive, bool)
-        return order_id
 
 
 @dataclass
@@ -180,14 +159,12 @@ class Console:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Everything that the flow diagram of ``page`` has shown."""
+    """Everything that the flow diagram of ``page`` shows from now on (`recording.js`)."""
 
     page: Page
 
-    @classmethod
-    def start(cls, page: Page) -> Recording:
-        page.add_init_script(path=RECORDING)
-        return cls(page)
+    def __post_init__(self) -> None:
+        self.page.add_init_script(path=RECORDING)
 
     def dots(self) -> list[dict[str, Any]]:
         """Each place of a dot: x, y, colour."""
@@ -201,12 +178,12 @@ class Recording:
         """The parts, each time that one lit up."""
         return list(self.page.evaluate("() => recording.lit"))
 
+    def wait_until_lit(self, *parts: str) -> list[str]:
+        return eventually(self.lit, lambda seen: set(parts) <= set(seen))
+
     def actions(self) -> list[tuple[str, str]]:
         """The texts under the services' names, with their part."""
         return [(each["part"], each["text"]) for each in self.page.evaluate("() => recording.actions")]
-
-    def wait_until_lit(self, *parts: str) -> list[str]:
-        return eventually(self.lit, lambda seen: set(parts) <= set(seen))
 
 
 def try_to_break_it(page: Page) -> None:
@@ -224,15 +201,17 @@ def tab_to(page: Page, name: str) -> None:
     raise AssertionError(f"{MAX_TABS} Tabs did not reach {name!r}")
 
 
-def violations(page: Page) -> list[str]:
-    """What axe-core calls serious or critical, and where it is."""
-    return [
-        f"{one['id']}: {', '.join(str(node['target']) for node in one['nodes'])}"
-        for one in Axe().run(page).response["violations"]
-        if one["impact"] in ("serious", "critical")
-    ]
+def check_for_everybody(page: Page) -> None:
+    """axe-core finds nothing serious in light and dark, and the page fits a phone."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = Axe().run(page).response["violations"]
+        serious = [one for one in found if one["impact"] in ("serious", "critical")]
+        assert [(one["id"], node["target"]) for one in serious for node in one["nodes"]] == [], scheme
+    page.set_viewport_size({"width": PHONE_WIDTH, "height": 740})
+    check_that_nothing_sticks_out(page)
 
 
-def sticking_out(page: Page) -> Sequence[str]:
-    """The elements that are wider than the window."""
-    return list(page.evaluate(STICKS_OUT))
+def check_that_nothing_sticks_out(page: Page) -> None:
+    """No element is wider than the window."""
+    assert page.evaluate(STICKS_OUT) == []

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-from base64 import b64decode
+import time
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, ViewportSize, expect
+from playwright.sync_api import FloatRect, Locator, Page, ViewportSize, expect
 
-from shopflow.domain.stock import Product
 from tests.browser.pages import Operator, Storefront, try_to_break_it
 from tests.live import EXPIRED, VISA
 
@@ -20,7 +19,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "img"
 WINDOW: ViewportSize = {"width": 1360, "height": 960}
 MAX_BYTES = 300_000
 MAX_FILM_BYTES = 600_000
-FRAME_SECONDS = 1 / 8
+FRAME_PAUSE_MS = 60
 COLOURS = 256
 LAST_FRAME_SECONDS = 2
 LETTER = '{"eventType": "payment.processed", "orderId": '
@@ -48,51 +47,42 @@ def take(name: str, what: Page | Locator, page: Page) -> None:
 
 
 class Film:
-    """What Chromium draws of the diagram and the sentence over it, from now on."""
+    """The diagram and the sentence over it, for as long as the test waits."""
 
     def __init__(self, page: Page) -> None:
-        self._frames: list[tuple[float, str]] = []
-        self._chromium = page.context.new_cdp_session(page)
-        self._chromium.on("Page.screencastFrame", self._take)
-        self._chromium.send("Page.startScreencast", {"format": "png"})
+        self._page = page
+        self._pictures: list[Image.Image] = []
+        self._times: list[float] = []
         top, below = (page.locator(part).bounding_box() for part in ("#now", "#flow-figure"))
         assert top
         assert below
-        right, bottom = below["x"] + below["width"], below["y"] + below["height"]
-        self._box = (round(below["x"]), round(top["y"]), round(right), round(bottom))
+        self._box: FloatRect = {**below, "y": top["y"], "height": below["y"] + below["height"] - top["y"]}
 
-    def _take(self, frame: dict[str, Any]) -> None:
-        self._frames.append((frame["metadata"]["timestamp"], frame["data"]))
-        self._chromium.send("Page.screencastFrameAck", {"sessionId": frame["sessionId"]})
+    def wait(self, until: Locator | None = None, seconds: float = 1.5) -> None:
+        """Waits for that many seconds, or until there is such an element."""
+        end = time.monotonic() + seconds
+        while until.count() == 0 if until else time.monotonic() < end:
+            self._times.append(time.monotonic())
+            self._pictures.append(Image.open(io.BytesIO(self._page.screenshot(clip=self._box))).convert("RGB"))
+            self._page.wait_for_timeout(FRAME_PAUSE_MS)
 
     def save(self, file: Path) -> None:
         """An animated PNG with one palette, at the speed at which it happened."""
-        self._chromium.send("Page.stopScreencast")
-        times, pictures = list[float](), list[Image.Image]()
-        for at, data in self._frames:
-            if times and at < times[-1] + FRAME_SECONDS:
-                continue
-            times.append(at)
-            pictures.append(Image.open(io.BytesIO(b64decode(data))).convert("RGB").crop(self._box))
-        width, height = pictures[0].size
-        sheet = Image.new("RGB", (width, height * len(pictures)))
-        for i, picture in enumerate(pictures):
+        width, height = self._pictures[0].size
+        sheet = Image.new("RGB", (width, height * len(self._pictures)))
+        for i, picture in enumerate(self._pictures):
             sheet.paste(picture, (0, i * height))
         palette = sheet.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        first, *others = (picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures)
-        durations = [round(1000 * (end - start)) for start, end in pairwise([*times, times[-1] + LAST_FRAME_SECONDS])]
+        first, *others = (picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in self._pictures)
+        times = [*self._times, self._times[-1] + LAST_FRAME_SECONDS]
+        durations = [round(1000 * (end - start)) for start, end in pairwise(times)]
         first.save(file, save_all=True, append_images=others, duration=durations, loop=0, optimize=True)
         assert file.stat().st_size < MAX_FILM_BYTES
 
 
-def products(storefront: Storefront) -> tuple[Product, Product, Product]:
-    """Headphones, a keyboard that is out of stock, and a hub."""
-    found = storefront.live.aws.products.read(["PROD-001", "PROD-002", "PROD-003"])
-    return found["PROD-001"], found["PROD-002"], found["PROD-003"]
-
-
 def test_shop_and_tracker(storefront: Storefront, page: Page) -> None:
-    headphones, keyboard, hub = products(storefront)
+    names = ("PROD-001", "PROD-002", "PROD-003")
+    headphones, keyboard, hub = map(storefront.live.aws.products.read(names).__getitem__, names)
     storefront.open()
     storefront.expect_finished(storefront.order(headphones), "COMPLETED")
     storefront.expect_finished(storefront.order(keyboard), "INVENTORY_FAILED")
@@ -110,18 +100,18 @@ def test_flow(trying: Page, name: str, scheme: Literal["light", "dark"]) -> None
     trying.emulate_media(color_scheme=scheme)
     trying.locator("#play").evaluate("play => play.scrollIntoView({ behavior: 'instant' })")
     film = Film(trying)
-    trying.wait_for_timeout(1500)
+    film.wait()
     trying.get_by_role("button", name="Kill Notification").click()
-    trying.wait_for_timeout(1500)
+    film.wait()
     trying.locator("#simulate").click()
-    trying.locator('[data-part="queue:notification"].lit').wait_for()
-    trying.wait_for_timeout(1500)
+    film.wait(trying.locator('[data-part="queue:notification"].lit'))
+    film.wait()
     if scheme == "light":
         trying.screenshot(path=FOLDER / "try-free-play.png")
-    trying.wait_for_timeout(1500)
+    film.wait()
     trying.get_by_role("button", name="Restart Notification").click()
-    trying.locator('[data-part="service:notification"] .action', has_text="customer notified").wait_for()
-    trying.wait_for_timeout(1500)
+    film.wait(trying.locator('[data-part="service:notification"] .action', has_text="customer notified"))
+    film.wait()
     film.save(FOLDER / f"{name}.png")
 
 

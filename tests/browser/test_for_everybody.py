@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.pages import (
-    FOCUSED,
-    Operator,
-    Recording,
-    Storefront,
-    sticking_out,
-    tab_to,
-    violations,
-)
+from tests.browser.pages import FOCUSED, Operator, Recording, Storefront, check_for_everybody, tab_to
 from tests.live import EXPIRED, VISA
 
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-PHONE_WIDTH = 360
 MAX_RESTING_PLACES = 16
 """In the queues (a few beside each other) and at the services. A dot that travels has hundreds of places."""
 
@@ -59,11 +48,7 @@ def test_axe_finds_nothing_serious_and_the_page_fits_a_phone(
     storefront: Storefront, operator: Operator, page: Page, show: Callable[[Storefront, Operator], None]
 ) -> None:
     show(storefront, operator)
-    for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme)
-        assert violations(page) == [], scheme
-    page.set_viewport_size({"width": PHONE_WIDTH, "height": 740})
-    assert sticking_out(page) == []
+    check_for_everybody(page)
 
 
 def test_an_order_can_be_placed_and_tracked_with_the_keyboard_alone(storefront: Storefront, page: Page) -> None:
