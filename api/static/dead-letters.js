@@ -78,7 +78,7 @@ export class DeadLetters {
   #row(letter) {
     const { messageId, sentAt, receiveCount, kind, reason, redrivable, orderId, eventType, body } = letter;
     const label = { disabled: !redrivable, "aria-label": `Redrive ${messageId}` };
-    const ago = duration(Math.max(0, Date.now() - Date.parse(sentAt)));
+    const ago = duration(1000 * Math.max(1, Math.round((Date.now() - Date.parse(sentAt)) / 1000)));
     return el(
       "li",
       { "data-message": messageId, "data-kind": kind, "data-redrivable": String(redrivable) },

@@ -99,7 +99,7 @@ export function clock(time) {
 export function duration(ms) {
   const [seconds, minutes, hours, days] = [1000, 60_000, 3_600_000, 86_400_000].map((unit) => Math.floor(ms / unit));
   if (seconds < 1) return `${Math.round(ms)} ms`;
-  if (minutes < 1) return `${(ms / 1000).toFixed(2)} s`;
+  if (minutes < 1) return `${Number((ms / 1000).toFixed(2))} s`;
   if (hours < 1) return `${minutes} min ${seconds % 60} s`;
   return days < 1 ? `${hours} h ${minutes % 60} min` : `${days} d ${hours % 24} h`;
 }

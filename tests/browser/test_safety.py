@@ -1,4 +1,4 @@
-"""What comes from outside is shown as text."""
+"""What comes from outside is shown as text, and no script runs but the page's own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from playwright.sync_api import Page, expect
 from tests.browser.pages import Console, Operator, Storefront, check_that_nothing_sticks_out
 
 MARKUP = "<img src=x onerror=\"document.title='pwned'\"><b>bold</b>"
+INJECT = """() => {
+  const script = document.createElement("script");
+  script.textContent = "document.title = 'pwned'";
+  const link = document.createElement("a");
+  link.setAttribute("onclick", "document.title = 'pwned'");
+  document.body.append(script, link);
+  link.click();
+}"""
 
 
 def expect_only_text(page: Page) -> None:
@@ -49,3 +57,15 @@ def test_no_address_brings_in_markup(storefront: Storefront, page: Page, console
         expect(page.locator("#tracker-problem")).not_to_be_empty()
         expect(page.locator("#order-card")).to_be_hidden()
         expect_only_text(page)
+
+
+def test_a_script_that_gets_into_a_page_does_not_run(
+    storefront: Storefront, operator: Operator, page: Page, console: Console
+) -> None:
+    console.expect("Content Security Policy")
+    for open_page in (storefront.open, operator.sign_in):
+        open_page()
+        console.errors.clear()
+        page.evaluate(INJECT)
+        assert "pwned" not in page.title()
+        assert [text for text in console.errors if "Content Security Policy" in text]
