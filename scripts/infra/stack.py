@@ -48,6 +48,10 @@ PASSED_ON = ("PATH", "HOME", "USER", "TMPDIR", "LANG", "LC_", "XDG_", "SSL_CERT_
 """The beginnings of the variables that the emulator and Terraform get from the shell, beside those of a proxy."""
 
 
+LOCK_FD = 9
+"""The file descriptor of a stack's lock. A shell can name no higher one, and scripts use the low ones themselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """The names and places of one stack. Two stacks share nothing.
@@ -96,17 +100,20 @@ class Stack:
     def lock(self, progress: Progress, purpose: str = "change") -> Iterator[None]:
         """Let one process at a time do ``purpose`` with the stack. Others wait, and say so.
 
-        A child process that inherits the file (``close_fds=False``) has the lock, too, until it ends.
+        A child process that inherits `LOCK_FD` (``close_fds=False``) has the lock, too, until it ends or closes it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f"{purpose}.lock").open("w") as file:
-            os.set_inheritable(file.fileno(), True)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 progress.say(f"Waiting for another command that uses the stack '{self.name}' …")
                 fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            inherited = fcntl.fcntl(file, fcntl.F_DUPFD, LOCK_FD)
+            try:
+                yield
+            finally:
+                os.close(inherited)
 
 
 def stack_for_developer(port: int | None = None, root: Path = ROOT) -> Stack:

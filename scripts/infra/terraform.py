@@ -41,15 +41,16 @@ Show = Callable[[str], None]
 Ask = Callable[[], bool]
 SESSION = """
 exec 3<&0
-"$@" </dev/null 3<&- & terraform=$!
-{ cat; kill -INT $terraform; } <&3 >/dev/null 2>&1 &
+"$@" </dev/null 3<&- 9>&- & terraform=$!
+{ cat; kill -INT $terraform; } <&3 >/dev/null 2>&1 9>&- &
 exec 3<&-
 wait $terraform; code=$?
 trap '' TERM; kill -TERM 0; exit $code
 """
 """Runs a command in a process group of its own. When stdin closes, because the process that holds it closes it or has
 ended, Terraform is told to stop: it finishes what it has started and saves its state. At the end the whole group is
-stopped, because a provider can outlive a Terraform that was killed."""
+stopped, because a provider can outlive a Terraform that was killed. The shell alone keeps the stack's lock (`LOCK_FD`):
+a provider that outlived the shell, too, would keep it for ever."""
 PASSED_ON = ("TF_CLI_CONFIG_FILE", "TF_LOG", "TF_PLUGIN_CACHE_", "TF_REGISTRY_", "TF_TOKEN_", "TERRAFORM_CONFIG")
 """The beginnings of the variables that say where Terraform gets its providers, and what it logs."""
 
@@ -222,7 +223,7 @@ def run(module: Module, command: list[str], show: Show = lambda _: None, cloud_h
     """Run ``command`` in the module's folder and return its output. ``show`` gets its progress as text.
 
     Raises `CommandError` with the reason when it fails, at once when ``cloud_has_ended``: Terraform alone would try
-    again for minutes. The output goes to a file, so that Terraform can go on when this process is killed. Terraform
+    again for minutes. The output goes to a file, so that Terraform can go on when this process is killed. Its shell
     inherits the stack's lock, so the next command waits until Terraform has saved its state.
     """
     (module.folder / PROVIDERS_FILE).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ import pytest
 from dotenv import dotenv_values
 
 from scripts import e2e
-from scripts.console import FAILED, INTERRUPTED, MISUSED, OK, CommandError, Progress, run_command
+from scripts.console import FAILED, INTERRUPTED, MISUSED, OK, QUIET, CommandError, Progress, run_command
 from scripts.infra import terraform
 from scripts.infra.__main__ import write_settings
 from scripts.infra.clouds import External, LocalStack, choose
@@ -193,6 +193,27 @@ def test_after_a_ctrl_c_terraform_saves_its_state(stack: Stack) -> None:
     with pytest.raises(KeyboardInterrupt):
         terraform.run(module, [sys.executable, "-c", TERRAFORM], interrupt)
     assert (stack.folder / "terraform.log").read_text().endswith("the state is saved\n")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from scripts.console import QUIET
+from scripts.infra import terraform
+from scripts.infra.stack import Stack
+stack = Stack("own", Path(sys.argv[1]), Path(sys.argv[1]) / "env", 4570, "shopflow-own")
+slow = sys.argv[2].replace("sys.exit(", "__import__('time').sleep(1) or sys.exit(")
+with stack.lock(QUIET):
+    module = terraform.Module(stack, "http://127.0.0.1:4570")
+    module.folder.mkdir(parents=True)
+    terraform.run(module, [sys.executable, "-c", slow], lambda _: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def test_the_next_command_waits_until_a_terraform_whose_command_was_killed_has_saved_its_state(stack: Stack) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(stack.folder), TERRAFORM], cwd=ROOT, check=False)
+    with stack.lock(QUIET):
+        assert (stack.folder / "terraform.log").read_text().endswith("the state is saved\n")
 
 
 def raising(error: BaseException) -> int:
