@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -139,7 +140,8 @@ def start_and_kill(clone: Clone, env: dict[str, str], kill: Kill) -> None:
         else:
             raise AssertionError(f"It ended without {kill.moment!r}: {''.join(seen)}")
         for pid in eventually(lambda: victims(process.pid, clone.emulator, kill.victim)):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended because another one did
+                os.kill(pid, signal.SIGKILL)
         if kill.victim not in ("make", EVERYTHING):
             process.stdout.read()
 
