@@ -29,7 +29,7 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
 ClaimsOf = Callable[[Request], Mapping[str, Any] | None]
-"""The claims in the JSON Web Token (RFC 7519) of whoever orders; None: no token is needed. Raises `HttpError` 401 or
+"""The claims in the customer's JSON Web Token (RFC 7519); None: no token is needed. Raises `HttpError` 401 or
 `Unavailable`. On Lambda API Gateway's authorizer checks the token, in a process `api.tokens`, by the same rules."""
 
 
